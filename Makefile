@@ -1,0 +1,48 @@
+# medlock: every target makes its own environment first; Python 3.11+, make and a package registry suffice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format bench lock definitions clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(READY): locks/dev.txt locks/definitions.txt locks/uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "medlock needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
+	@sh scripts/install.sh $(BIN)
+	@touch $@
+
+demo: $(READY) ## a synthetic clinic on https://localhost:8443
+	@$(BIN)/medlock demo $(DEMO)
+
+test: $(READY) ## the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TEST)
+
+check: $(READY) ## format, lint, types, import layers, shape
+	@$(BIN)/ruff format --check src tests scripts benchmarks
+	@$(BIN)/ruff check src tests scripts benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/shape.py
+
+format: $(READY) ## format and fix what the linter can fix
+	@$(BIN)/ruff format src tests scripts benchmarks
+	@$(BIN)/ruff check --fix-only --exit-zero src tests scripts benchmarks
+
+bench: $(READY) ## speed and memory, JSON on stdout
+	@$(BIN)/python benchmarks/run.py $(BENCH)
+
+definitions: $(READY) ## distil the FHIR R4 definitions again
+	@$(BIN)/python scripts/distill_structures.py
+	@$(BIN)/python scripts/distill_search.py
+
+lock: $(READY) ## renew the lock files
+	@sh scripts/lock.sh $(BIN)
+
+clean:
+	rm -rf $(VENV) demo-data .mypy_cache .ruff_cache

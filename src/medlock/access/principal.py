@@ -1,0 +1,44 @@
+"""The Principal: who is asking, proven. Made only through `access.mint`, which the import contract guards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from medlock.access.scopes import Scopes
+
+_MINTED = object()
+
+
+class Role(StrEnum):
+    """What a person or program is here for. What each role may do is the table in `access.roles`."""
+
+    PATIENT = "patient"
+    CLINICIAN = "clinician"
+    FRONT_DESK = "front-desk"
+    PRIVACY_OFFICER = "privacy-officer"
+    SECURITY_ADMIN = "security-admin"
+    LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
+    BACKEND = "backend"  # a program acting for itself (SMART system scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A proven caller: account, roles, what the app was granted, and the patient in context if any.
+
+    `patient` is the logical id of the Patient that a patient-scoped token or a patient account is held to.
+    """
+
+    account: str
+    roles: frozenset[Role]
+    scopes: Scopes
+    patient: str = ""
+    client: str = ""
+    purpose: str = "TREAT"
+    auth_strength: str = "token"
+    _minted: object = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse to be built anywhere but in `access.mint`."""
+        if self._minted is not _MINTED:
+            raise TypeError("a Principal comes from access.mint, after authentication")

@@ -1,0 +1,84 @@
+"""What is written down, as typed events. Every channel logs: reads, searches, writes, denials, admin acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """`area:thing:action`; no bare strings elsewhere."""
+
+    READ = "record:resource:read"
+    VREAD = "record:resource:vread"
+    HISTORY = "record:resource:history"
+    SEARCH = "record:resource:search"
+    EVERYTHING = "record:patient:everything"
+    EXPORT = "record:tenant:export"
+    CREATE = "record:resource:create"
+    UPDATE = "record:resource:update"
+    DELETE = "record:resource:delete"
+    SHRED = "record:patient:shred"
+    BATCH = "record:bundle:batch"
+    TRANSACTION = "record:bundle:transaction"
+    SIGN_IN = "identity:session:refused"
+    TOKEN_CREATE = "admin:token:create"
+    TOKEN_REVOKE = "admin:token:revoke"
+    KEY_ROTATE = "admin:key:rotate"
+    KEY_RATCHET = "admin:key:ratchet"
+    STORE_OPEN = "admin:store:open"
+
+
+class Outcome(StrEnum):
+    """What came of it."""
+
+    SUCCESS = "success"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """One resource that was disclosed or changed: `Type/id`, the version, and what happened to it (C R U D)."""
+
+    reference: str
+    version: int
+    crud: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an index stood after a write: makes the store, not only the log, tamper-evident.
+
+    `slot` 0 is the tenant; `number` counts its deltas; `tag` is the last delta's authentication tag.
+    """
+
+    slot: int
+    number: int
+    tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, about at most one patient (an act that touches several makes one Event each).
+
+    `slot` 0 and `patient` "" when no patient is concerned. `query` and `reason` may hold patient data: they are
+    sealed with the patient's copy and die with it. `reason` is the private reason of a denial.
+    `request` ties together the Events of one act.
+    """
+
+    action: Action
+    outcome: Outcome
+    account: str
+    roles: tuple[str, ...]
+    client: str
+    purpose: str
+    recorded: int
+    request: str
+    slot: int = 0
+    patient: str = ""
+    touched: tuple[Touched, ...] = ()
+    query: str = ""
+    reason: str = ""
+    basis: str = ""
+    position: Position | None = None

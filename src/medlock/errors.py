@@ -1,0 +1,169 @@
+"""Every error that medlock raises on purpose, in one tree.
+
+    MedlockError                        500  fault
+    ├── BadRequest                      400  the question cannot be understood
+    │   ├── Unprocessable               422  understood, but breaks the rules of FHIR or of this server
+    │   ├── UnsupportedMedia            415
+    │   ├── NotAcceptable               406
+    │   ├── MethodNotAllowed            405
+    │   └── TooLarge                    413
+    ├── NotAuthenticated                401  who are you?
+    ├── Denied                          403  a rule said no
+    ├── NotFound                        404  not there, or not for you: the two look the same
+    │   └── Gone                        410  deleted, told only to those who may read it
+    ├── Conflict                        409  somebody else was first
+    │   └── PreconditionFailed          412  If-Match, If-None-Exist
+    ├── Unavailable                     503  try again: log, limiter, key service or disk not reachable
+    ├── Tampered                        500  sealed data does not open as what it claims to be
+    └── SetupError                      500  the operator must act; the sentence says what to do
+
+The caller's sentence is `str(error)`. `reason` is private: it goes to the audit log and the patient,
+never to the caller. `problems` name each fault with its FHIRPath, for an OperationOutcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One issue of an OperationOutcome (FHIR R4 §2.28).
+
+    `code` is from the required IssueType value set, `path` a FHIRPath such as `Patient.name[0].use`.
+    `text` names the rule that was broken, never the value that broke it: values are patient data.
+    """
+
+    code: str
+    text: str
+    path: str = ""
+    severity: str = "error"
+
+
+class MedlockError(Exception):
+    """Root of every error that medlock raises on purpose."""
+
+    http_status = 500
+    issue = "exception"
+    audit_code = "fault"
+
+    def __init__(self, sentence: str, *, reason: str = "", problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.reason = reason or sentence
+        self.problems = problems or (Problem(self.issue, sentence),)
+
+
+class BadRequest(MedlockError):
+    """The question cannot be understood."""
+
+    http_status = 400
+    issue = "invalid"
+    audit_code = "bad-request"
+
+
+class Unprocessable(BadRequest):
+    """The question is understood, but what it brings breaks a rule."""
+
+    http_status = 422
+    issue = "processing"
+
+
+class UnsupportedMedia(BadRequest):
+    """The body is in a format that this server does not read."""
+
+    http_status = 415
+    issue = "not-supported"
+
+
+class NotAcceptable(BadRequest):
+    """The caller accepts only formats that this server does not write."""
+
+    http_status = 406
+    issue = "not-supported"
+
+
+class MethodNotAllowed(BadRequest):
+    """The address exists, this method on it does not."""
+
+    http_status = 405
+    issue = "not-supported"
+
+
+class TooLarge(BadRequest):
+    """The body is larger than the limit in settings."""
+
+    http_status = 413
+    issue = "too-long"
+
+
+class NotAuthenticated(MedlockError):
+    """No credentials, or none that are valid now."""
+
+    http_status = 401
+    issue = "login"
+    audit_code = "not-authenticated"
+
+
+class Denied(MedlockError):
+    """A rule said no; the caller learns only that."""
+
+    http_status = 403
+    issue = "forbidden"
+    audit_code = "denied"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("This is not allowed with your access.", reason=reason)
+
+
+class NotFound(MedlockError):
+    """Nothing there, or nothing that this caller may know of."""
+
+    http_status = 404
+    issue = "not-found"
+    audit_code = "not-found"
+
+
+class Gone(NotFound):
+    """It was deleted; said only to those who may read it."""
+
+    http_status = 410
+    issue = "deleted"
+
+
+class Conflict(MedlockError):
+    """Somebody else changed it first; nothing was written."""
+
+    http_status = 409
+    issue = "conflict"
+    audit_code = "conflict"
+
+
+class PreconditionFailed(Conflict):
+    """The state that the caller demanded (If-Match, If-None-Exist) is not the state there is."""
+
+    http_status = 412
+
+
+class Unavailable(MedlockError):
+    """Something that every answer depends on cannot be reached; nothing was disclosed or written."""
+
+    http_status = 503
+    issue = "transient"
+    audit_code = "unavailable"
+    retry_after = 5
+
+
+class Tampered(MedlockError):
+    """Sealed data does not open as what it claims to be. Run `medlock verify`."""
+
+    issue = "exception"
+    audit_code = "tampered"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "This record cannot be opened safely; an operator must run medlock verify.", reason=reason
+        )
+
+
+class SetupError(MedlockError):
+    """The operator must act; the sentence says what to do."""

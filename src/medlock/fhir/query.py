@@ -1,0 +1,156 @@
+"""A FHIR search in canonical form (R4 §3.1.1). `fhir.grammar` is its only maker; nothing here parses.
+
+A query is an AND of conditions; each condition is an OR of values. All instants are milliseconds since
+1970-01-01Z, `high` exclusive. Text is kept as given; matching normalises it (`fhir.normalise`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Search parameter types of R4 §3.1.1.4 that this server evaluates."""
+
+    TOKEN = "token"
+    REFERENCE = "reference"
+    DATE = "date"
+    STRING = "string"
+    QUANTITY = "quantity"
+    NUMBER = "number"
+    URI = "uri"
+
+
+class Prefix(StrEnum):
+    """Comparators of R4 §3.1.1.4.3."""
+
+    EQ = "eq"
+    NE = "ne"
+    GT = "gt"
+    LT = "lt"
+    GE = "ge"
+    LE = "le"
+    SA = "sa"
+    EB = "eb"
+    AP = "ap"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """`system` None: any system; "" : no system (|code). `code` None: any code of the system (system|)."""
+
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceValue:
+    """A literal target: `Type/id` when local (type may be "" for a bare id), else an absolute `url`."""
+
+    type: str = ""
+    id: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DateValue:
+    """The interval [low, high) that the given date covers; `now` proximity for ap is resolved by the grammar."""
+
+    prefix: Prefix
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class StringValue:
+    """Text as given."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberValue:
+    """`low` and `high` are the implied precision range of `value` (R4 §3.1.1.4.4)."""
+
+    prefix: Prefix
+    value: Decimal
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityValue:
+    """A number with a unit; `system` None: any, `code` None: any; code matches Quantity.code or .unit."""
+
+    number: NumberValue
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UriValue:
+    """A uri, compared whole."""
+
+    uri: str
+
+
+Value = TokenValue | ReferenceValue | DateValue | StringValue | NumberValue | QuantityValue | UriValue
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One occurrence of a parameter. `modifier`: "", missing, not, exact, contains, identifier.
+
+    `[type]` on a reference is folded into the values. With `missing`, `values` is empty and `missing` is set.
+    With `identifier`, the values are TokenValues.
+    """
+
+    param: str
+    kind: Kind
+    values: tuple[Value, ...] = ()
+    modifier: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`_include` or `_revinclude`: source type, its reference parameter, and a target type or ""."""
+
+    source: str
+    param: str
+    target: str = ""
+    iterate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One rule of `_sort`."""
+
+    param: str
+    kind: Kind
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """Everything that a search asks for. `text` is the canonical query string, for links and paging."""
+
+    type: str
+    conditions: tuple[Condition, ...] = ()
+    includes: tuple[Include, ...] = ()
+    revincludes: tuple[Include, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    count: int | None = None
+    total: str = ""  # "", none, estimate, accurate
+    summary: str = ""  # "", true, text, data, count, false
+    elements: tuple[str, ...] = ()
+    text: str = ""
+
+    def named_types(self) -> frozenset[str]:
+        """Every resource type that the question names; a Grant must allow them all (an oracle is a leak)."""
+        named = {self.type}
+        for include in (*self.includes, *self.revincludes):
+            named |= {include.source, include.target} - {""}
+        return frozenset(named)

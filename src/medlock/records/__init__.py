@@ -1,0 +1,1 @@
+"""The door: the one way in to patient data. docs/design.md walks through it."""

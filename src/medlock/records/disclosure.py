@@ -1,0 +1,29 @@
+"""The Disclosure: what may leave the building. Checked, minimised and already in the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_RELEASED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A finished answer. `web` turns it into bytes on the wire and can send nothing else.
+
+    `version` gives the ETag, `updated` (ms) Last-Modified, `location` is relative to the FHIR base
+    (`Patient/1/_history/1`). `body` is FHIR JSON, or empty.
+    """
+
+    status: int
+    body: bytes = b""
+    version: str = ""
+    updated: int = 0
+    location: str = ""
+    sequence: int = -1
+    _released: object = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Refuse to be built before the audit entry is durable."""
+        if self._released is not _RELEASED:
+            raise TypeError("a Disclosure comes from the door")

@@ -1,0 +1,97 @@
+"""What a back end must do, and no more: hold sealed rows by integer key, and commit batches atomically.
+
+Every table has the same shape, `key INTEGER → ct BLOB`. Keys are 63-bit PRF values (or plain counters where a
+counter says nothing), so every table can be partitioned by hash. A back end never sees plaintext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+Row = tuple["Table", int, bytes]
+
+
+class Table(StrEnum):
+    """The sealed tables; the value is the SQL name. Public keys are counters, the others PRF values."""
+
+    BODY = "body"  # PRF(type/id) → current body
+    HISTORY = "history"  # PRF(type/id/version) → an older body
+    CAPSULE = "capsule"  # PRF(patient, head | segment n) → index of one patient
+    DELTA = "delta"  # PRF(patient, n) → appended change of that index
+    DIRECTORY = "directory"  # PRF(slot) → one patient's population search entry
+    DIROP = "dirop"  # counter → which directory entry changed
+    LOG = "log"  # counter → audit entry
+    TILE = "tile"  # level and index → 256 hashes of the audit tree
+    TIP = "tip"  # 0 → sealed head of the audit tree
+    LOGINDEX = "logindex"  # counter → sealed index of a run of audit entries
+    TOKEN = "token"  # PRF(bearer secret) → sealed grant of access
+    JOB = "job"  # PRF(name) → sealed state of a job
+
+
+@dataclass(slots=True)
+class Batch:
+    """Changes that happen together or not at all.
+
+    inserts   rows that must not exist yet; if one does, nothing is written and Conflict is raised
+    puts      rows written whether or not they exist
+    deletes   rows removed; a row that is not there is no error
+    entries   audit entries (already sealed), appended to the log in the same transaction
+    """
+
+    inserts: list[Row] = field(default_factory=list)
+    puts: list[Row] = field(default_factory=list)
+    deletes: list[tuple[Table, int]] = field(default_factory=list)
+    entries: list[bytes] = field(default_factory=list)
+
+
+class Ledger(Protocol):
+    """The audit log's part in a commit; `audit.ledger` is it. Pure between calls, so any back end can drive it.
+
+    The back end, inside its transaction, reads the TIP row; if `resume(tip)` returns a range it reads those LOG
+    rows and hands them to `load`; then `extend` turns entries into rows to put. After a failed commit it calls
+    `forget`, and the next commit resumes from what is on disk.
+    """
+
+    def resume(self, tip: bytes | None) -> range | None:
+        """Take up the tree at the tip on disk; the LOG keys that must be loaded first, or None."""
+
+    def load(self, entries: Sequence[bytes]) -> None:
+        """The entries asked for by `resume`, in order."""
+
+    def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
+        """Append; the sequence number of the first entry, and the rows to put (LOG, TILE, TIP)."""
+
+    def forget(self) -> None:
+        """Drop the tree in memory: the last `extend` may not have been committed."""
+
+
+class Backend(Protocol):
+    """A database that holds sealed tables. One object per process; safe for one event loop."""
+
+    async def get(self, table: Table, key: int) -> bytes | None:
+        """One row, or None."""
+
+    async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
+        """The rows that exist among `keys`."""
+
+    async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` rows with key > `after` (None: from the start), ascending by key."""
+
+    async def last_key(self, table: Table) -> int | None:
+        """The greatest key, or None when the table is empty."""
+
+    async def commit(self, batch: Batch) -> int:
+        """Make the batch durable (fsync) and return the log sequence number of its first entry (-1: none).
+
+        Raises Conflict when an insert's key exists (nothing written), Unavailable when the disk refuses.
+        Concurrent commits share one fsync.
+        """
+
+    async def scrub(self) -> None:
+        """Leave no trace of deleted rows in journals (secure delete, truncating checkpoint)."""
+
+    async def close(self) -> None:
+        """Finish queued commits, then let go of the database."""
