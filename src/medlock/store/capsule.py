@@ -1,0 +1,210 @@
+"""The index of one patient: what a search opens instead of the patient's bodies. docs/spec/store.md §4.
+
+A capsule is a list of immutable segments named by a sealed head, followed by numbered deltas, one per write. A delta
+is inserted under a key derived from its number: if another process wrote that number first the insert fails, and
+nobody's write is lost. When deltas pile up, the next write folds them into a segment in its own commit; it deletes
+the deltas before it and keeps its own as the anchor, so that whoever holds an older state finds its last delta gone
+and loads afresh.
+
+Each delta carries the tag of the one before and the head carries the tags of its segments: a row that is swapped,
+rolled back or taken away breaks the chain. What the chain cannot show, the loss of the newest delta, the audit log
+shows: every write's event records number and tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from medlock.errors import Tampered
+from medlock.store import segment as columns
+from medlock.store.entries import DELETED, DROPPED, Delta, IndexEntry, decode_delta, encode_delta
+from medlock.store.frames import frame, unframe
+from medlock.store.keyring import PatientKeys
+from medlock.store.segment import Segment
+from medlock.store.tables import Batch, Table
+
+FOLD_DELTAS = 32
+FOLD_ROWS = 64
+TIER = 4
+TIER_ROWS_MAX = 16_384
+
+
+class SegmentName(msgspec.Struct, array_like=True, frozen=True):
+    """A segment as the head names it: its number and the tag of its sealed row."""
+
+    number: int
+    tag: bytes
+
+
+class Head(msgspec.Struct, array_like=True, frozen=True):
+    """What a capsule was when deltas were last folded: everything up to delta `base` is in `segments`."""
+
+    format: int
+    patient: str
+    base: int
+    base_tag: bytes
+    next_segment: int
+    segments: tuple[SegmentName, ...]
+
+
+_encode_head = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+
+
+class CapsuleCipher:
+    """Keys and names of one capsule's rows."""
+
+    __slots__ = ("_aad", "_aead", "_labels")
+
+    def __init__(self, keys: PatientKeys) -> None:
+        self._aead = keys.capsule
+        self._labels = keys.labels
+        self._aad = keys.slot.to_bytes(8, "big") + keys.generation.to_bytes(2, "big")
+
+    def key(self, kind: str, number: int = 0) -> int:
+        """Where a row of this capsule lies: kind is head, segment or delta."""
+        return self._labels.label(f"{kind}|{number}".encode())
+
+    def seal(self, kind: str, number: int, data: bytes) -> bytes:
+        """A framed and sealed row."""
+        return self._aead.seal(frame(data), self._name(kind, number))
+
+    def open(self, kind: str, number: int, ct: bytes) -> bytes:
+        """What `seal` was given. Raises Tampered."""
+        return unframe(self._aead.open(ct, self._name(kind, number)))
+
+    def _name(self, kind: str, number: int) -> bytes:
+        return self._aad + f"{kind}|{number}".encode()
+
+
+class Capsule:
+    """One patient's index in memory, as of delta `number` whose tag is `tag`. Made by `Capsules`."""
+
+    def __init__(self, cipher: CapsuleCipher, slot: int, head: Head) -> None:
+        self.cipher = cipher
+        self.slot = slot
+        self.head = head
+        self.patient = head.patient
+        self.number = head.base
+        self.tag = head.base_tag
+        self.segments: list[Segment] = []
+        self.cached_rows = 0
+        self._tail: dict[int, IndexEntry] = {}
+        self._tail_segment: Segment | None = None
+        self.probe = self._probe()
+
+    def _probe(self) -> tuple[int, int]:
+        """Keys of the last delta, which must be there, and of the next, which must not."""
+        return self.cipher.key("delta", self.number), self.cipher.key("delta", self.number + 1)
+
+    def apply(self, delta: Delta, tag: bytes) -> None:
+        """Take in the next delta. Raises Tampered when it does not follow the last one."""
+        if delta.number != self.number + 1 or delta.previous != self.tag:
+            raise Tampered(f"delta {self.number + 1} of an index does not follow the one before it")
+        self.number, self.tag, self.patient = delta.number, tag, delta.patient
+        self.probe = self._probe()
+        if delta.entries:
+            self._tail.update((entry.rid, entry) for entry in delta.entries)
+            self._tail_segment = None
+            rids = np.array([entry.rid for entry in delta.entries], np.uint64)
+            for each in self.segments:
+                each.kill(rids)
+
+    def view(self) -> list[Segment]:
+        """Segments that together hold every row once alive."""
+        if not self._tail:
+            return self.segments
+        if self._tail_segment is None:
+            self._tail_segment = columns.build(list(self._tail.values()))
+        return [*self.segments, self._tail_segment]
+
+    def find(self, rid: int) -> IndexRow | None:
+        """The current row of a resource, tombstones included."""
+        entry = self._tail.get(rid)
+        if entry is not None:
+            return None if entry.flags & DROPPED else IndexRow(entry.rid, entry.slot, entry.version, entry.tag)
+        for each in reversed(self.segments):
+            at = each.find(rid)
+            if at >= 0 and not int(each.rows["flags"][at]) & DROPPED:
+                row = each.rows[at]
+                return IndexRow(rid, int(row["slot"]), int(row["version"]), int(row["tag"]))
+        return None
+
+    def rows(self) -> Iterator[IndexRow]:
+        """Every current row, tombstones included: for verification, shredding and sealing anew."""
+        seen: set[int] = set()
+        for each in reversed(self.view()):
+            for rid, slot, version, tag, flags in each.rows[["rid", "slot", "version", "tag", "flags"]].tolist():
+                if rid not in seen:
+                    seen.add(rid)
+                    if not flags & DROPPED:
+                        yield IndexRow(rid, slot, version, tag, deleted=bool(flags & DELETED))
+
+    def live_rows(self) -> int:
+        """How many resources are there."""
+        return sum(int(np.count_nonzero(each.alive)) for each in self.view())
+
+    def change(self, patient: str, entries: Sequence[IndexEntry], batch: Batch) -> tuple[Delta, bytes]:
+        """Add the next delta to a batch, folding when it is time. Nothing in memory changes until `committed`."""
+        fold = self.number + 1 - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
+        number = self.number + 1
+        delta = Delta(1, number, patient, self.tag, () if fold else tuple(entries))
+        ct = self.cipher.seal("delta", number, encode_delta(delta))
+        batch.inserts.append((Table.DELTA, self.probe[1], ct))
+        if fold:
+            self._fold(patient, number, ct[-16:], entries, batch)
+        return delta, ct[-16:]
+
+    def _fold(self, patient: str, number: int, tag: bytes, entries: Iterable[IndexEntry], batch: Batch) -> None:
+        """Write tail, new entries and small segments as one segment, and a head that names what remains."""
+        merged = dict(self._tail)
+        merged.update((entry.rid, entry) for entry in entries)
+        names, kept = list(self.head.segments), list(self.segments)
+        while kept and len(kept[-1]) <= min(TIER * len(merged), TIER_ROWS_MAX):
+            merged = {entry.rid: entry for entry in kept.pop().entries()} | merged
+            batch.deletes.append((Table.CAPSULE, self.cipher.key("segment", names.pop().number)))
+        if not kept:
+            merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED}
+        if merged:
+            data = columns.to_bytes(columns.build(list(merged.values())))
+            ct = self.cipher.seal("segment", self.head.next_segment, data)
+            names.append(SegmentName(self.head.next_segment, ct[-16:]))
+            batch.inserts.append((Table.CAPSULE, self.cipher.key("segment", self.head.next_segment), ct))
+        head = Head(1, patient, number, tag, self.head.next_segment + 1, tuple(names))
+        batch.puts.append((Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, _encode_head(head))))
+        batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, number)]
+
+
+class IndexRow(msgspec.Struct, frozen=True):
+    """Where the current version of a resource lies, and the tag that its sealed body must have."""
+
+    rid: int
+    slot: int
+    version: int
+    tag: int
+    deleted: bool = False
+
+
+def empty_head() -> Head:
+    """The head of a capsule that was never written."""
+    return Head(1, "", 0, b"", 0, ())
+
+
+def read_head(cipher: CapsuleCipher, ct: bytes) -> Head:
+    """The head in a sealed row. Raises Tampered."""
+    return _decode_head(cipher.open("head", 0, ct))
+
+
+def read_segment(cipher: CapsuleCipher, name: SegmentName, ct: bytes) -> Segment:
+    """The segment that a head names. Raises Tampered when the row is not the one that was named."""
+    if ct[-16:] != name.tag:
+        raise Tampered(f"segment {name.number} of an index is not the one its head names")
+    return columns.from_bytes(cipher.open("segment", name.number, ct))
+
+
+def read_delta(cipher: CapsuleCipher, number: int, ct: bytes) -> Delta:
+    """The delta in a sealed row. Raises Tampered."""
+    return decode_delta(cipher.open("delta", number, ct))

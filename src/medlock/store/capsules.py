@@ -1,0 +1,138 @@
+"""Opens capsules and keeps the recently used ones, always current: no cached answer outlives another's write.
+
+Before a cached capsule is used, one statement asks for its last delta (which a fold by another process would have
+deleted) and for the next (which a write would have added). Both as expected: the capsule is current.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from medlock.errors import Tampered
+from medlock.store.capsule import (
+    FOLD_DELTAS,
+    Capsule,
+    CapsuleCipher,
+    Head,
+    empty_head,
+    read_delta,
+    read_head,
+    read_segment,
+)
+from medlock.store.entries import Delta, IndexEntry
+from medlock.store.keyring import PatientKeys
+from medlock.store.segment import Segment
+from medlock.store.tables import Backend, Table
+
+CACHED = 4_096
+CACHED_ROWS = 400_000
+_READ_AHEAD = FOLD_DELTAS + 2
+_TRIES = 8
+
+
+class Capsules:
+    """Current capsules by slot. `keys` gives a slot's keys and raises when they were destroyed."""
+
+    def __init__(self, backend: Backend, keys: Callable[[int], PatientKeys]) -> None:
+        self._backend = backend
+        self._keys = keys
+        self._cache: OrderedDict[int, Capsule] = OrderedDict()
+        self._cached_rows = 0
+
+    async def open(self, slot: int) -> Capsule:
+        """The capsule of a slot as it stands now. Raises Tampered when its rows do not fit together."""
+        capsule = self._cache.get(slot)
+        if capsule is not None:
+            found = await self._backend.get_many(Table.DELTA, capsule.probe)
+            if len(found) == 1 and capsule.probe[0] in found:
+                self._cache.move_to_end(slot)
+                return capsule
+            self.forget(slot)
+        capsule = await self._load(slot)
+        if slot and not capsule.number:
+            raise Tampered("a patient's index is gone")
+        self._keep(slot, capsule)
+        return capsule
+
+    def fresh(self, slot: int) -> Capsule:
+        """The empty capsule of a patient who is being created."""
+        return Capsule(CapsuleCipher(self._keys(slot)), slot, empty_head())
+
+    def committed(self, capsule: Capsule, delta: Delta, tag: bytes, entries: Sequence[IndexEntry]) -> None:
+        """Bring a cached capsule up to the delta that was just committed; after a fold it is loaded afresh."""
+        if entries and not delta.entries:
+            self.forget(capsule.slot)
+            return
+        capsule.apply(delta, tag)
+        if capsule.slot not in self._cache:
+            self._keep(capsule.slot, capsule)
+
+    def forget(self, slot: int) -> None:
+        """Drop a capsule from memory."""
+        dropped = self._cache.pop(slot, None)
+        if dropped is not None:
+            self._cached_rows -= dropped.cached_rows
+
+    def _keep(self, slot: int, capsule: Capsule) -> None:
+        capsule.cached_rows = sum(len(each) for each in capsule.view())
+        self._cache[slot] = capsule
+        self._cached_rows += capsule.cached_rows
+        while len(self._cache) > CACHED or (self._cached_rows > CACHED_ROWS and len(self._cache) > 1):
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_rows -= oldest.cached_rows
+
+    async def _load(self, slot: int) -> Capsule:
+        """Head, segments, deltas; again from the start when a fold came in between."""
+        cipher = CapsuleCipher(self._keys(slot))
+        reason = "no deltas"
+        for _ in range(_TRIES):
+            capsule = await self._attempt(cipher, slot)
+            if isinstance(capsule, Capsule):
+                return capsule
+            reason = capsule
+        raise Tampered(f"an index does not load: {reason}")
+
+    async def _attempt(self, cipher: CapsuleCipher, slot: int) -> Capsule | str:
+        """One try; the reason why it failed when rows that the head names are not there."""
+        sealed = await self._backend.get(Table.CAPSULE, cipher.key("head"))
+        head = empty_head() if sealed is None else read_head(cipher, sealed)
+        capsule = Capsule(cipher, slot, head)
+        segments = await self._segments(cipher, head)
+        if segments is None:
+            return "a segment is missing"
+        capsule.segments = segments
+        _kill_replaced(segments)
+        return await self._deltas(capsule)
+
+    async def _segments(self, cipher: CapsuleCipher, head: Head) -> list[Segment] | None:
+        keys = [cipher.key("segment", name.number) for name in head.segments]
+        found = await self._backend.get_many(Table.CAPSULE, keys) if keys else {}
+        if len(found) < len(keys):
+            return None
+        return [read_segment(cipher, name, found[key]) for name, key in zip(head.segments, keys, strict=True)]
+
+    async def _deltas(self, capsule: Capsule) -> Capsule | str:
+        """Apply every delta after the head; each read includes the last one applied, which must still be there."""
+        while True:
+            first = capsule.number
+            keys = [capsule.cipher.key("delta", first + n) for n in range(_READ_AHEAD)]
+            found = await self._backend.get_many(Table.DELTA, keys)
+            if first and keys[0] not in found:
+                return "the anchor delta is missing"
+            if first and found[keys[0]][-16:] != capsule.tag:
+                raise Tampered("the anchor delta of an index is not the one its head names")
+            following = [found.get(key) for key in keys[1:]]
+            for ct in following:
+                if ct is None:
+                    break
+                capsule.apply(read_delta(capsule.cipher, capsule.number + 1, ct), ct[-16:])
+            if capsule.number - first < len(following):
+                return capsule
+
+
+def _kill_replaced(segments: list[Segment]) -> None:
+    """Rows of earlier segments that a later one replaces are dead."""
+    for at, later in enumerate(segments):
+        for earlier in segments[:at]:
+            earlier.kill(later.rids)

@@ -1,0 +1,192 @@
+"""The tenant directory: which patients there are, searchable by name, birth date, identifier and the like.
+
+On disk one row per patient, sealed under that patient's own key, so that a shredded patient's entry dies with the
+key, in old backups too. In memory, after start-up, the same columns as in a capsule. Every change also appends one
+operation to a log of slots under the tenant key; each worker reads what is new there before it searches, so that all
+workers see the same patients. docs/spec/store.md §6.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+import numpy as np
+
+from medlock.crypto.aead import Aead
+from medlock.errors import NotFound, Tampered
+from medlock.store import segment as columns
+from medlock.store.capsule import IndexRow
+from medlock.store.entries import DELETED, DROPPED, IndexEntry, decode_entry, encode_entry
+from medlock.store.frames import frame, unframe
+from medlock.store.keyring import PatientKeys, TenantKeys
+from medlock.store.segment import Segment
+from medlock.store.tables import Backend, Batch, Table
+
+CHUNK = 16_384
+OVERLAY_MAX = 1_024
+
+
+class Change(IntEnum):
+    """What happened to a patient's entry, as the directory's log says it."""
+
+    CHANGED = 1
+    SHREDDED = 2
+
+
+_OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associated data
+
+
+class Directory:
+    """All patients in memory. `load` once, `refresh` before each use that must be current."""
+
+    def __init__(self, backend: Backend, tenant: TenantKeys, keys: Callable[[int], PatientKeys]) -> None:
+        self._backend = backend
+        self._labels = tenant.directory_labels
+        self._log: Aead = tenant.directory_log
+        self._keys = keys
+        self._segments: list[Segment] = []
+        self._overlay: dict[int, IndexEntry] = {}
+        self._overlay_segment: Segment | None = None
+        self.number = 0
+
+    async def load(self) -> int:
+        """Read every entry; returns how many patients there are. Entries whose key is destroyed are passed over."""
+        self.number = await self._backend.last_key(Table.DIROP) or 0
+        self._segments, self._overlay, after = [], {}, None
+        while rows := await self._backend.scan(Table.DIRECTORY, after, CHUNK):
+            after = rows[-1][0]
+            found = [entry for key, ct in rows if (entry := self._open_or_none(key, ct)) is not None]
+            self._segments.append(columns.build(found))
+        return len(self)
+
+    def __len__(self) -> int:
+        """Patients alive."""
+        return sum(int(np.count_nonzero(each.alive)) for each in self.view())
+
+    async def refresh(self) -> None:
+        """Take in what other workers changed."""
+        while True:
+            rows = await self._backend.scan(Table.DIROP, self.number, CHUNK)
+            for number, ct in rows:
+                await self._follow(*_OPERATION.unpack(self._log.open(ct, _operation_name(number))))
+                self.number = number
+            if len(rows) < CHUNK:
+                return
+
+    async def _follow(self, slot: int, change: int) -> None:
+        key = self._labels.label(_name(slot))
+        ct = await self._backend.get(Table.DIRECTORY, key)
+        entry = None if ct is None else self._open_or_none(key, ct)
+        if entry is not None:
+            self._put(entry)
+        elif change == Change.SHREDDED:
+            self._drop(slot)
+
+    def view(self) -> list[Segment]:
+        """Segments that together hold every patient."""
+        if not self._overlay:
+            return self._segments
+        if self._overlay_segment is None:
+            self._overlay_segment = columns.build(list(self._overlay.values()))
+        return [*self._segments, self._overlay_segment]
+
+    def find(self, rid: int) -> IndexRow | None:
+        """The current row of a Patient resource, tombstones included."""
+        entry = self._overlay.get(rid)
+        if entry is not None:
+            return None if entry.flags & DROPPED else _row(entry)
+        for each in reversed(self._segments):
+            at = each.find(rid)
+            if at >= 0:
+                row = each.rows[at]
+                deleted = bool(int(row["flags"]) & DELETED)
+                return IndexRow(rid, int(row["slot"]), int(row["version"]), int(row["tag"]), deleted)
+        return None
+
+    def change(self, entry: IndexEntry, keys: PatientKeys, batch: Batch) -> None:
+        """Add a new or changed patient to a batch. Nothing in memory changes until `committed`."""
+        name = _name(entry.slot)
+        slot = self._log.seal(entry.slot.to_bytes(8, "big"), b"slot")
+        sealed = keys.directory.seal(frame(encode_entry(entry)), name)
+        batch.puts.append((Table.DIRECTORY, self._labels.label(name), slot + sealed))
+
+    def announce(self, slots: Sequence[int], change: Change, batch: Batch) -> None:
+        """Add the operations that tell other workers. The batch conflicts when another worker was first."""
+        for number, slot in enumerate(slots, self.number + 1):
+            sealed = self._log.seal(_OPERATION.pack(slot, change), _operation_name(number))
+            batch.inserts.append((Table.DIROP, number, sealed))
+
+    def committed(self, entries: list[IndexEntry]) -> None:
+        """The entries of a batch that was just committed, with the operations that announced them."""
+        for entry in entries:
+            self._put(entry)
+        self.number += len(entries)
+
+    def shred(self, slot: int, batch: Batch) -> None:
+        """Take a patient's entry away and tell other workers."""
+        batch.deletes.append((Table.DIRECTORY, self._labels.label(_name(slot))))
+        self.announce([slot], Change.SHREDDED, batch)
+
+    def shredded(self, slot: int) -> None:
+        """The batch of `shred` was committed."""
+        self._drop(slot)
+        self.number += 1
+
+    def slots(self) -> list[int]:
+        """The slots of all patients that are not shredded, deleted ones included."""
+        newest: dict[int, int] = {}
+        for each in self.view():
+            newest.update(each.rows[["slot", "flags"]].tolist())
+        return [slot for slot, flags in newest.items() if not flags & DROPPED]
+
+    def _put(self, entry: IndexEntry) -> None:
+        self._overlay[entry.rid] = entry
+        self._overlay_segment = None
+        rids = np.array([entry.rid], np.uint64)
+        for each in self._segments:
+            each.kill(rids)
+        if len(self._overlay) >= OVERLAY_MAX:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Turn the overlay into a segment, joined with small ones before it so that there are never many."""
+        merged = dict(self._overlay)
+        while self._segments and len(self._segments[-1]) < min(4 * len(merged), CHUNK):
+            merged = {entry.rid: entry for entry in self._segments.pop().entries()} | merged
+        self._segments.append(columns.build(list(merged.values())))
+        self._overlay, self._overlay_segment = {}, None
+
+    def _drop(self, slot: int) -> None:
+        """Forget a patient: the row stays as a mark that it is gone."""
+        for each in self.view():
+            for at in np.flatnonzero(each.rows["slot"] == np.uint64(slot)).tolist():
+                rid = int(each.rows["rid"][at])
+                self._put(IndexEntry(rid, slot, 0, 0, 0, DROPPED, 0, (), (), (), ()))
+
+    def _open_or_none(self, key: int, ct: bytes) -> IndexEntry | None:
+        """The entry in a row; None when its patient was shredded while it was being read."""
+        slot = int.from_bytes(self._log.open(ct[:_SLOT_SEALED], b"slot"), "big")
+        if self._labels.label(_name(slot)) != key:
+            raise Tampered("a directory entry lies under another patient's name")
+        try:
+            keys = self._keys(slot)
+        except NotFound:
+            return None
+        return decode_entry(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(slot))))
+
+
+_SLOT_SEALED = 12 + 8 + 16
+
+
+def _row(entry: IndexEntry) -> IndexRow:
+    return IndexRow(entry.rid, entry.slot, entry.version, entry.tag, bool(entry.flags & DELETED))
+
+
+def _name(slot: int) -> bytes:
+    return b"directory|" + slot.to_bytes(8, "big")
+
+
+def _operation_name(number: int) -> bytes:
+    return b"dirop|" + number.to_bytes(8, "big")

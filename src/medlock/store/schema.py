@@ -1,0 +1,67 @@
+"""The shape of the SQLite file and how it moves forward from version to version.
+
+Every sealed table is `key INTEGER PRIMARY KEY, ct BLOB`: a single b-tree by PRF value, no secondary index, so that
+the file says nothing but how many rows there are and how long they are. A file written by a newer program is
+refused: guessing at an unknown format is how records get lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from medlock.errors import SetupError
+from medlock.store.tables import Table
+
+VERSION = 1
+PAGE_SIZE = 4096
+
+
+def _create_sealed_tables(db: sqlite3.Connection) -> None:
+    """Version 1: the sealed tables."""
+    for table in Table:
+        db.execute(f"CREATE TABLE {table.value} (key INTEGER PRIMARY KEY, ct BLOB NOT NULL)")
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create_sealed_tables}
+"""Version → the step that leads to it from the version before. Steps are only ever added at the end."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The schema version in the file; 0 for an empty one."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file to `VERSION`, each step in a transaction of its own.
+
+    Raises SetupError when the file was written by a newer medlock.
+    """
+    found = version_of(db)
+    if found > VERSION:
+        raise SetupError(
+            f"This data directory was written by a newer medlock (store format {found}, this program knows "
+            f"{VERSION}): start it with that version, or upgrade this one."
+        )
+    for step in range(found + 1, VERSION + 1):
+        db.execute("BEGIN IMMEDIATE")
+        if version_of(db) < step:
+            MIGRATIONS[step](db)
+            db.execute(f"PRAGMA user_version = {step}")
+        db.execute("COMMIT")
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Settings of every connection: durable commits, deleted bytes overwritten, no temporary files on disk."""
+    for pragma in (
+        f"page_size = {PAGE_SIZE}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "secure_delete = ON",
+        "temp_store = MEMORY",
+        "wal_autocheckpoint = 4000",
+        "journal_size_limit = 67108864",
+        "cache_size = -32768",
+        "trusted_schema = OFF",
+    ):
+        db.execute(f"PRAGMA {pragma}")

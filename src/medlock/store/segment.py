@@ -1,0 +1,258 @@
+"""A run of index rows as columns: what a search filters. docs/spec/store.md §5.
+
+Columns are numpy arrays over one buffer, so opening a segment copies nothing. Conditions become boolean masks over
+rows: exact hashes through binary search in the sorted postings, dates by comparing intervals, text by prefix in a
+sorted list. A segment never changes; a later row of the same resource kills the earlier one through `alive`.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlock.errors import Tampered
+from medlock.store.entries import TEXT_MAX, IndexEntry
+
+FORMAT = 1
+_HEADER = struct.Struct("<HHIIIIIII")  # format, label sets, rows, hashes, postings, dates, texts, two sizes
+Mask = NDArray[np.bool_]
+_MAX_CHAR = "\U0010ffff"
+
+ROWS = np.dtype(
+    [
+        ("rid", "<u8"),
+        ("slot", "<u8"),
+        ("tag", "<u8"),
+        ("updated", "<i8"),
+        ("version", "<u4"),
+        ("type", "<u2"),
+        ("flags", "<u1"),
+        ("label", "<u1"),
+    ]
+)
+POSTINGS = np.dtype([("hash", "<u8"), ("end", "<u4")])
+DATES = np.dtype([("param", "<u4"), ("row", "<u4"), ("low", "<i8"), ("high", "<i8")])
+TEXTS = np.dtype([("param", "<u4"), ("row", "<u4"), ("end", "<u4")])
+_COLUMNS = (ROWS, POSTINGS, np.dtype("<u4"), DATES, TEXTS)
+LABEL_SETS_MAX = 255
+_FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the order of IndexEntry
+
+
+class Segment:
+    """Immutable rows with their postings. `alive` is the only part that changes, in memory only."""
+
+    __slots__ = ("_hash", "_rids", "_texts", "alive", "dates", "labels", "listed", "postings", "rows", "texts")
+
+    def __init__(
+        self,
+        rows: NDArray[np.void],
+        postings: tuple[NDArray[np.void], NDArray[np.uint32]],
+        dates: NDArray[np.void],
+        texts: tuple[NDArray[np.void], list[str]],
+        labels: list[tuple[str, ...]],
+    ) -> None:
+        self.rows = rows
+        self.postings, self.listed = postings
+        self.dates = dates
+        self.texts, self._texts = texts
+        self.labels = labels
+        self.alive: Mask = (rows["flags"] & 5) == 0
+        self._rids = np.ascontiguousarray(rows["rid"])
+        self._hash = np.ascontiguousarray(self.postings["hash"])
+
+    def __len__(self) -> int:
+        """Rows, dead ones included."""
+        return len(self.rows)
+
+    def find(self, rid: int) -> int:
+        """The row of a resource, or -1. Rows are sorted by rid."""
+        at = int(np.searchsorted(self._rids, np.uint64(rid)))
+        return at if at < len(self._rids) and int(self._rids[at]) == rid else -1
+
+    def kill(self, rids: NDArray[np.uint64]) -> None:
+        """A later segment holds newer rows of these resources."""
+        if len(self._rids):
+            at = np.minimum(self._rids.searchsorted(rids), len(self._rids) - 1)
+            self.alive[at[self._rids[at] == rids]] = False
+
+    @property
+    def rids(self) -> NDArray[np.uint64]:
+        """The resources, ascending."""
+        return self._rids
+
+    def with_hashes(self, hashes: Sequence[int]) -> Mask:
+        """Rows that carry any of the hashes."""
+        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        for value in hashes:
+            at = int(self._hash.searchsorted(np.uint64(value)))
+            if at < len(self._hash) and self._hash[at] == value:
+                mask[self._listing(at)] = True
+        return mask
+
+    def _listing(self, at: int) -> NDArray[np.uint32]:
+        """The rows that carry the hash at this place."""
+        ends = self.postings["end"]
+        return self.listed[ends[at - 1] if at else 0 : ends[at]]
+
+    def of_type(self, type_number: int) -> Mask:
+        """Rows of one resource type."""
+        found: Mask = self.rows["type"] == type_number
+        return found
+
+    def with_rids(self, rids: Sequence[int]) -> Mask:
+        """Rows of these resources."""
+        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        for rid in rids:
+            at = self.find(rid)
+            if at >= 0:
+                mask[at] = True
+        return mask
+
+    def dates_of(self, param: int) -> NDArray[np.void]:
+        """The date values of one parameter: a slice of `dates`, which are sorted by parameter."""
+        low = self.dates["param"].searchsorted(param)
+        return self.dates[low : self.dates["param"].searchsorted(param, "right")]
+
+    def with_dates(self, chosen: NDArray[np.void]) -> Mask:
+        """Rows that carry any of the chosen date values."""
+        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        mask[chosen["row"]] = True
+        return mask
+
+    def with_prefix(self, param: int, prefix: str) -> Mask:
+        """Rows with a text of `param` that starts with `prefix` (folded, at most TEXT_MAX characters)."""
+        first, last = self._span(param)
+        low = bisect_left(self._texts, prefix, first, last)
+        high = bisect_left(self._texts, prefix + _MAX_CHAR, low, last)
+        return self._with_texts(range(low, high))
+
+    def with_part(self, param: int, part: str) -> Mask:
+        """Rows with a text of `param` that contains `part`, or whose text was cut and might."""
+        first, last = self._span(param)
+        texts = self._texts
+        return self._with_texts([i for i in range(first, last) if part in texts[i] or len(texts[i]) >= TEXT_MAX])
+
+    def texts_listed(self) -> list[str]:
+        """The folded texts, in the order of `texts`."""
+        return self._texts
+
+    def _span(self, param: int) -> tuple[int, int]:
+        params = self.texts["param"]
+        return int(params.searchsorted(param)), int(params.searchsorted(param, "right"))
+
+    def _with_texts(self, chosen: range | list[int]) -> Mask:
+        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        if chosen:
+            mask[self.texts["row"][chosen]] = True
+        return mask
+
+    def entries(self) -> list[IndexEntry]:
+        """The rows as entries again, for merging, dead ones included."""
+        hashes: list[list[int]] = [[] for _ in range(len(self))]
+        for at, value in enumerate(self._hash.tolist()):
+            for row in self._listing(at).tolist():
+                hashes[row].append(value)
+        dates: list[list[tuple[int, int, int]]] = [[] for _ in range(len(self))]
+        for param, row, low, high in self.dates.tolist():
+            dates[row].append((param, low, high))
+        texts: list[list[tuple[int, str]]] = [[] for _ in range(len(self))]
+        for (param, row, _), text in zip(self.texts.tolist(), self._texts, strict=True):
+            texts[row].append((param, text))
+        facts = zip(*(self.rows[name].tolist() for name in _FACTS), strict=True)
+        return [
+            _entry(fact, (self.labels[label], tuple(hashes[at]), tuple(dates[at]), tuple(texts[at])))
+            for at, (fact, label) in enumerate(zip(facts, self.rows["label"].tolist(), strict=True))
+        ]
+
+
+def _entry(facts: tuple[Any, ...], values: tuple[Any, ...]) -> IndexEntry:
+    return IndexEntry(*facts, *values)
+
+
+def build(entries: Sequence[IndexEntry]) -> Segment:
+    """Columns of these entries, one per resource, sorted by rid."""
+    ordered = sorted(entries, key=lambda entry: entry.rid)
+    labels: dict[tuple[str, ...], int] = {(): 0}
+    rows = np.array(
+        [
+            (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, _label_number(labels, e.labels))
+            for e in ordered
+        ],
+        ROWS,
+    )
+    return Segment(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
+
+
+def _label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
+    """The number of a label set; sets beyond the 255th share one that carries all their labels: never fewer."""
+    if wanted in labels:
+        return labels[wanted]
+    if len(labels) < LABEL_SETS_MAX:
+        labels[wanted] = len(labels)
+        return labels[wanted]
+    raise Tampered("an index with more than 255 different sets of security labels must be split")
+
+
+def _postings(entries: Sequence[IndexEntry]) -> tuple[NDArray[np.void], NDArray[np.uint32]]:
+    """Each distinct hash once, with the end of its run in the list of rows."""
+    counts = [len(entry.hashes) for entry in entries]
+    hashes = np.fromiter(chain.from_iterable(entry.hashes for entry in entries), np.uint64, sum(counts))
+    rows = np.repeat(np.arange(len(entries), dtype=np.uint32), counts)
+    order = np.argsort(hashes, kind="stable")
+    distinct, starts = np.unique(hashes[order], return_index=True)
+    found = np.empty(len(distinct), POSTINGS)
+    found["hash"] = distinct
+    found["end"] = np.append(starts[1:], len(hashes))[: len(distinct)]
+    return found, rows[order]
+
+
+def _dates(entries: Sequence[IndexEntry]) -> NDArray[np.void]:
+    values = [(param, row, low, high) for row, entry in enumerate(entries) for param, low, high in entry.dates]
+    return np.array(sorted(values), DATES)
+
+
+def _texts(entries: Sequence[IndexEntry]) -> tuple[NDArray[np.void], list[str]]:
+    values = sorted((param, text, row) for row, entry in enumerate(entries) for param, text in entry.texts)
+    table = np.empty(len(values), TEXTS)
+    table["param"] = [param for param, _, _ in values]
+    table["row"] = [row for _, _, row in values]
+    texts = [text for _, text, _ in values]
+    table["end"] = np.cumsum([len(text.encode()) for text in texts])
+    return table, texts
+
+
+def to_bytes(segment: Segment) -> bytes:
+    """The segment as one buffer, little-endian columns one after another."""
+    text = "".join(segment.texts_listed()).encode()
+    labels = "\n".join("\t".join(each) for each in segment.labels).encode()
+    columns = (segment.rows, segment.postings, segment.listed, segment.dates, segment.texts)
+    counts = [len(column) for column in columns]
+    header = _HEADER.pack(FORMAT, len(segment.labels), *counts, len(text), len(labels))
+    return b"".join((header, *(column.tobytes() for column in columns), text, labels))
+
+
+def from_bytes(data: bytes) -> Segment:
+    """The segment in an authenticated buffer. Raises Tampered for a format this program does not know."""
+    form, label_sets, *counts, text_size, label_size = _HEADER.unpack_from(data)
+    if form != FORMAT:
+        raise Tampered(f"index segment in unknown format {form}")
+    at = _HEADER.size
+    columns = []
+    for dtype, count in zip(_COLUMNS, counts, strict=True):
+        columns.append(np.frombuffer(data, dtype, count, at))
+        at += dtype.itemsize * count
+    rows, postings, listed, dates, texts = columns
+    text = data[at : at + text_size]
+    labels = data[at + text_size : at + text_size + label_size].decode().split("\n")
+    sets = [tuple(each.split("\t")) if each else () for each in labels[:label_sets]]
+    return Segment(rows, (postings, listed), dates, (texts, _cut(text, texts["end"].tolist())), sets)
+
+
+def _cut(text: bytes, ends: list[int]) -> list[str]:
+    return [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,0 +1,128 @@
+"""The embedded back end: one SQLite file in WAL mode, reads in the event loop, writes through `store.writer`.
+
+A keyed read takes microseconds, a hop to a thread ten times that, so reads run inline. Several processes may open
+the same file: SQLite's locks order their transactions, and every reader sees whole commits only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from medlock.errors import SetupError, Unavailable
+from medlock.store import schema
+from medlock.store.tables import Batch, Ledger, Table
+from medlock.store.writer import Writer
+
+BUSY_MS = 10_000
+_GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}  # noqa: S608 - enum
+_SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > ? ORDER BY key LIMIT ?" for table in Table}  # noqa: S608
+_BEFORE_ALL = -(1 << 63)
+_CHUNK = 256
+_ABSENT = -1  # no table has a negative key: it pads a list of keys to a length that is already compiled
+
+
+def _many(table: Table, width: int) -> str:
+    """A select of `width` keys; widths are powers of two, so that few statements are ever compiled."""
+    return f"SELECT key, ct FROM {table.value} WHERE key IN ({','.join('?' * width)})"  # noqa: S608 - enum
+
+
+class SqliteBackend:
+    """`Backend` on one SQLite file. Use `open_sqlite`."""
+
+    def __init__(self, read: sqlite3.Connection, writer: Writer) -> None:
+        self._read = read
+        self._writer = writer
+        self._execute = read.execute
+        self._selects: dict[tuple[Table, int], str] = {}
+
+    async def get(self, table: Table, key: int) -> bytes | None:
+        """One row, or None."""
+        try:
+            row = self._execute(_GET[table], (key,)).fetchone()
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        return None if row is None else row[0]
+
+    async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
+        """The rows that exist among `keys`, in one statement per 256."""
+        found: dict[int, bytes] = {}
+        try:
+            for start in range(0, len(keys), _CHUNK):
+                found.update(self._select(table, keys[start : start + _CHUNK]))
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        return found
+
+    def _select(self, table: Table, keys: Sequence[int]) -> list[tuple[int, bytes]]:
+        width = 1 << (len(keys) - 1).bit_length()
+        statement = self._selects.get((table, width))
+        if statement is None:
+            statement = self._selects[table, width] = _many(table, width)
+        return self._execute(statement, (*keys, *(_ABSENT,) * (width - len(keys)))).fetchall()
+
+    async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` rows with key > `after`, ascending."""
+        try:
+            return self._execute(_SCAN[table], (_BEFORE_ALL if after is None else after, limit)).fetchall()
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+
+    async def last_key(self, table: Table) -> int | None:
+        """The greatest key, or None when the table is empty."""
+        try:
+            found: int | None = self._execute(_LAST[table]).fetchone()[0]
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        return found
+
+    async def commit(self, batch: Batch) -> int:
+        """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
+        return await self._writer.submit(batch)
+
+    async def scrub(self) -> None:
+        """Cut the journal to nothing: with secure_delete, deleted rows are then nowhere in the files."""
+        await self._writer.scrub()
+
+    async def close(self) -> None:
+        """Finish queued commits and close both connections."""
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
+        self._read.close()
+        self._writer.close()
+
+
+def _unreadable(fault: sqlite3.Error) -> Unavailable:
+    return Unavailable(f"The store cannot be read now ({fault}).")
+
+
+def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
+    """Open or create the file and bring its schema forward. Needs a running event loop.
+
+    Raises SetupError when the file cannot be opened, is no medlock store, or comes from a newer medlock.
+    """
+    try:
+        write = _connect(path)
+        schema.prepare(write)
+        schema.migrate(write)
+        read = _connect(path)
+        schema.prepare(read)
+        read.execute("PRAGMA query_only = ON")
+    except (sqlite3.Error, OSError) as fault:
+        raise SetupError(
+            f"The store {path} cannot be opened ({fault}): check that the directory exists, that this user may "
+            "write to it, that the disk is not full, and that the file is a medlock store."
+        ) from fault
+    writer = Writer(write, ledger, asyncio.get_running_loop())
+    writer.start()
+    return SqliteBackend(read, writer)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode, private to this user."""
+    path.touch(mode=0o600, exist_ok=True)
+    return sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_MS / 1000
+    )
