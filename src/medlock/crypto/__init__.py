@@ -1,0 +1,1 @@
+"""Primitives with one meaning each; pure functions of their arguments. Nothing else imports `cryptography`."""

@@ -1,0 +1,151 @@
+"""Key sets: everything that one patient key or the tenant key opens, derived on first use.
+
+A patient key is 32 random bytes that exist only in the keystore; destroy it and all that lies under it is gone.
+The tenant key covers what belongs to nobody in particular: row labels, the log, tokens, pages. Each use has a
+key of its own by HKDF with the label shown beside it; docs/spec/keystore.md lists them all. Key sets live in
+memory only, print nothing and refuse to be pickled.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NoReturn
+
+from medlock.crypto.aead import Aead
+from medlock.crypto.kdf import derive
+from medlock.crypto.mask import HeaderMask
+from medlock.crypto.prf import Prf, ValueHash
+from medlock.errors import NotFound
+
+SHARED = 0  # the slot of resources that belong to no patient
+
+
+class KeyDestroyed(NotFound):
+    """No key for this slot: it was destroyed, or never was. What lies under it cannot be opened by anybody."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing here.", reason="no key for this slot: destroyed or unknown")
+
+
+class _KeySet:
+    """A secret and what it derives."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keys stay in this process")
+
+
+class PatientKeys(_KeySet):
+    """One generation of one patient's keys (or, under slot 0, of the shared resources).
+
+    slot        63-bit number of the patient in headers and the keystore; says nothing about the person
+    generation  counts data key rotations from 0
+    """
+
+    def __init__(self, slot: int, generation: int, key: bytes) -> None:
+        super().__init__(key)
+        self.slot = slot
+        self.generation = generation
+
+    @cached_property
+    def body(self) -> Aead:
+        """Seals current and older bodies."""
+        return Aead(derive(self._key, "medlock/1/patient/body"))
+
+    @cached_property
+    def capsule(self) -> Aead:
+        """Seals capsule segments and deltas."""
+        return Aead(derive(self._key, "medlock/1/patient/capsule"))
+
+    @cached_property
+    def directory(self) -> Aead:
+        """Seals this patient's entry in the directory."""
+        return Aead(derive(self._key, "medlock/1/patient/directory"))
+
+    @cached_property
+    def audit(self) -> Aead:
+        """Seals the full detail of audit events about this patient."""
+        return Aead(derive(self._key, "medlock/1/patient/audit"))
+
+    @cached_property
+    def labels(self) -> Prf:
+        """Names the rows of the capsule."""
+        return Prf(derive(self._key, "medlock/1/patient/labels"))
+
+
+class TenantKeys(_KeySet):
+    """The keys of the whole store; `own` are the keys of its shared resources (slot 0)."""
+
+    def __init__(self, key: bytes, own: PatientKeys | None = None) -> None:
+        super().__init__(key)
+        self.own = own or PatientKeys(SHARED, 0, derive(key, "medlock/1/tenant/own"))
+
+    @cached_property
+    def rid(self) -> Prf:
+        """Names body and history rows: PRF(type/id)."""
+        return Prf(derive(self._key, "medlock/1/tenant/rid"))
+
+    @cached_property
+    def header(self) -> HeaderMask:
+        """Hides row headers."""
+        return HeaderMask(derive(self._key, "medlock/1/tenant/header"))
+
+    @cached_property
+    def values(self) -> ValueHash:
+        """Hashes search values inside sealed indexes."""
+        return ValueHash(derive(self._key, "medlock/1/tenant/values"))
+
+    @cached_property
+    def directory_labels(self) -> Prf:
+        """Names directory rows: PRF(slot)."""
+        return Prf(derive(self._key, "medlock/1/tenant/directory-labels"))
+
+    @cached_property
+    def directory_log(self) -> Aead:
+        """Seals the list of directory changes that every worker follows."""
+        return Aead(derive(self._key, "medlock/1/tenant/directory-log"))
+
+    @cached_property
+    def log(self) -> Aead:
+        """Seals minimal audit copies, the log's tip and its index."""
+        return Aead(derive(self._key, "medlock/1/tenant/log"))
+
+    @cached_property
+    def detail(self) -> Aead:
+        """Seals full audit detail that concerns no patient."""
+        return Aead(derive(self._key, "medlock/1/tenant/detail"))
+
+    @cached_property
+    def token(self) -> Aead:
+        """Seals grants of access."""
+        return Aead(derive(self._key, "medlock/1/tenant/token"))
+
+    @cached_property
+    def token_labels(self) -> Prf:
+        """Names token rows: PRF(bearer secret)."""
+        return Prf(derive(self._key, "medlock/1/tenant/token-labels"))
+
+    @cached_property
+    def page(self) -> Aead:
+        """Seals paging tokens."""
+        return Aead(derive(self._key, "medlock/1/tenant/page"))
+
+    @cached_property
+    def job(self) -> Aead:
+        """Seals the state of jobs."""
+        return Aead(derive(self._key, "medlock/1/tenant/job"))
+
+    @cached_property
+    def job_labels(self) -> Prf:
+        """Names job rows: PRF(name)."""
+        return Prf(derive(self._key, "medlock/1/tenant/job-labels"))
+
+    @cached_property
+    def checkpoint_seed(self) -> bytes:
+        """The 32-byte Ed25519 seed that signs checkpoints of the log (RFC 8032 §5.1.5)."""
+        return derive(self._key, "medlock/1/tenant/checkpoint")
