@@ -1,0 +1,127 @@
+"""The one decision: may this Principal ask this Question, and how far may the answer reach?
+
+Pure: the same arguments always give the same Grant or the same Denied. A right must be in the role's table *and*
+in a scope; what a caller may do is the union of this intersection over its roles. Every type that the question
+names must pass, not only the type of the result: a search that may include, or is included from, a hidden type
+would tell of it by what comes back.
+
+How far: a caller with a patient in context is held to that patient, whatever the scopes say, and to shared types
+that say nothing of any patient. Everybody else reaches every patient within the types allowed; relationship and
+consent (a later issue) will fill `Grant.rules` per patient here, in `_reach`, and change nothing around it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from medlock.access.grant import _ISSUED, Grant, Rules
+from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
+from medlock.access.principal import Principal, Role
+from medlock.access.roles import KINDS, known_types, role_rights
+from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
+from medlock.errors import Denied
+from medlock.fhir.query import SearchQuery
+from medlock.fhir.question import Interaction, Question
+
+_NEEDED = MappingProxyType(
+    {
+        Interaction.READ: READ,
+        Interaction.VREAD: READ,
+        Interaction.HISTORY: READ,
+        Interaction.CREATE: CREATE,
+        Interaction.UPDATE: UPDATE,
+        Interaction.DELETE: DELETE,
+        Interaction.SEARCH: SEARCH,
+        Interaction.EVERYTHING: READ,
+    }
+)
+_LOOK = READ | SEARCH
+_WRITES = CREATE | UPDATE | DELETE
+_LETTERS = MappingProxyType({bits: letters(bits) for bits in _NEEDED.values()})
+_NOBODY: frozenset[str] = frozenset()
+_ONE_TYPE = MappingProxyType({name: frozenset({name}) for name in ALL_TYPES})
+_RULES = MappingProxyType({name: Rules(types, MappingProxyType({})) for name, types in _ONE_TYPE.items()})
+
+
+def decide(principal: Principal, question: Question) -> Grant:
+    """The Grant for one question. Raises Denied, with the private reason, when any part of it is not allowed.
+
+    Batch and transaction are refused here: the door decides on each entry's own Question.
+    """
+    needed = _NEEDED.get(question.interaction, 0)
+    if not needed:
+        raise Denied("a bundle is decided entry by entry")
+    _require(principal, question.type, needed)
+    query = question.query if question.query is not None else question.preconditions.if_none_exist
+    if question.interaction is Interaction.EVERYTHING:
+        types = _readable(principal)
+    elif query is not None and needed != READ:
+        types = _searched(principal, query, question.type, needed)
+    else:
+        types = _ONE_TYPE[question.type]
+    return _reach(principal, types, needed)
+
+
+def allowed(principal: Principal, resource_type: str) -> int:
+    """Every right of this caller on a type, as bits of `access.scopes`: roles and scopes intersected."""
+    bits = 0
+    held = principal.patient != ""
+    for role in principal.roles:
+        if role is Role.PATIENT and not held:
+            continue
+        of_role = role_rights(role, resource_type, principal.purpose)
+        if of_role:
+            bits |= of_role & _in_scope(principal, role, resource_type, held)
+    return bits
+
+
+def _in_scope(principal: Principal, role: Role, resource_type: str, held: bool) -> int:
+    """What the scopes that can carry this role's rights allow on a type."""
+    bits = 0
+    for kind in KINDS[role]:
+        if held or kind is not Kind.PATIENT:
+            bits |= principal.scopes.allowed(kind, resource_type)
+    return bits
+
+
+def _require(principal: Principal, resource_type: str, needed: int) -> None:
+    """Raise Denied unless the caller has all rights `needed` on a type."""
+    missing = needed & ~allowed(principal, resource_type)
+    if missing:
+        raise Denied(f"{_roles(principal)} may not {letters(missing)} {resource_type} with these scopes")
+
+
+def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -> frozenset[str]:
+    """The types that the answer may hold, once every type the query names has passed."""
+    if needed == SEARCH and query.type != own:
+        raise Denied("the query is about another type than the question")
+    if needed != SEARCH:  # If-None-Exist: the answer tells whether a match exists
+        _require(principal, query.type, _LOOK)
+    named = query.named_types()
+    for other in named:
+        if other != own:
+            _require(principal, other, _LOOK)
+    if any(include.target == "" for include in query.includes):
+        return named | _readable(principal)
+    return named if len(named) > 1 else _ONE_TYPE[own]
+
+
+def _readable(principal: Principal) -> frozenset[str]:
+    """All types this caller may both read and search, the audit log aside: it is asked for by name only."""
+    known = frozenset[str]().union(*(known_types(role) for role in principal.roles)) - AUDIT
+    return frozenset(name for name in known if allowed(principal, name) & _LOOK == _LOOK)
+
+
+def _reach(principal: Principal, types: frozenset[str], needed: int) -> Grant:
+    """Whose records the Grant covers."""
+    rules = _RULES[next(iter(types))] if len(types) == 1 else Rules(types)
+    basis = f"{_roles(principal)} {_LETTERS[needed]}"
+    if principal.patient:
+        shared = _NOBODY if needed & _WRITES else types & SHARED
+        return Grant(principal.account, {principal.patient: rules}, None, shared, basis, _ISSUED)
+    return Grant(principal.account, {}, rules, types, basis, _ISSUED)
+
+
+def _roles(principal: Principal) -> str:
+    """The caller's roles in words, for the log."""
+    return "+".join(sorted(principal.roles))

@@ -1,0 +1,93 @@
+"""What each role may do: one table, deny by default. A pair of role and type that stands in no row may do nothing.
+
+Letters are SMART's: c create, r read with vread and history, u update, d delete, s search. A row speaks of types;
+*whose* records it reaches is decided in `access.decide`: a caller held to a patient reaches that patient only.
+Relationship and consent will narrow a clinician's rows further; nothing outside this table widens them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from medlock.access.groups import AUDIT, DEMOGRAPHICS, DIRECTORY, KNOWLEDGE, LOOSE, RECORD
+from medlock.access.principal import Role
+from medlock.access.scopes import Kind, rights
+
+HOSPITAL_OPERATIONS = "HOPERAT"  # purpose of use, HL7 v3 PurposeOfUse
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: this role may do these interactions on these types. `purpose` "" means for any purpose."""
+
+    role: Role
+    types: frozenset[str]
+    letters: str
+    purpose: str = ""
+
+
+TABLE = (
+    Row(Role.PATIENT, RECORD | AUDIT, "rs"),
+    Row(Role.PATIENT, DIRECTORY | KNOWLEDGE, "rs"),
+    Row(Role.CLINICIAN, RECORD, "cruds"),
+    Row(Role.CLINICIAN, DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
+    Row(Role.FRONT_DESK, DEMOGRAPHICS, "crus"),
+    Row(Role.FRONT_DESK, DIRECTORY, "rs"),
+    Row(Role.PRIVACY_OFFICER, AUDIT, "rs"),
+    # security-admin: no row. Who runs the machine sees nothing of patients.
+    Row(Role.LOADER, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "crus", purpose=HOSPITAL_OPERATIONS),
+    Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
+)
+
+# Which kinds of scope pass on a role's rights. `patient/` counts only for a caller who is held to a patient.
+KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
+    {
+        Role.PATIENT: (Kind.PATIENT, Kind.USER),
+        Role.CLINICIAN: (Kind.PATIENT, Kind.USER),
+        Role.FRONT_DESK: (Kind.PATIENT, Kind.USER),
+        Role.PRIVACY_OFFICER: (Kind.USER,),
+        Role.SECURITY_ADMIN: (Kind.USER,),
+        Role.LOADER: (Kind.SYSTEM,),
+        Role.BACKEND: (Kind.SYSTEM,),
+    }
+)
+
+# What a token gets when it names no scope; a program must always name its own.
+DEFAULT_SCOPES: Mapping[Role, str] = MappingProxyType(
+    {
+        Role.PATIENT: "patient/*.rs",
+        Role.CLINICIAN: "user/*.cruds",
+        Role.FRONT_DESK: "user/*.crus",
+        Role.PRIVACY_OFFICER: "user/AuditEvent.rs",
+        Role.LOADER: "system/*.crus",
+    }
+)
+
+
+def _by_role(purpose_given: bool) -> Mapping[Role, Mapping[str, int]]:
+    """The table turned round, role → type → rights; rows bound to a purpose only when it is given."""
+    allowed: dict[Role, dict[str, int]] = {role: {} for role in Role}
+    for row in TABLE:
+        if row.purpose and not purpose_given:
+            continue
+        of_role = allowed[row.role]
+        for resource_type in row.types:
+            of_role[resource_type] = of_role.get(resource_type, 0) | rights(row.letters)
+    return MappingProxyType({role: MappingProxyType(of_role) for role, of_role in allowed.items()})
+
+
+_ANY_PURPOSE = _by_role(purpose_given=False)
+_OPERATIONS = _by_role(purpose_given=True)
+
+
+def role_rights(role: Role, resource_type: str, purpose: str) -> int:
+    """The rights that a role has on a type for a purpose, as bits of `access.scopes`; 0 is the default."""
+    table = _OPERATIONS if purpose == HOSPITAL_OPERATIONS else _ANY_PURPOSE
+    return table[role].get(resource_type, 0)
+
+
+def known_types(role: Role) -> frozenset[str]:
+    """The types that stand in any row of a role."""
+    return frozenset(_OPERATIONS[role])
