@@ -1,0 +1,36 @@
+"""The keys that the log needs, as the log wants to be handed them, and what binds a sealed row to its place."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from medlock.crypto.aead import Aead
+
+
+class LogKeys(Protocol):
+    """Keys of one store's log. A patient's audit key never changes, because entries are never sealed anew."""
+
+    @property
+    def store_id(self) -> bytes:
+        """16 bytes that name the store; a row of another store does not open here."""
+
+    @property
+    def log(self) -> Aead:
+        """Seals what outlives every patient: minimal copies, heads, run indexes."""
+
+    @property
+    def detail(self) -> Aead:
+        """Seals full copies of events that concern no patient."""
+
+    @property
+    def checkpoint_seed(self) -> bytes:
+        """32-byte Ed25519 seed of the key that signs checkpoints."""
+
+    def patient(self, slot: int) -> Aead:
+        """Seals full copies of events about one patient. Raises NotFound when the key is destroyed."""
+
+
+def place(keys: LogKeys, what: str, number: int | None = None) -> bytes:
+    """Associated data of a sealed row: what it is, of which store, and its number (docs/spec/audit.md §2)."""
+    suffix = b"" if number is None else number.to_bytes(8, "big")
+    return f"medlock/1/log/{what}|".encode() + keys.store_id + suffix

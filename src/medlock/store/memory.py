@@ -1,0 +1,143 @@
+"""A back end in memory: the twin of the SQLite one, for tests and trials. It can be told to misbehave.
+
+It drives the ledger as the real writer does. Several back ends may share one `Disk`, as processes share one file;
+`Disk.copy` is a snapshot, as a thief or a restored backup would have it. Faults are what storage really does:
+refuse, lose a write that it confirmed, apply a write twice, answer from an older state.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from enum import StrEnum
+
+from medlock.errors import Conflict, Tampered, Unavailable
+from medlock.store.tables import Batch, Ledger, Row, Table
+
+
+class Fault(StrEnum):
+    """How the back end misbehaves while the fault is set."""
+
+    REFUSE = "refuse"  # commits fail at the last moment with Unavailable, nothing is written
+    DROP = "drop"  # commits say yes, nothing is written
+    DUPLICATE = "duplicate"  # every batch is applied twice
+    STALE = "stale"  # reads answer from the state at the moment the fault was set
+
+
+class Disk:
+    """The rows of all tables, keys kept in order."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Table, dict[int, bytes]] = {table: {} for table in Table}
+        self.keys: dict[Table, list[int]] = {table: [] for table in Table}
+
+    def copy(self) -> Disk:
+        """The disk as it is now."""
+        twin = Disk()
+        twin.rows = {table: dict(rows) for table, rows in self.rows.items()}
+        twin.keys = {table: list(keys) for table, keys in self.keys.items()}
+        return twin
+
+    def restore(self, earlier: Disk) -> None:
+        """Become what `earlier` is, as when a backup is put back or a transaction rolled back."""
+        self.rows, self.keys = earlier.rows, earlier.keys
+
+    def put(self, table: Table, key: int, ct: bytes) -> None:
+        """Write one row, behind everybody's back when a test calls it."""
+        if key not in self.rows[table]:
+            insort(self.keys[table], key)
+        self.rows[table][key] = ct
+
+    def delete(self, table: Table, key: int) -> None:
+        """Remove one row if it is there."""
+        if self.rows[table].pop(key, None) is not None:
+            keys = self.keys[table]
+            del keys[bisect_right(keys, key) - 1]
+
+
+class MemoryBackend:
+    """`store.tables.Backend` over a `Disk`. `fault` may be set and cleared at any time."""
+
+    def __init__(self, ledger: Ledger, disk: Disk | None = None) -> None:
+        self.disk = Disk() if disk is None else disk
+        self._ledger = ledger
+        self._fault: Fault | None = None
+        self._seen = self.disk
+
+    @property
+    def fault(self) -> Fault | None:
+        """The present misbehaviour."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | None) -> None:
+        self._fault = fault
+        self._seen = self.disk.copy() if fault is Fault.STALE else self.disk
+
+    async def get(self, table: Table, key: int) -> bytes | None:
+        """One row, or None."""
+        return self._seen.rows[table].get(key)
+
+    async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
+        """The rows that exist among `keys`."""
+        rows = self._seen.rows[table]
+        return {key: rows[key] for key in keys if key in rows}
+
+    async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` rows with key > `after`, ascending."""
+        keys, rows = self._seen.keys[table], self._seen.rows[table]
+        start = 0 if after is None else bisect_right(keys, after)
+        return [(key, rows[key]) for key in keys[start : start + limit]]
+
+    async def last_key(self, table: Table) -> int | None:
+        """The greatest key, or None."""
+        keys = self._seen.keys[table]
+        return keys[-1] if keys else None
+
+    async def commit(self, batch: Batch) -> int:
+        """All or nothing, as in the protocol; Conflict, Unavailable and Tampered leave nothing behind."""
+        try:
+            return self._commit(batch)
+        except (Unavailable, Tampered):
+            self._ledger.forget()
+            raise
+
+    def _commit(self, batch: Batch) -> int:
+        before = self.disk.copy() if self._fault in {Fault.REFUSE, Fault.DROP} else None
+        if self._fault is Fault.DUPLICATE:
+            self._apply(Batch(puts=batch.inserts + batch.puts, entries=batch.entries))
+            batch = Batch(puts=batch.puts, deletes=batch.deletes, entries=batch.entries)
+        first = self._apply(batch)
+        if before is not None:
+            self.disk.restore(before)
+        if self._fault is Fault.REFUSE:
+            raise Unavailable("The store cannot be written now; nothing was changed.")
+        return first
+
+    def _apply(self, batch: Batch) -> int:
+        if any(key in self.disk.rows[table] for table, key, _ in batch.inserts):
+            raise Conflict("Somebody else changed this first; nothing was written. Try again.")
+        first, appended = self._append(batch.entries)
+        for table, key, ct in (*batch.inserts, *batch.puts, *appended):
+            self.disk.put(table, key, ct)
+        for table, key in batch.deletes:
+            self.disk.delete(table, key)
+        return first
+
+    def _append(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
+        """What the ledger wants written; the LOG rows among it must be new."""
+        if not entries:
+            return -1, []
+        missing = self._ledger.resume(self.disk.rows[Table.TIP].get(0))
+        if missing is not None:
+            self._ledger.load([self.disk.rows[Table.LOG][key] for key in missing])
+        first, rows = self._ledger.extend(entries)
+        if any(table is Table.LOG and key in self.disk.rows[table] for table, key, _ in rows):
+            raise Tampered("the log holds entries that its head does not know")
+        return first, rows
+
+    async def scrub(self) -> None:
+        """Nothing to do: deleted rows are gone."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
