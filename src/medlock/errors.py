@@ -12,7 +12,8 @@
     ├── NotFound                        404  not there, or not for you: the two look the same
     │   └── Gone                        410  deleted, told only to those who may read it
     ├── Conflict                        409  somebody else was first
-    │   └── PreconditionFailed          412  If-Match, If-None-Exist
+    │   ├── PreconditionFailed          412  If-Match, If-None-Exist
+    │   └── Raced                       409  another process wrote between our read and our write; tried again first
     ├── Unavailable                     503  try again: log, limiter, key service or disk not reachable
     ├── Tampered                        500  sealed data does not open as what it claims to be
     └── SetupError                      500  the operator must act; the sentence says what to do
@@ -83,10 +84,14 @@ class NotAcceptable(BadRequest):
 
 
 class MethodNotAllowed(BadRequest):
-    """The address exists, this method on it does not."""
+    """The address exists, this method on it does not; `allow` lists those that do (RFC 9110 §15.5.6)."""
 
     http_status = 405
     issue = "not-supported"
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        super().__init__(f"This address takes only {', '.join(allow)}.")
+        self.allow = allow
 
 
 class TooLarge(BadRequest):
@@ -142,6 +147,13 @@ class PreconditionFailed(Conflict):
     """The state that the caller demanded (If-Match, If-None-Exist) is not the state there is."""
 
     http_status = 412
+
+
+class Raced(Conflict):
+    """Another process wrote between our read and our write. Whoever asked starts over from what is there now."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else changed this at the same moment; nothing was written. Try again.")
 
 
 class Unavailable(MedlockError):

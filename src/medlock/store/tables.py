@@ -35,7 +35,7 @@ class Table(StrEnum):
 class Batch:
     """Changes that happen together or not at all.
 
-    inserts   rows that must not exist yet; if one does, nothing is written and Conflict is raised
+    inserts   rows that must not exist yet; if one does, nothing is written and Raced is raised
     puts      rows written whether or not they exist
     deletes   rows removed; a row that is not there is no error
     entries   audit entries (already sealed), appended to the log in the same transaction
@@ -86,7 +86,7 @@ class Backend(Protocol):
     async def commit(self, batch: Batch) -> int:
         """Make the batch durable (fsync) and return the log sequence number of its first entry (-1: none).
 
-        Raises Conflict when an insert's key exists (nothing written), Unavailable when the disk refuses.
+        Raises Raced when an insert's key exists (nothing written), Unavailable when the disk refuses.
         Concurrent commits share one fsync.
         """
 

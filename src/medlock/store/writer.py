@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from medlock.errors import Conflict, MedlockError, Unavailable
+from medlock.errors import MedlockError, Raced, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
@@ -137,7 +137,7 @@ class Writer(threading.Thread):
         except sqlite3.IntegrityError:
             self._db.execute("ROLLBACK TO batch")
             self._db.execute("RELEASE batch")
-            return Conflict("Somebody else changed this first; nothing was written. Try again.")
+            return Raced()
         self._write(batch)
         self._db.execute("RELEASE batch")
         return -1

@@ -1,0 +1,188 @@
+"""batch and transaction (R4 §3.1.0.11): a transaction is all or nothing, a batch is one request after another.
+
+In a transaction every entry is decided by its own Question before anything is written; ids are given first, so that
+`urn:uuid` references and conditional references can be rewritten; then one commit writes everything; reads see what
+was written. In a batch each entry goes through the door by itself, with its own audit entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from medlock.access.decide import decide
+from medlock.access.grant import Grant
+from medlock.clock import instant
+from medlock.errors import BadRequest, MedlockError, Problem
+from medlock.fhir import bundle
+from medlock.fhir.outcome import operation_outcome
+from medlock.fhir.question import Interaction, Question
+from medlock.fhir.references import rewrite
+from medlock.fhir.request import EntryRequest, Frame, parse_entry
+from medlock.ids import resource_id
+from medlock.records.commit import Committer, Written
+from medlock.records.drafts import CREATE, DELETE, Context, Draft
+from medlock.records.finding import Finding
+from medlock.records.read import visible
+from medlock.records.vault import Opened
+from medlock.records.write import existing, may_replace, prepare, refuse_orphans, update_draft
+
+Reader = Callable[[Question], Awaitable[Finding]]
+WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE}
+
+
+@dataclass(slots=True)
+class Step:
+    """One entry on its way: its question and Grant, then its draft, or the resource that was there already."""
+
+    path: str
+    full_url: str
+    question: Question
+    grant: Grant
+    draft: Draft | None = None
+    found: Opened | None = None
+    finding: Finding | None = None
+    written: Written | None = None
+
+
+def question(entry: bundle.Entry, frame: Frame) -> Question:
+    """The Question of one entry. Raises BadRequest when it cannot be understood."""
+    return parse_entry(
+        EntryRequest(entry.method, entry.url, entry.resource, entry.if_match, entry.if_none_match, entry.if_none_exist),
+        frame,
+    )
+
+
+def _questions(entries: Sequence[bundle.Entry], frame: Frame) -> list[Question]:
+    """The Question of each entry. Raises BadRequest naming the entry that cannot be understood."""
+    found = []
+    for at, entry in enumerate(entries):
+        try:
+            found.append(question(entry, frame))
+        except MedlockError as fault:
+            raise _at(fault, f"Bundle.entry[{at}].request") from fault
+    return found
+
+
+def _at(fault: MedlockError, path: str) -> MedlockError:
+    """The same refusal with the entry's path in front of each problem's."""
+    problems = tuple(Problem(each.code, each.text, each.path or path, each.severity) for each in fault.problems)
+    if isinstance(fault, BadRequest):
+        return type(fault)(str(fault), reason=fault.reason, problems=problems)
+    return fault
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a transaction needs of the door: a committer for this visit, and reading inside it."""
+
+    committer: Committer
+    read: Reader
+
+
+async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Frame, doors: Doors) -> Finding:
+    """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
+    steps = [
+        Step(f"Bundle.entry[{at}].resource", entry.full_url, asked, decide(context.principal, asked))
+        for at, (entry, asked) in enumerate(zip(parts, _questions(parts, frame), strict=True))
+    ]
+    mapping: dict[str, str] = {}
+    for step in steps:
+        await _identify(context, step, mapping)
+    await _describe_all(context, steps, mapping)
+    drafts = [step.draft for step in steps if step.draft is not None]
+    written = iter(await doors.committer.commit(drafts)) if drafts else iter(())
+    for step in steps:
+        step.written = next(written) if step.draft is not None else None
+        if step.question.interaction not in WRITES:
+            step.finding = await doors.read(step.question)
+    disclosed = [opened for step in steps for opened in _disclosed(step)]
+    body = bundle.transaction_response([_response(step) for step in steps], "transaction-response")
+    return Finding(200, body, disclosed=disclosed, logged=bool(drafts) and not disclosed)
+
+
+async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> None:
+    """Give a step its draft and id, and remember what its fullUrl stands for."""
+    asked = step.question
+    if asked.interaction is Interaction.CREATE:
+        if asked.preconditions.if_none_exist is not None:
+            step.found = await existing(context, asked.preconditions.if_none_exist)
+        if step.found is None:
+            step.draft = Draft(asked.type, resource_id(), CREATE, asked.body)
+    elif asked.interaction is Interaction.UPDATE:
+        step.draft = update_draft(asked)
+        await may_replace(context, step.grant, step.draft)
+    elif asked.interaction is Interaction.DELETE:
+        step.found = await visible(context.vault, step.grant, asked)
+        if not step.found.meta.deleted:
+            step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
+            await refuse_orphans(context, step.found)
+    _remember(context, step, mapping)
+
+
+def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
+    """What references to this entry mean from here on."""
+    draft = step.draft
+    if draft is not None and draft.crud != DELETE:
+        reference = f"{draft.type}/{draft.id}"
+        context.born[reference] = None
+        if step.full_url:
+            mapping[step.full_url] = reference
+    elif step.found is not None and step.full_url:
+        mapping[step.full_url] = step.found.meta.reference
+
+
+async def _describe_all(context: Context, steps: list[Step], mapping: dict[str, str]) -> None:
+    """Rewrite references and check every draft; Provenances last, for they go with what they speak of."""
+    writing = [step for step in steps if step.draft is not None and step.draft.crud != DELETE]
+    for step in sorted(writing, key=lambda step: step.question.type == "Provenance"):
+        draft = step.draft
+        if draft is None:
+            continue
+        draft.body = rewrite(draft.body, mapping)
+        named = draft.id if step.question.interaction is Interaction.UPDATE else ""
+        await prepare(context, step.grant, draft, named=named, path=step.path)
+        context.born[f"{draft.type}/{draft.id}"] = draft.patients
+
+
+def _disclosed(step: Step) -> list[Opened]:
+    """What an entry's answer shows of the store."""
+    if step.finding is not None:
+        return step.finding.disclosed
+    return [step.found] if step.found is not None and step.draft is None else []
+
+
+def _response(step: Step) -> bundle.Response:
+    """The entry.response of one step; resources are shown for reads only."""
+    if step.written is not None:
+        return written_response(step.written)
+    if step.finding is not None:
+        return finding_response(step.finding)
+    if step.found is not None:
+        meta = step.found.meta
+        status = "204" if meta.deleted else "200"
+        return bundle.Response(
+            status, f"{meta.reference}/_history/{meta.version}", str(meta.version), instant(meta.updated)
+        )
+    raise TypeError("a step without an answer")
+
+
+def written_response(written: Written) -> bundle.Response:
+    """The entry.response of a write."""
+    meta = written.meta
+    if meta.deleted:
+        return bundle.Response("204", "", str(meta.version), instant(meta.updated))
+    status = "201" if written.created else "200"
+    location = f"{meta.reference}/_history/{meta.version}"
+    return bundle.Response(status, location, str(meta.version), instant(meta.updated))
+
+
+def finding_response(finding: Finding) -> bundle.Response:
+    """The entry.response of anything else."""
+    updated = instant(finding.updated) if finding.updated else ""
+    return bundle.Response(str(finding.status), finding.location, finding.version, updated, finding.body)
+
+
+def failed_response(fault: MedlockError) -> bundle.Response:
+    """The entry.response of a batch entry that was refused."""
+    return bundle.Response(str(fault.http_status), outcome=operation_outcome(fault.problems))

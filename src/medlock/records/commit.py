@@ -1,0 +1,224 @@
+"""One commit: drafts become sealed rows, index deltas and audit entries, all durable together or not at all.
+
+The order is what makes it safe, so it stands in one place:
+ 1. lock the indexes that the drafts touch, in ascending order (no two commits wait for each other in a ring);
+ 2. read what is there now and check versions against what the caller demands;
+ 3. seal bodies and index changes; nothing in memory is changed yet;
+ 4. write down the events, each with the position its index will have;
+ 5. commit; only when that returns, bring the indexes in memory up to date.
+Another process may write between 2 and 5. Then an insert fails, `Raced` is raised, and the door starts over.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from medlock.audit.events import Event, Outcome, Position, Touched
+from medlock.audit.log import AuditLog
+from medlock.clock import instant
+from medlock.errors import Conflict, PreconditionFailed, Raced, Unprocessable
+from medlock.fhir.document import with_identity
+from medlock.records.drafts import CREATE, DELETE, Draft
+from medlock.records.indexing import Place
+from medlock.records.scribe import NOBODY, Scribe, Whom
+from medlock.records.vault import TENANT, Opened, Vault
+from medlock.store.bodies import Meta, tag_of
+from medlock.store.capsule import Capsule
+from medlock.store.directory import Change
+from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry
+from medlock.store.keyring import PatientKeys
+from medlock.store.tables import Batch, Table
+
+_DIRECTORY_LOCK = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a draft."""
+
+    meta: Meta
+    body: bytes
+    created: bool
+    slot: int
+
+
+@dataclass(slots=True)
+class Stage:
+    """A commit in the making: the batch, and what must happen in memory once it is durable."""
+
+    batch: Batch = field(default_factory=Batch)
+    entries: dict[int, list[IndexEntry]] = field(default_factory=dict)
+    patients: dict[int, str] = field(default_factory=dict)
+    directory: list[IndexEntry] = field(default_factory=list)
+    newborn: dict[str, PatientKeys] = field(default_factory=dict)
+    touched: dict[int, list[Touched]] = field(default_factory=dict)
+    folded: list[tuple[Capsule, Delta, bytes, list[IndexEntry]]] = field(default_factory=list)
+
+
+class Committer:
+    """Commits drafts for one visit."""
+
+    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe) -> None:
+        self._vault = vault
+        self._log = log
+        self._scribe = scribe
+
+    async def commit(self, drafts: list[Draft]) -> list[Written]:
+        """Write all drafts or none. Raises PreconditionFailed, Conflict, Raced, Unavailable."""
+        stage = Stage()
+        newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]
+        await self._allot(stage, newborn)
+        async with AsyncExitStack() as held:
+            for slot in await self._slots(stage, drafts):
+                await held.enter_async_context(self._vault.lock(slot))
+            written = [await self._stage(stage, draft) for draft in drafts]
+            await self._seal_indexes(stage)
+            try:
+                await self._vault.backend.commit(stage.batch)
+            except Raced:
+                await self._recover(stage)
+                raise
+            self._settle(stage)
+        return written
+
+    async def _allot(self, stage: Stage, newborn: list[str]) -> None:
+        """Keys for patients that are not there yet; they are durable before anything is sealed under them."""
+        unknown = [patient for patient in newborn if await self._vault.any_slot(patient) is None]
+        for patient, keys in zip(unknown, self._vault.keystore.allot(len(unknown)), strict=True):
+            stage.newborn[patient] = keys
+
+    async def _slots(self, stage: Stage, drafts: list[Draft]) -> list[int]:
+        """The locks to take, ascending: owners now and before, and the directory when patients change."""
+        slots: set[int] = set()
+        for draft in drafts:
+            slots |= set(await self._owner_slots(stage, draft.patients))
+            opened = None if draft.crud == CREATE else await self._vault.current(draft.type, draft.id)
+            if opened is not None:
+                slots |= {opened.slot, *await self._owner_slots(stage, opened.meta.patients)}
+            if draft.type == "Patient":
+                slots.add(_DIRECTORY_LOCK)
+        return sorted(slots)
+
+    async def _owner_slots(self, stage: Stage, patients: tuple[str, ...]) -> list[int]:
+        """The slots of patients, the owner's first; the tenant's when there are none."""
+        return [await self._slot(stage, patient) for patient in patients] or [TENANT]
+
+    async def _slot(self, stage: Stage, patient: str) -> int:
+        if patient in stage.newborn:
+            return stage.newborn[patient].slot
+        slot = await self._vault.any_slot(patient)
+        if slot is None:
+            raise Unprocessable("The resource names a patient that you may not write to.", reason="unknown patient")
+        return slot
+
+    async def _stage(self, stage: Stage, draft: Draft) -> Written:
+        """Seal one draft into the batch, on top of the version that is there now."""
+        before = None if draft.crud == CREATE else await self._vault.current(draft.type, draft.id)
+        if before is not None and draft.type == "Patient" and draft.id in stage.newborn:
+            raise Raced  # somebody created this patient while we waited for the lock
+        _check_version(draft, before)
+        if draft.crud == DELETE and before is not None:
+            draft.patients, draft.labels = before.meta.patients, before.meta.labels
+        version = 1 if before is None else before.meta.version + 1
+        deleted = draft.crud == DELETE
+        meta = Meta(draft.type, draft.id, version, self._scribe.now, draft.patients, draft.labels, deleted)
+        body = b"" if deleted else with_identity(draft.body, draft.type, draft.id, version, instant(meta.updated))
+        slots = await self._owner_slots(stage, draft.patients)
+        rid = self._vault.rid(meta.reference)
+        ct = self._vault.bodies.seal(rid, self._keys(stage, slots[0]), meta, body)
+        _put_body(stage.batch, rid, ct, before, self._history_key(before))
+        self._index(stage, draft, meta, Place(rid, slots[0], tag_of(ct)), slots)
+        await self._unindex(stage, rid, before, slots)
+        stage.touched.setdefault(slots[0], []).append(Touched(meta.reference, version, draft.crud))
+        return Written(meta, body, before is None or before.meta.deleted, slots[0])
+
+    def _history_key(self, before: Opened | None) -> int:
+        return 0 if before is None else self._vault.history_key(before.meta.reference, before.meta.version)
+
+    def _keys(self, stage: Stage, slot: int) -> PatientKeys:
+        return next((keys for keys in stage.newborn.values() if keys.slot == slot), None) or self._vault.keystore.keys(
+            slot
+        )
+
+    def _index(self, stage: Stage, draft: Draft, meta: Meta, place: Place, slots: list[int]) -> None:
+        """Rows for the owner's index, pointers for the others', and the directory's entry of a Patient."""
+        flags = DELETED if meta.deleted else 0
+        values = None if meta.deleted else draft.values
+        for at, slot in enumerate(slots):
+            here = Place(place.rid, place.slot, place.tag, flags | (POINTER if at else 0))
+            stage.entries.setdefault(slot, []).append(self._vault.indexer.entry(meta, here, values))
+            stage.patients[slot] = meta.patients[at] if meta.patients else ""
+        if meta.type == "Patient":
+            entry = stage.entries[slots[0]][-1]
+            stage.directory.append(entry)
+            self._vault.directory.change(entry, self._keys(stage, slots[0]), stage.batch)
+
+    async def _unindex(self, stage: Stage, rid: int, before: Opened | None, slots: list[int]) -> None:
+        """Take the row out of indexes that held the version before and do not hold this one."""
+        if before is None:
+            return
+        for patient, slot in zip(
+            before.meta.patients, await self._owner_slots(stage, before.meta.patients), strict=False
+        ):
+            if slot not in slots:
+                stage.entries.setdefault(slot, []).append(IndexEntry(rid, 0, 0, 0, 0, DROPPED, 0, (), (), (), ()))
+                stage.patients[slot] = patient
+
+    async def _seal_indexes(self, stage: Stage) -> None:
+        """Deltas, directory operations and audit entries."""
+        fresh = {keys.slot for keys in stage.newborn.values()}
+        positions: dict[int, Position] = {}
+        for slot, entries in stage.entries.items():
+            capsule = self._vault.capsules.fresh(slot) if slot in fresh else await self._vault.capsules.open(slot)
+            delta, tag = capsule.change(stage.patients[slot], entries, stage.batch)
+            stage.folded.append((capsule, delta, tag, entries))
+            positions[slot] = Position(slot, delta.number, tag)
+        if stage.directory:
+            await self._vault.directory.refresh()
+            self._vault.directory.announce([entry.slot for entry in stage.directory], Change.CHANGED, stage.batch)
+        stage.batch.entries = [self._log.seal(event) for event in self._events(stage, positions)]
+
+    def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:
+        """One event for each index that changed."""
+        return [
+            self._scribe.event(
+                Outcome.SUCCESS,
+                Whom(slot, stage.patients[slot]) if slot else NOBODY,
+                stage.touched.get(slot, ()),
+                position=position,
+            )
+            for slot, position in positions.items()
+        ]
+
+    def _settle(self, stage: Stage) -> None:
+        """The batch is durable: memory follows."""
+        for capsule, delta, tag, entries in stage.folded:
+            self._vault.capsules.committed(capsule, delta, tag, entries)
+        self._vault.directory.committed(stage.directory)
+
+    async def _recover(self, stage: Stage) -> None:
+        """Another process was first: forget what we thought was current."""
+        for capsule, *_ in stage.folded:
+            self._vault.capsules.forget(capsule.slot)
+        await self._vault.directory.refresh()
+
+
+def _check_version(draft: Draft, before: Opened | None) -> None:
+    """If-Match and If-None-Match against what is there (R4 §3.1.0.5); 412 when it is not what was demanded."""
+    if draft.none_match and before is not None and not before.meta.deleted:
+        raise PreconditionFailed("The resource exists already (If-None-Match: *).")
+    current = "" if before is None or before.meta.deleted else str(before.meta.version)
+    if draft.if_match and draft.if_match != current:
+        raise PreconditionFailed("The resource is not at the version in If-Match: read it again, then decide.")
+    if draft.crud == DELETE and (before is None or before.meta.deleted):
+        raise Conflict("The resource was deleted meanwhile.")
+
+
+def _put_body(batch: Batch, rid: int, ct: bytes, before: Opened | None, history_key: int) -> None:
+    """The new body; the version before moves to the history as it is, sealed."""
+    if before is None:
+        batch.inserts.append((Table.BODY, rid, ct))
+        return
+    batch.inserts.append((Table.HISTORY, history_key, before.ct))
+    batch.puts.append((Table.BODY, rid, ct))

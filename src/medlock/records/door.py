@@ -1,0 +1,211 @@
+"""The door: the only way in to patient data. Every answer goes through `Door.answer`.
+
+In this order, and nowhere else:
+
+ 1. decide: Principal and Question give a Grant, or Denied;
+ 2. fetch: a handler brings a Finding, having asked the Grant about every resource that came back;
+ 3. re-check: the door asks the Grant again, for everything that the Finding discloses;
+ 4. write down: the audit entry is durable before the first byte leaves; for a write it went with the commit;
+ 5. release: the Disclosure, which is all that `web` can send.
+
+Refusals are written down too, with the private reason. If the log cannot be written, nothing is answered: 503.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from medlock.access.decide import decide
+from medlock.access.grant import Grant
+from medlock.access.principal import Principal
+from medlock.audit.events import Outcome
+from medlock.audit.log import AuditLog
+from medlock.clock import Clock
+from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
+from medlock.fhir import bundle
+from medlock.fhir.grammar import parse_search
+from medlock.fhir.question import Interaction, Question
+from medlock.fhir.request import Frame
+from medlock.ids import random_bytes
+from medlock.records import bundles, everything, read, search, write
+from medlock.records.commit import Committer
+from medlock.records.disclosure import _RELEASED, Disclosure
+from medlock.records.drafts import Context
+from medlock.records.finding import Finding
+from medlock.records.scribe import Scribe
+from medlock.records.search import Links, Page, self_link
+from medlock.records.vault import Vault
+from medlock.settings import Limits
+
+_TRIES = 8
+Handler = Callable[["Visit"], Awaitable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One question of one caller on its way through the door."""
+
+    principal: Principal
+    question: Question
+    grant: Grant | None
+    scribe: Scribe
+    now: int
+
+    @property
+    def granted(self) -> Grant:
+        """The Grant; a visit without one has no business fetching."""
+        if self.grant is None:
+            raise Denied("no decision was made")
+        return self.grant
+
+
+class Door:
+    """Opens for who may come in, and writes down who did."""
+
+    def __init__(self, vault: Vault, log: AuditLog, clock: Clock, base: str, limits: Limits) -> None:
+        self._vault = vault
+        self._log = log
+        self._clock = clock
+        self._base = base
+        self._limits = limits
+        self._handlers: dict[Interaction, Handler] = {
+            Interaction.READ: lambda visit: read.read(vault, visit.granted, visit.question),
+            Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
+            Interaction.HISTORY: lambda visit: read.history(vault, visit.granted, visit.question, base),
+            Interaction.SEARCH: self._search,
+            Interaction.EVERYTHING: self._everything,
+            Interaction.CREATE: lambda visit: self._write(visit, write.create),
+            Interaction.UPDATE: lambda visit: self._write(visit, write.update),
+            Interaction.DELETE: lambda visit: self._write(visit, write.delete),
+            Interaction.TRANSACTION: self._transaction,
+            Interaction.BATCH: self._batch,
+        }
+
+    async def answer(self, principal: Principal, question: Question) -> Disclosure:
+        """The answer to one question. Raises MedlockError: the refusal is in the log by then."""
+        scribe = Scribe(principal, question, self._clock.now_ms(), random_bytes(16).hex())
+        try:
+            finding, visit = await self._find(principal, question, scribe)
+            return await self._release(finding, visit)
+        except MedlockError as refusal:
+            await self._write_down(refusal, scribe)
+            raise
+
+    async def _find(self, principal: Principal, question: Question, scribe: Scribe) -> tuple[Finding, Visit]:
+        """Decide and fetch; again from the start when another process wrote in between."""
+        for _ in range(_TRIES):
+            visit = self._decided(principal, question, scribe)
+            try:
+                finding = await self._handlers[visit.question.interaction](visit)
+            except Raced:
+                continue
+            _recheck(finding, visit)
+            return finding, visit
+        raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
+
+    def _decided(self, principal: Principal, asked: Question, scribe: Scribe) -> Visit:
+        """The visit with its Grant. A page token is opened first: its question is decided like any other."""
+        now = scribe.now
+        question = self._continued(principal, asked, now) if asked.page else asked
+        grant = None
+        if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
+            grant = decide(principal, question)
+        basis = "each entry by itself" if grant is None else grant.basis
+        return Visit(principal, question, grant, replace(scribe, question=question, basis=basis), now)
+
+    def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
+        """The question that a page token goes on with."""
+        place = self._vault.page_place(principal.account, asked.page, now)
+        if place.interaction != asked.interaction or place.type != asked.type or place.subject != asked.id:
+            raise BadRequest("This page link belongs to another address.")
+        if asked.interaction is Interaction.EVERYTHING:
+            return replace(asked, query=None)
+        pairs = bundle.query_pairs(place.text)
+        query = parse_search(place.type, pairs, now_ms=now, max_count=self._limits.page_size_max)
+        return replace(asked, query=query)
+
+    async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
+        """Write down, then let go."""
+        sequence = -1
+        if not finding.logged:
+            sequence = await self._log.append(*visit.scribe.disclosure(finding.disclosed, finding.about))
+        return Disclosure(
+            finding.status, finding.body, finding.version, finding.updated, finding.location, sequence, _RELEASED
+        )
+
+    async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
+        """Put a refusal in the log. When the log refuses as well, that is the error the caller gets."""
+        outcome = Outcome.DENIED if isinstance(refusal, Denied) else Outcome.FAILED
+        await self._log.append(scribe.event(outcome, reason=f"{refusal.audit_code}: {refusal.reason}"))
+
+    async def _search(self, visit: Visit) -> Finding:
+        query = visit.question.query
+        if query is None:
+            raise BadRequest("A search needs a question.")
+        links = self._links(visit, self_link(self._base, query.type, query.text))
+        return await search.search(self._vault, visit.granted, query, self._page(visit, query.count), links)
+
+    async def _everything(self, visit: Visit) -> Finding:
+        query = visit.question.query
+        links = self._links(visit, f"{self._base}/Patient/{visit.question.id}/$everything")
+        page = self._page(visit, None if query is None else query.count)
+        return await everything.everything(self._vault, visit.granted, visit.question, page, links)
+
+    def _page(self, visit: Visit, count: int | None) -> Page:
+        """Which page: the size asked for within bounds, and where the token says to go on."""
+        size = min(self._limits.page_size if count is None else count, self._limits.page_size_max)
+        if not visit.question.page:
+            return Page(size)
+        place = self._vault.page_place(visit.principal.account, visit.question.page, visit.now)
+        return Page(size, place.shown, place.last)
+
+    def _links(self, visit: Visit, here: str) -> Links:
+        expires = visit.now + self._limits.page_token_seconds * 1000
+        asked = visit.question
+        return Links(
+            self._base, here, self._limits.include_max, visit.principal.account, expires, asked.interaction, asked.id
+        )
+
+    def _context(self, visit: Visit) -> Context:
+        return Context(self._vault, visit.principal, self._base, visit.now)
+
+    async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
+        committer = Committer(self._vault, self._log, visit.scribe)
+        return await interaction(self._context(visit), visit.granted, visit.question, committer)
+
+    async def _transaction(self, visit: Visit) -> Finding:
+        parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
+        committer = Committer(self._vault, self._log, visit.scribe)
+
+        async def inside(question: Question) -> Finding:
+            found, _ = await self._find(visit.principal, question, visit.scribe)
+            return found
+
+        doors = bundles.Doors(committer, inside)
+        return await bundles.transaction(self._context(visit), parts, self._frame(visit), doors)
+
+    async def _batch(self, visit: Visit) -> Finding:
+        """Each entry by itself, one after another; each has its own audit entries."""
+        parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
+        responses = [await self._batch_entry(visit, part) for part in parts]
+        return Finding(200, bundle.transaction_response(responses, "batch-response"))
+
+    async def _batch_entry(self, visit: Visit, part: bundle.Entry) -> bundle.Response:
+        try:
+            question = bundles.question(part, self._frame(visit))
+            shown = await self.answer(visit.principal, question)
+        except MedlockError as refusal:
+            return bundles.failed_response(refusal)
+        body = b"" if question.interaction in bundles.WRITES else shown.body
+        return bundles.finding_response(Finding(shown.status, body, shown.version, shown.updated, shown.location))
+
+    def _frame(self, visit: Visit) -> Frame:
+        return Frame(visit.now, self._limits.page_size_max)
+
+
+def _recheck(finding: Finding, visit: Visit) -> None:
+    """Everything that a Finding discloses must be covered. A bundle's entries were checked one by one."""
+    for opened in finding.disclosed:
+        if visit.grant is not None and not visit.grant.covers(opened.meta):
+            raise Tampered(f"a handler brought a {opened.meta.type} that the Grant does not cover")

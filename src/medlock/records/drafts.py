@@ -1,0 +1,133 @@
+"""From received bytes to a Draft: parsed, valid, references resolved, its patients known. Nothing is written yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from medlock.access.grant import Grant
+from medlock.access.principal import Principal
+from medlock.errors import BadRequest, Problem, Unprocessable
+from medlock.fhir.extract import extract
+from medlock.fhir.parse import parse_json
+from medlock.fhir.references import literal_references, local_target
+from medlock.fhir.validate import validate
+from medlock.fhir.values import Values
+from medlock.records.indexing import TYPE_NUMBERS
+from medlock.records.ownership import owners, subjects_of_provenance
+from medlock.records.vault import Vault
+
+CREATE, UPDATE, DELETE = "C", "U", "D"
+
+
+@dataclass(slots=True)
+class Draft:
+    """One change to make. `body` is the resource's JSON as received (references rewritten), empty for a delete.
+
+    `crud` is C, U or D; `if_match` the version the caller demands, "" for none.
+    `patients` are the ids of the patients it belongs to, the owner first.
+    """
+
+    type: str
+    id: str
+    crud: str
+    body: bytes = b""
+    values: Values | None = None
+    patients: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    if_match: str = ""
+    none_match: bool = False
+
+
+@dataclass(slots=True)
+class Context:
+    """What the drafts of one request share: who asks, the address of this server, and what they create together.
+
+    `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
+    `resolved` remembers which references were found good.
+    """
+
+    vault: Vault
+    principal: Principal
+    base: str
+    now: int
+    born: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    resolved: set[str] = field(default_factory=set)
+    criteria: dict[str, str] = field(default_factory=dict)
+
+
+def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:
+    """The resource in `data`, valid R4 of the type wanted. Raises BadRequest or Unprocessable naming every fault."""
+    resource = parse_json(data)
+    if resource.get("resourceType") != type_:
+        text = f"The body must be a {type_}: its resourceType says otherwise."
+        raise BadRequest(text, problems=(Problem("invalid", text, f"{path or type_}.resourceType"),))
+    problems = validate(resource, path=path or None)
+    if problems:
+        raise Unprocessable("The resource is not valid FHIR R4.", problems=tuple(problems))
+    return resource
+
+
+async def describe(context: Context, draft: Draft, grant: Grant, path: str = "") -> dict[str, object]:
+    """Fill in a draft's values, patients and labels, and check that its references hold; the parsed resource.
+
+    Raises Unprocessable naming the path of a reference that does not resolve, in the same words whether the target
+    is missing or out of reach.
+    """
+    resource = checked(draft.body, draft.type, path)
+    given = resource.get("id")
+    resource["id"] = draft.id
+    draft.values = extract(resource)
+    draft.labels = tuple(f"{system}|{code}" for param, system, code in draft.values.tokens if param == "_security")
+    draft.patients = await _patients(context, resource, draft)
+    if draft.type == "Patient":
+        draft.patients = (draft.id,)
+    for place, reference in literal_references(resource):
+        if not await _resolves(context, grant, reference):
+            raise unresolved(f"{path}.{place.partition('.')[2]}" if path else place)
+    return {**resource, "id": given}
+
+
+async def _patients(context: Context, resource: dict[str, object], draft: Draft) -> tuple[str, ...]:
+    """Whose record it is; a Provenance that names no patient goes with what it speaks of."""
+    values = draft.values or Values()
+    found = owners(resource, values)
+    if found or draft.type != "Provenance":
+        return found
+    for target in subjects_of_provenance(values):
+        if target in context.born:
+            found = context.born[target] or ()
+        else:
+            type_, _, id_ = target.partition("/")
+            opened = await context.vault.current(type_, id_) if type_ in TYPE_NUMBERS else None
+            found = opened.meta.patients if opened is not None else ()
+        if found:
+            return found
+    return ()
+
+
+async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
+    """Whether a reference leads to a living resource that this Grant reaches, or leads out of this server."""
+    target = local_target(reference, context.base)
+    if target is None:
+        return not reference.startswith("urn:") and "?" not in reference
+    name = "/".join(target)
+    if name in context.born or name in context.resolved:
+        return True
+    if target[0] not in TYPE_NUMBERS:
+        return False
+    opened = await context.vault.current(*target)
+    if opened is None or opened.meta.deleted or not _reached(grant, opened.meta.patients):
+        return False
+    context.resolved.add(name)
+    return True
+
+
+def _reached(grant: Grant, patients: tuple[str, ...]) -> bool:
+    """Whether the Grant reaches any of the patients; what is shared may be pointed at by anybody who may write."""
+    return not patients or any(grant.rules_for(patient) is not None for patient in patients)
+
+
+def unresolved(path: str) -> Unprocessable:
+    """The same words whether the target is missing or out of reach."""
+    text = "The reference does not lead to a resource that you may refer to."
+    return Unprocessable(text, problems=(Problem("not-found", text, path),))

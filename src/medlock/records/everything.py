@@ -1,0 +1,72 @@
+"""Patient/[id]/$everything (R4 operation Patient-everything): all that one patient's index holds, page by page."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+import numpy as np
+
+from medlock.access.grant import Grant
+from medlock.errors import Conflict, NotFound
+from medlock.fhir import bundle
+from medlock.fhir.question import Question
+from medlock.records.finding import Finding
+from medlock.records.minimise import minimised
+from medlock.records.reach import Reach, reach_of
+from medlock.records.read import NOT_FOUND, read
+from medlock.records.search import Links, Page
+from medlock.records.vault import Opened, Vault
+from medlock.store.capsule import IndexRow
+
+_TRIES = 4
+
+
+async def everything(vault: Vault, grant: Grant, question: Question, page: Page, links: Links) -> Finding:
+    """One page: the Patient first, then the compartment by row, and what the page points at in shared records."""
+    slot = await vault.patient_slot(question.id)
+    reach = await reach_of(vault, grant)
+    if slot is None or reach.rules(slot) is None:
+        raise NotFound(NOT_FOUND, reason="patient unknown or out of reach")
+    await read(vault, grant, Question(question.interaction, "Patient", question.id))
+    for _ in range(_TRIES):
+        rows = await _rows(vault, reach, slot, vault.rid(f"Patient/{question.id}"))
+        start = _start(rows, page)
+        opened = await vault.fetch(rows[start : start + page.size])
+        if None not in opened:
+            shown = [each for each in opened if each is not None and grant.covers(each.meta)]
+            return _assemble(vault, grant, (rows, start, shown), links)
+    raise Conflict("These records are being changed right now; try again.")
+
+
+async def _rows(vault: Vault, reach: Reach, slot: int, patient_rid: int) -> list[IndexRow]:
+    """Every visible row of the patient's index, the Patient first, then in an order that does not change."""
+    capsule = await vault.capsules.open(slot)
+    found: list[IndexRow] = []
+    for segment in capsule.view():
+        chosen = np.flatnonzero(reach.visible_everything(capsule, segment))
+        for rid, owner, version, tag in segment.rows[chosen][["rid", "slot", "version", "tag"]].tolist():
+            found.append(IndexRow(rid, owner or slot, version, tag))
+    found.sort(key=lambda row: (row.rid != patient_rid, row.rid))
+    return found
+
+
+def _start(rows: list[IndexRow], page: Page) -> int:
+    """After the last one shown; the order is by row, so what was added meanwhile neither repeats nor skips."""
+    if not page.last:
+        return 0
+    if rows and rows[0].rid == page.last:
+        return 1
+    return bisect_right(rows, page.last, 1, key=lambda row: row.rid)
+
+
+def _assemble(vault: Vault, grant: Grant, cut: tuple[list[IndexRow], int, list[Opened]], links: Links) -> Finding:
+    rows, start, shown = cut
+    entries = [
+        bundle.SearchEntry(f"{links.base}/{each.meta.reference}", minimised(grant, each), "match") for each in shown
+    ]
+    addresses = {"self": links.here}
+    end = start + len(shown)
+    if shown and end < len(rows):
+        addresses["next"] = links.next(vault, "", "Patient", end, shown[-1].rid)
+    body = bundle.searchset(entries, total=len(rows), links=addresses)
+    return Finding(200, body, disclosed=shown)

@@ -1,0 +1,26 @@
+"""What a handler brings back to the door: an answer not yet released, and every resource that it discloses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from medlock.records.vault import Opened
+
+
+@dataclass(slots=True)
+class Finding:
+    """An answer in the making.
+
+    `disclosed` lists every resource whose content is in `body`: the door checks each against the Grant again and
+    writes each into the audit log. `about` is the slot and id of the one patient that the question names, for the
+    log of a search that found nothing. `logged` says that the audit entry went with the commit of a write.
+    """
+
+    status: int
+    body: bytes = b""
+    version: str = ""
+    updated: int = 0
+    location: str = ""
+    disclosed: list[Opened] = field(default_factory=list)
+    about: tuple[int, str] = (0, "")
+    logged: bool = False

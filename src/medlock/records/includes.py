@@ -1,0 +1,117 @@
+"""_include and _revinclude (R4 §3.1.1.5.6): what the page's resources point at, and what points at them.
+
+Every hop is bounded and every resource found is asked of the Grant like any other: an include is no side door.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medlock.errors import BadRequest, Problem
+from medlock.fhir.extract import extract
+from medlock.fhir.parse import parse_json
+from medlock.fhir.query import Include, SearchQuery
+from medlock.records.indexing import TYPE_NUMBERS, whole_text
+from medlock.records.reach import Reach
+from medlock.records.vault import TENANT, Opened, Vault
+from medlock.store.capsule import IndexRow
+
+HOPS_MAX = 8
+
+
+class Includer:
+    """Collects the included resources of one page, within one reach."""
+
+    def __init__(self, vault: Vault, reach: Reach, limit: int) -> None:
+        self._vault = vault
+        self._reach = reach
+        self._limit = limit
+
+    async def collect(self, query: SearchQuery, page: list[Opened]) -> list[Opened]:
+        """Included resources, each once, none that is on the page. Raises BadRequest when there are too many."""
+        seen = {opened.rid for opened in page}
+        found: list[Opened] = []
+        fresh = page
+        for hop in range(HOPS_MAX):
+            news: list[Opened] = []
+            for include in query.includes:
+                if hop == 0 or include.iterate:
+                    news += await self._forward(include, fresh, seen)
+            for include in query.revincludes:
+                if hop == 0 or include.iterate:
+                    news += await self._reverse(include, fresh, seen)
+            if not news:
+                break
+            found += news
+            fresh = news
+            self._bound(found)
+        return found
+
+    def _bound(self, found: list[Opened]) -> None:
+        if len(found) > self._limit:
+            text = f"More than {self._limit} resources would be included: ask for fewer per page with _count."
+            raise BadRequest(text, problems=(Problem("too-costly", text, "_include"),))
+
+    async def _forward(self, include: Include, sources: list[Opened], seen: set[int]) -> list[Opened]:
+        """What the sources' references lead to."""
+        found: list[Opened] = []
+        for source in sources:
+            if source.meta.type != include.source:
+                continue
+            for param, target in extract(parse_json(source.body)).references:
+                type_, _, id_ = target.partition("/")
+                if param != include.param or type_ not in TYPE_NUMBERS or include.target not in {"", type_}:
+                    continue
+                found += await self._open(type_, id_, seen)
+        return found
+
+    async def _open(self, type_: str, id_: str, seen: set[int]) -> list[Opened]:
+        """The target, if it is there, alive, within reach and not yet seen."""
+        rid = self._vault.rid(f"{type_}/{id_}")
+        if rid in seen:
+            return []
+        opened = await self._vault.current(type_, id_)
+        if opened is None or opened.meta.deleted or not self._reach.grant.covers(opened.meta):
+            return []
+        seen.add(rid)
+        return [opened]
+
+    async def _reverse(self, include: Include, targets: list[Opened], seen: set[int]) -> list[Opened]:
+        """What points at the targets through one parameter."""
+        wanted = [each for each in targets if include.target in {"", each.meta.type}]
+        hashes = [
+            self._vault.indexer.hash(whole_text(include.source, include.param, each.meta.reference)) for each in wanted
+        ]
+        found: list[Opened] = []
+        for slot in await self._scope(wanted) if hashes else []:
+            rows = [row for row in await self._rows(slot, include.source, hashes) if row.rid not in seen]
+            for opened in await self._vault.fetch(rows):
+                if opened is not None and self._reach.grant.covers(opened.meta) and opened.rid not in seen:
+                    seen.add(opened.rid)
+                    found.append(opened)
+        return found
+
+    async def _scope(self, targets: list[Opened]) -> list[int]:
+        """Whose indexes can point at the targets: their owners', the tenant's, or everybody's for shared ones."""
+        slots = {TENANT, *(each.slot for each in targets)}
+        if any(not each.meta.patients for each in targets):
+            slots |= set(self._reach.slots(self._vault))
+        for each in targets:
+            for patient in each.meta.patients:
+                slot = await self._vault.patient_slot(patient)
+                slots |= set() if slot is None else {slot}
+        return [slot for slot in sorted(slots) if slot == TENANT or self._reach.rules(slot) is not None]
+
+    async def _rows(self, slot: int, type_: str, hashes: list[int]) -> list[IndexRow]:
+        capsule = await self._vault.capsules.open(slot)
+        rows: list[IndexRow] = []
+        for segment in capsule.view():
+            visible = self._reach.visible(capsule, segment, type_)
+            if visible is None:
+                continue
+            mask = visible & segment.of_type(TYPE_NUMBERS[type_]) & segment.with_hashes(hashes)
+            for rid, owner, version, tag in segment.rows[np.flatnonzero(mask)][
+                ["rid", "slot", "version", "tag"]
+            ].tolist():
+                rows.append(IndexRow(rid, owner or slot, version, tag))
+        return rows

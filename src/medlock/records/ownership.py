@@ -1,0 +1,29 @@
+"""Whose record a resource is part of, and so under whose key it is sealed.
+
+First the patient compartment, exactly by CompartmentDefinition (R4 §2.1.26). Types that the definition leaves out but
+that name their patient (Device.patient, Task.for) belong to that patient all the same: sealing must not depend on
+the compartment's gaps. Provenance speaks of other resources: it belongs with what it speaks of. What names no patient
+is shared and lies under the tenant key.
+"""
+
+from __future__ import annotations
+
+from medlock.fhir.compartment import patients_of
+from medlock.fhir.values import Values
+
+_NAMING = ("patient", "subject", "beneficiary")
+_PREFIX = "Patient/"
+
+
+def owners(resource: dict[str, object], values: Values) -> tuple[str, ...]:
+    """Ids of the patients a resource belongs to, the owner first; empty when it is shared."""
+    found = patients_of(resource)
+    if found:
+        return found
+    named = {param: target.removeprefix(_PREFIX) for param, target in values.references if target.startswith(_PREFIX)}
+    return tuple(dict.fromkeys(named[param] for param in _NAMING if param in named))
+
+
+def subjects_of_provenance(values: Values) -> tuple[str, ...]:
+    """The local references (`Type/id`) that a Provenance speaks of, when it names no patient itself."""
+    return tuple(target for param, target in values.references if param == "target" and "://" not in target)

@@ -1,0 +1,82 @@
+"""What a Grant reaches, in terms of the store: which indexes may be opened, and which of their rows seen.
+
+A Grant speaks of patients by id; indexes are named by slot. Here the one is turned into the other, once per question,
+so that totals, sorting and paging only ever see rows that the caller may know of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from medlock.access.grant import Grant, Rules
+from medlock.records.indexing import TYPE_NAMES
+from medlock.records.vault import TENANT, Vault
+from medlock.store.capsule import Capsule
+from medlock.store.segment import Mask, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an index row tells of a resource, for `Rules.allow`."""
+
+    type: str
+    patients: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A Grant by slot: rules of the patients it names, and of everyone else."""
+
+    grant: Grant
+    by_slot: dict[int, Rules]
+
+    def rules(self, slot: int) -> Rules | None:
+        """The rules for the patient in a slot, None when out of reach."""
+        return self.by_slot.get(slot, self.grant.everyone)
+
+    def slots(self, vault: Vault) -> Iterable[int]:
+        """Every slot within reach."""
+        if self.grant.everyone is None:
+            return list(self.by_slot)
+        return [slot for slot in vault.directory.slots() if self.rules(slot) is not None]
+
+    def visible(self, capsule: Capsule, segment: Segment, type_: str) -> Mask | None:
+        """Rows of one type that the rules allow; None when none can be."""
+        if capsule.slot == TENANT:
+            return segment.alive if type_ in self.grant.shared else None
+        rules = self.rules(capsule.slot)
+        return None if rules is None else allowed_rows(rules, capsule.patient, segment, type_)
+
+    def visible_everything(self, capsule: Capsule, segment: Segment) -> Mask:
+        """Rows of any type that the rules allow."""
+        mask: Mask = np.zeros(len(segment), np.bool_)
+        for number in np.unique(segment.rows["type"]).tolist():
+            seen = self.visible(capsule, segment, TYPE_NAMES[number])
+            if seen is not None:
+                mask |= seen & segment.of_type(number)
+        return mask & segment.alive
+
+
+async def reach_of(vault: Vault, grant: Grant) -> Reach:
+    """The reach of a Grant: its named patients that exist, by slot."""
+    by_slot: dict[int, Rules] = {}
+    for patient, rules in grant.rules.items():
+        slot = await vault.patient_slot(patient)
+        if slot is not None:
+            by_slot[slot] = rules
+    return Reach(grant, by_slot)
+
+
+def allowed_rows(rules: Rules, patient: str, segment: Segment, type_: str) -> Mask | None:
+    """Rows of one type whose labels the rules allow; None when the rules allow none of them."""
+    allowed = [rules.allow(Facts(type_, (patient,), labels)) for labels in segment.labels]
+    if all(allowed):
+        return segment.alive
+    if not any(allowed):
+        return None
+    mask: Mask = segment.alive & np.array(allowed, np.bool_)[segment.rows["label"]]
+    return mask

@@ -1,0 +1,72 @@
+"""read, vread and instance history (R4 §3.1.0.2, .3, .8)."""
+
+from __future__ import annotations
+
+from medlock.access.grant import Grant
+from medlock.errors import Gone, NotFound
+from medlock.fhir import bundle
+from medlock.fhir.question import Question
+from medlock.records.finding import Finding
+from medlock.records.minimise import minimised
+from medlock.records.vault import Opened, Vault
+
+NOT_FOUND = "There is no such resource, or you may not see it."
+
+
+async def visible(vault: Vault, grant: Grant, question: Question) -> Opened:
+    """The current version, tombstones included, if the Grant covers it; NotFound otherwise, whatever the reason."""
+    opened = await vault.current(question.type, question.id)
+    if opened is None:
+        raise NotFound(NOT_FOUND, reason="unknown id")
+    if not grant.covers(opened.meta):
+        raise NotFound(NOT_FOUND, reason=f"{opened.meta.reference} is out of reach")
+    return opened
+
+
+async def read(vault: Vault, grant: Grant, question: Question) -> Finding:
+    """The current version. Raises NotFound, or Gone when it was deleted."""
+    opened = await visible(vault, grant, question)
+    if opened.meta.deleted:
+        raise Gone("This resource was deleted; its versions are in its history.")
+    return _answer(grant, opened)
+
+
+async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
+    """One version. Raises NotFound, or Gone when that version is the deletion."""
+    opened = await visible(vault, grant, question)
+    number = int(question.version) if question.version.isascii() and question.version.isdigit() else 0
+    found = await vault.version(opened, number) if 0 < number <= opened.meta.version else None
+    if found is None or not grant.covers(found.meta):
+        raise NotFound(NOT_FOUND, reason="no such version within reach")
+    if found.meta.deleted:
+        raise Gone("This version is the deletion of the resource.")
+    return _answer(grant, found)
+
+
+def _answer(grant: Grant, opened: Opened) -> Finding:
+    body = minimised(grant, opened)
+    return Finding(200, body, str(opened.meta.version), opened.meta.updated, disclosed=[opened])
+
+
+async def history(vault: Vault, grant: Grant, question: Question, base: str) -> Finding:
+    """Every version within reach, newest first, as a history Bundle."""
+    newest = await visible(vault, grant, question)
+    versions: list[Opened] = []
+    for number in range(newest.meta.version, 0, -1):
+        found = await vault.version(newest, number)
+        if found is not None and grant.covers(found.meta):
+            versions.append(found)
+    entries = [_history_entry(grant, each, base) for each in versions]
+    link = f"{base}/{newest.meta.reference}/_history"
+    body = bundle.history(entries, total=len(entries), links={"self": link})
+    return Finding(200, body, disclosed=versions)
+
+
+def _history_entry(grant: Grant, opened: Opened, base: str) -> bundle.HistoryEntry:
+    meta = opened.meta
+    method = "DELETE" if meta.deleted else "POST" if meta.version == 1 else "PUT"
+    status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
+    body = b"" if meta.deleted else minimised(grant, opened)
+    return bundle.HistoryEntry(
+        f"{base}/{meta.reference}", body, method, meta.reference, status, meta.version, meta.updated
+    )

@@ -1,0 +1,93 @@
+"""Writes down who came in: turns one visit into audit events, one for each patient that it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from medlock.access.principal import Principal
+from medlock.audit.events import Action, Event, Outcome, Position, Touched
+from medlock.fhir.question import Interaction, Question
+from medlock.records.vault import Opened
+
+ACTIONS = {
+    Interaction.READ: Action.READ,
+    Interaction.VREAD: Action.VREAD,
+    Interaction.HISTORY: Action.HISTORY,
+    Interaction.CREATE: Action.CREATE,
+    Interaction.UPDATE: Action.UPDATE,
+    Interaction.DELETE: Action.DELETE,
+    Interaction.SEARCH: Action.SEARCH,
+    Interaction.BATCH: Action.BATCH,
+    Interaction.TRANSACTION: Action.TRANSACTION,
+    Interaction.EVERYTHING: Action.EVERYTHING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """The patient an event is about: slot and logical id; slot 0 for none."""
+
+    slot: int = 0
+    patient: str = ""
+
+
+NOBODY = Whom()
+
+
+@dataclass(frozen=True, slots=True)
+class Scribe:
+    """One visit: who asked what, when. `request` ties its events together."""
+
+    principal: Principal
+    question: Question
+    now: int
+    request: str
+    basis: str = ""
+
+    def event(
+        self,
+        outcome: Outcome,
+        whom: Whom = NOBODY,
+        touched: Iterable[Touched] = (),
+        *,
+        reason: str = "",
+        position: Position | None = None,
+    ) -> Event:
+        """One event of this visit."""
+        who = self.principal
+        return Event(
+            ACTIONS[self.question.interaction],
+            outcome,
+            who.account,
+            tuple(sorted(who.roles)),
+            who.client,
+            who.purpose,
+            self.now,
+            self.request,
+            whom.slot,
+            whom.patient,
+            tuple(touched),
+            self._query(),
+            reason,
+            self.basis,
+            position,
+        )
+
+    def _query(self) -> str:
+        """What was asked, as text: it may hold patient data and is sealed with the event's detail."""
+        asked = self.question
+        if asked.query is not None:
+            return f"{asked.type}?{asked.query.text}"
+        return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+
+    def disclosure(self, disclosed: list[Opened], about: tuple[int, str]) -> list[Event]:
+        """Events of an answer: one for each patient whose resources it holds; at least one in all."""
+        by_patient: dict[Whom, list[Touched]] = {}
+        for opened in disclosed:
+            meta = opened.meta
+            whom = Whom(opened.slot, meta.patients[0]) if meta.patients else NOBODY
+            by_patient.setdefault(whom, []).append(Touched(meta.reference, meta.version, "R"))
+        if not by_patient:
+            by_patient[Whom(*about)] = []
+        return [self.event(Outcome.SUCCESS, whom, touched) for whom, touched in by_patient.items()]

@@ -1,0 +1,116 @@
+"""search-type (R4 §3.1.0.10): find, sort, cut a page, open it, include, and assemble the searchset Bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from medlock.access.grant import Grant
+from medlock.errors import Conflict
+from medlock.fhir import bundle
+from medlock.fhir.document import elements_subset, summary
+from medlock.fhir.query import SearchQuery
+from medlock.records.finding import Finding
+from medlock.records.hits import Finder, Hit
+from medlock.records.includes import Includer
+from medlock.records.minimise import minimised
+from medlock.records.paging import Place
+from medlock.records.reach import Reach, reach_of
+from medlock.records.sorting import sort_hits
+from medlock.records.vault import Opened, Vault
+
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them."""
+
+    size: int
+    shown: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A page cut from the ordered hits."""
+
+    hits: list[Hit]
+    start: int
+    shown: list[Opened]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The address of this page, and how to address the one after it."""
+
+    base: str
+    here: str
+    include_max: int
+    account: str
+    expires: int
+    interaction: str
+    subject: str = ""
+
+    def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int) -> str:
+        """The address of the page that starts after `shown` resources, the last of which is row `last`."""
+        place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires)
+        return f"{self.base}/{type_}?_page={vault.page_token(self.account, place)}"
+
+
+async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, links: Links) -> Finding:
+    """One page of a search. Bodies that change while they are fetched make it start again."""
+    for _ in range(_TRIES):
+        reach = await reach_of(vault, grant)
+        hits = await Finder(vault, reach).find(query)
+        if query.sort:
+            hits = await sort_hits(vault, hits, query.sort)
+        if query.summary == "count" or query.count == 0:
+            return Finding(200, bundle.searchset([], total=len(hits), links={"self": links.here}))
+        start = _start(hits, page)
+        opened = await vault.fetch([hit.row for hit in hits[start : start + page.size]])
+        if None not in opened:
+            shown = [each for each in opened if each is not None]
+            return await _assemble(vault, reach, query, Cut(hits, start, shown), links)
+    raise Conflict("These records are being changed right now; try again.")
+
+
+def _start(hits: list[Hit], page: Page) -> int:
+    """Where the page starts: after the last one shown, wherever that is now; by count when it is gone."""
+    if not page.last:
+        return page.shown
+    for at, hit in enumerate(hits):
+        if hit.row.rid == page.last:
+            return at + 1
+    return min(page.shown, len(hits))
+
+
+async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, links: Links) -> Finding:
+    """The Bundle: matches and included resources, minimised and cut down to what was asked for."""
+    grant = reach.grant
+    matches = [opened for opened in cut.shown if grant.covers(opened.meta)]
+    included: list[Opened] = []
+    if query.includes or query.revincludes:
+        included = await Includer(vault, reach, links.include_max).collect(query, matches)
+    entries = [_entry(grant, query, each, "match", links.base) for each in matches]
+    entries += [_entry(grant, query, each, "include", links.base) for each in included]
+    addresses = {"self": links.here}
+    end = cut.start + len(cut.shown)
+    if cut.shown and end < len(cut.hits):
+        addresses["next"] = links.next(vault, query.text, query.type, end, cut.shown[-1].rid)
+    total = None if query.total == "none" else len(cut.hits)
+    return Finding(200, bundle.searchset(entries, total=total, links=addresses), disclosed=matches + included)
+
+
+def _entry(grant: Grant, query: SearchQuery, opened: Opened, mode: str, base: str) -> bundle.SearchEntry:
+    body = minimised(grant, opened)
+    if query.elements:
+        body = elements_subset(body, opened.meta.type, query.elements)
+    elif query.summary in {"true", "text", "data"}:
+        body = summary(body, opened.meta.type, query.summary)
+    return bundle.SearchEntry(f"{base}/{opened.meta.reference}", body, mode)
+
+
+def self_link(base: str, type_: str, text: str) -> str:
+    """The address of a search as it was understood."""
+    return f"{base}/{quote(type_)}" + (f"?{text}" if text else "")

@@ -1,0 +1,147 @@
+"""The sealed tables as one thing that the door can fetch from. Only `records` holds a Vault.
+
+It resolves names to rows, opens bodies with the right patient's key, and checks every body against the index that
+vouches for it: a row that was rolled back, swapped or put back after deletion does not have the tag that the index
+expects, and is refused as Tampered. It knows nothing of who is asking.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medlock.errors import NotFound, Tampered
+from medlock.records.indexing import Indexer
+from medlock.records.paging import Place, open_place, seal_place
+from medlock.records.plan import Planner
+from medlock.store.bodies import BodyCipher, Meta, tag_of
+from medlock.store.capsule import IndexRow
+from medlock.store.capsules import Capsules
+from medlock.store.directory import Directory
+from medlock.store.keystore import Keystore
+from medlock.store.tables import Backend, Table
+
+TENANT = 0
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One version of a resource, decrypted: sealed meta, JSON bytes, and where it lay."""
+
+    meta: Meta
+    body: bytes
+    rid: int
+    slot: int
+    ct: bytes
+
+
+class Vault:
+    """Sealed tables, keys and indexes of one data directory."""
+
+    def __init__(self, backend: Backend, keystore: Keystore) -> None:
+        self.backend = backend
+        self.keystore = keystore
+        self.bodies = BodyCipher(keystore.tenant.header)
+        self.capsules = Capsules(backend, keystore.keys)
+        self.directory = Directory(backend, keystore.tenant, keystore.keys)
+        self.indexer = Indexer(keystore.tenant.values)
+        self.planner = Planner(self.indexer, self.rid)
+        self._rid_label = keystore.tenant.rid.label
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    def rid(self, reference: str) -> int:
+        """The row id of `Type/id`."""
+        return self._rid_label(reference.encode())
+
+    def history_key(self, reference: str, version: int) -> int:
+        """The row id of an older version."""
+        return self._rid_label(f"{reference}/_history/{version}".encode())
+
+    def lock(self, slot: int) -> asyncio.Lock:
+        """The lock that orders this process's writes to one index; other processes are met at commit."""
+        return self._locks.setdefault(slot, asyncio.Lock())
+
+    def open(self, rid: int, ct: bytes) -> Opened:
+        """Decrypt a row. Raises Tampered, or NotFound when its patient's key was destroyed."""
+        header = self.bodies.header(ct)
+        keys = self.keystore.keys(header.slot, header.generation)
+        meta, body = self.bodies.open(rid, keys, ct)
+        return Opened(meta, body, rid, header.slot, ct)
+
+    async def current(self, type_: str, id_: str) -> Opened | None:
+        """The current version of a resource, tombstones included, vouched for by its index; None when unknown."""
+        rid = self.rid(f"{type_}/{id_}")
+        for _ in range(_TRIES):
+            ct = await self.backend.get(Table.BODY, rid)
+            if ct is None:
+                return None
+            row = await self._vouch(type_, rid, ct)
+            if row is not None and row.tag == tag_of(ct):
+                return self.open(rid, ct)
+            await self.directory.refresh()
+        raise Tampered(f"row {rid} is not the version that its index names")
+
+    async def _vouch(self, type_: str, rid: int, ct: bytes) -> IndexRow | None:
+        """The index row of a body: the directory's for patients, else its owner's capsule's."""
+        if type_ == "Patient":
+            return self.directory.find(rid)
+        return (await self.capsules.open(self.bodies.header(ct).slot)).find(rid)
+
+    async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
+        """The bodies that index rows name, in order; None where the row has changed since (search again)."""
+        found = await self.backend.get_many(Table.BODY, [row.rid for row in rows])
+        opened: list[Opened | None] = []
+        for row in rows:
+            ct = found.get(row.rid)
+            fresh = ct is not None and tag_of(ct) == row.tag
+            opened.append(self.open(row.rid, ct) if fresh and ct is not None else None)
+        return opened
+
+    async def version(self, opened: Opened, version: int) -> Opened | None:
+        """An older version of a resource whose current version is open."""
+        if version == opened.meta.version:
+            return opened
+        reference = opened.meta.reference
+        ct = await self.backend.get(Table.HISTORY, self.history_key(reference, version))
+        if ct is None:
+            return None
+        found = self.open(opened.rid, ct)
+        if found.meta.reference != reference or found.meta.version != version:
+            raise Tampered(f"history row of {opened.rid} holds another version")
+        return found
+
+    async def any_slot(self, patient: str) -> int | None:
+        """The slot of a patient, deleted or not; None when there never was one by this id, or it was shredded."""
+        rid = self.rid(f"Patient/{patient}")
+        row = self.directory.find(rid)
+        if row is None:
+            await self.directory.refresh()
+            row = self.directory.find(rid)
+        return None if row is None else row.slot
+
+    async def patient_slot(self, patient: str) -> int | None:
+        """The slot of a living patient, None when there is none by this id."""
+        rid = self.rid(f"Patient/{patient}")
+        row = self.directory.find(rid)
+        if row is None:
+            await self.directory.refresh()
+            row = self.directory.find(rid)
+        return None if row is None or row.deleted else row.slot
+
+    def page_token(self, account: str, place: Place) -> str:
+        """A sealed link to a place in an answer, for one account."""
+        return seal_place(self.keystore.tenant.page, account, place)
+
+    def page_place(self, account: str, token: str, now: int) -> Place:
+        """The place in a page token. Raises BadRequest when it is not ours, not this account's, or expired."""
+        return open_place(self.keystore.tenant.page, account, token, now)
+
+    def key_destroyed(self, slot: int) -> bool:
+        """Whether a patient's key is gone."""
+        try:
+            self.keystore.keys(slot)
+        except NotFound:
+            return True
+        return False
