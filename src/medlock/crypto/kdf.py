@@ -1,8 +1,9 @@
 """Keys from keys, and keys from passphrases.
 
 `derive` is HKDF-Expand (RFC 5869 §2.3) with SHA-256: our input keys are 32 uniformly random bytes, so the
-extract step adds nothing. Labels are written `medlock/<version>/<whose>/<what>` and stand in
-docs/spec/keystore.md; two keys never share a label. `argon2id` is RFC 9106 version 1.3.
+extract step adds nothing. `extract` joins two secrets into one key. Labels are written
+`medlock/<version>/<whose>/<what>` and stand in docs/spec/keystore.md; two keys never share a label. `argon2id` is
+RFC 9106 version 1.3.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ def derive(key: bytes | bytearray, label: str, length: int = 32) -> bytes:
     return expand(key, label.encode(), length)
 
 
+def extract(salt: bytes, secret: bytes | bytearray) -> bytes:
+    """HKDF-Extract-SHA256 (RFC 5869 §2.2): 32 bytes that are unknown while either input is unknown."""
+    return hmac.digest(salt or bytes(BLOCK_BYTES), secret, "sha256")
+
+
 def expand(key: bytes | bytearray, info: bytes, length: int) -> bytes:
     """HKDF-Expand-SHA256 over raw `info` bytes, at most 255 blocks (RFC 5869 §2.3)."""
     if not 0 < length <= 255 * BLOCK_BYTES:
@@ -32,9 +38,7 @@ def expand(key: bytes | bytearray, info: bytes, length: int) -> bytes:
     return output[:length]
 
 
-def argon2id(
-    passphrase: bytes | bytearray, salt: bytes, *, memory_kib: int = 65_536, iterations: int = 3, lanes: int = 1
-) -> bytes:
+def argon2id(passphrase: bytes, salt: bytes, *, memory_kib: int = 65_536, iterations: int = 3, lanes: int = 1) -> bytes:
     """32 bytes from a passphrase; the defaults follow RFC 9106 §4 (second choice: 64 MiB, 3 passes)."""
     kdf = Argon2id(salt=salt, length=32, iterations=iterations, lanes=lanes, memory_cost=memory_kib)
     return kdf.derive(passphrase)

@@ -4,7 +4,8 @@ Adding and removing a row is the same XOR, so a transaction that touches a thous
 digest from those thousand alone. The construction is the XOR-MAC of Clarke et al., "Incremental multiset hash
 functions" (ASIACRYPT 2003), with AES-256 as the secret function. It shows that a row is missing, added or
 exchanged as long as (a) each row's tag authenticates the row, (b) a row is never in the set twice, and (c) the
-digest itself lies sealed. It does not say which row; opening each row does.
+digest itself lies sealed. It does not say which row, unless exactly
+one is too many or too few (`odd_one`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ EMPTY = bytes(16)
 class SetDigest:
     """One AES-256 key; digests are 16 bytes and `EMPTY` is the digest of no rows."""
 
-    __slots__ = ("_encrypt",)
+    __slots__ = ("_decrypt", "_encrypt")
 
     def __init__(self, key: bytes) -> None:
         if len(key) != 32:
             raise ValueError("a set digest key has 32 bytes")
         # Single blocks under ECB are the bare permutation; nobody without the key sees an output.
-        self._encrypt = Cipher(AES(key), ECB()).encryptor().update  # noqa: S305
+        cipher = Cipher(AES(key), ECB())  # noqa: S305
+        self._encrypt = cipher.encryptor().update
+        self._decrypt = cipher.decryptor().update
 
     def __repr__(self) -> str:
         return "<SetDigest>"
@@ -39,4 +42,9 @@ class SetDigest:
         if len(joined) != 16 * len(tags) or len(digest) != 16:
             raise ValueError("tags and digests have 16 bytes")
         blocks = np.frombuffer(digest + self._encrypt(joined), dtype=np.uint64).reshape(-1, 2)
-        return np.bitwise_xor.reduce(blocks, axis=0).tobytes()
+        return bytes(np.bitwise_xor.reduce(blocks, axis=0).tobytes())
+
+    def odd_one(self, digest: bytes, expected: bytes) -> bytes:
+        """The tag of the row that makes `digest` of `expected`, if one row too many or too few is all."""
+        difference = int.from_bytes(digest, "big") ^ int.from_bytes(expected, "big")
+        return self._decrypt(difference.to_bytes(16, "big"))

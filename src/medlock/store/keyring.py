@@ -15,6 +15,7 @@ from medlock.crypto.aead import Aead
 from medlock.crypto.kdf import derive
 from medlock.crypto.mask import HeaderMask
 from medlock.crypto.prf import Prf, ValueHash
+from medlock.crypto.setdigest import SetDigest
 from medlock.errors import NotFound
 
 SHARED = 0  # the slot of resources that belong to no patient
@@ -149,3 +150,13 @@ class TenantKeys(_KeySet):
     def checkpoint_seed(self) -> bytes:
         """The 32-byte Ed25519 seed that signs checkpoints of the log (RFC 8032 §5.1.5)."""
         return derive(self._key, "medlock/1/tenant/checkpoint")
+
+    @cached_property
+    def keystore_state(self) -> Aead:
+        """Seals the keystore's account of itself."""
+        return Aead(derive(self._key, "medlock/1/tenant/keystore-state"))
+
+    @cached_property
+    def keystore_rows(self) -> SetDigest:
+        """Digests the set of key rows."""
+        return SetDigest(derive(self._key, "medlock/1/tenant/keystore-rows"))

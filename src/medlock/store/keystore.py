@@ -1,0 +1,279 @@
+"""The keystore: one random key per patient, wrapped under an epoch key, in a file of its own.
+
+A patient's records live as long as the patient's key does. The keystore hands keys out (`keys`), makes new ones
+that are on the disk before anybody seals with them (`allot`), and destroys them (`destroy`). `ratchet` carries
+destruction to copies made earlier. It remembers how far the audit log had grown (`watermark`), since it does not
+travel with the data that the log lies in.
+
+Calls are synchronous: a cached key costs well under a microsecond, a key from the file some ten; what writes
+waits for one fsync. Reads and writes may come from different threads. Several processes may have the keystore
+open; each learns of the others' changes through `refresh`. Nothing here may be carried across a fork.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from medlock.clock import Clock
+from medlock.crypto.aead import KEY_BYTES
+from medlock.errors import Conflict, Tampered
+from medlock.ids import random_bytes
+from medlock.ids import slot as random_slot
+from medlock.store.epochs import Epochs
+from medlock.store.kek.provider import KekProvider
+from medlock.store.keyaudit import findings
+from medlock.store.keycache import CACHE_ENTRIES, KeyCache
+from medlock.store.keychange import KeyChanges
+from medlock.store.keyfile import KeyFile
+from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys
+from medlock.store.keysetup import create_keystore, open_epochs, tenant_key
+from medlock.store.keystatus import KeystoreStatus, status_of
+from medlock.store.ratchet import Progress, Ratchet
+from medlock.store.rehome import move, retire
+
+SPARES = 64  # keys made durable at once; one fsync serves as many new patients
+
+
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class Keystore:
+    """An open keystore. `tenant` holds the keys of the whole store, `store_id` names it in 16 random bytes."""
+
+    def __init__(self, file: KeyFile, epochs: Epochs, clock: Clock, cache_entries: int) -> None:
+        self.store_id = epochs.store_id
+        self._file = file
+        self._epochs = epochs
+        self._clock = clock
+        self._cache = KeyCache(cache_entries)
+        self._spares: list[PatientKeys] = []
+        self._lock = threading.Lock()
+        self._root = tenant_key(file, epochs)
+        self._changes = KeyChanges(file, epochs, TenantKeys(self._root))
+        self._erasures = self._changes.state().erasures
+        self._seen = file.changes()
+        self.tenant = TenantKeys(self._root, self.keys(SHARED))
+
+    @classmethod
+    def create(
+        cls, path: Path, provider: KekProvider, *, clock: Clock | None = None, cache_entries: int = CACHE_ENTRIES
+    ) -> Self:
+        """A new keystore with a tenant key and its first epoch. Raises SetupError when there is one already."""
+        clock = clock or Clock()
+        create_keystore(path, provider, clock.now_ms())
+        return cls.open(path, provider, clock=clock, cache_entries=cache_entries)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        provider: KekProvider,
+        *,
+        expect: bytes | None = None,
+        clock: Clock | None = None,
+        cache_entries: int = CACHE_ENTRIES,
+    ) -> Self:
+        """The keystore at `path`; `expect` is the store id that the data store recorded.
+
+        Raises SetupError with a sentence for the operator: missing, of a newer version, of another store, of
+        another provider, wrong passphrase, an old copy, damaged.
+        """
+        file, epochs = open_epochs(path, provider, expect)
+        try:
+            return cls(file, epochs, clock or Clock(), cache_entries)
+        except BaseException:
+            file.close()
+            raise
+
+    # -- keys
+
+    def keys(self, slot: int, generation: int | None = None) -> PatientKeys:
+        """The keys of one slot, the newest generation unless another is named.
+
+        Raises KeyDestroyed when there are none, Tampered when the row does not open.
+        """
+        return self._cache.get(slot, generation) or self._load(slot, generation)
+
+    def every(self) -> Iterator[PatientKeys]:
+        """The newest keys of every slot but the tenant's, ascending, past the cache; for start-up and checks."""
+        for slot in self.slots():
+            yield self._opened(slot, None)
+
+    def slots(self) -> Iterator[int]:
+        """Every slot that has a key, ascending, without the tenant's; slots that were never used among them."""
+        after = SHARED
+        while page := self._file.read("SELECT DISTINCT slot FROM key WHERE slot > ? ORDER BY slot LIMIT 1000", after):
+            yield from (slot for (slot,) in page)
+            after = page[-1][0]
+
+    def allot(self, count: int = 1) -> list[PatientKeys]:
+        """Fresh keys under slots that nobody else has or will be given, already durable."""
+        with self._lock:
+            missing = count - len(self._spares)
+            if missing > 0:
+                self._spares += self._make(max(missing, SPARES))
+            allotted, self._spares = self._spares[:count], self._spares[count:]
+        for keys in allotted:
+            self._cache.put(keys, newest=True)
+        return allotted
+
+    def destroy(self, *slots: int) -> None:
+        """Destroy all generations of these slots for ever, and every trace of them in the keystore's files.
+
+        May be repeated. Earlier copies of the file die with the next `ratchet`. Raises Unavailable when the
+        journal could not be scrubbed: the keys are destroyed, call again to be rid of the trace.
+        """
+        if SHARED in slots:
+            raise Conflict("The keys of the whole store cannot be destroyed one by one.")
+        with self._changes.begin() as change:
+            for slot in slots:
+                for generation in change.generations(slot):
+                    change.remove(slot, generation)
+            change.unsettle()
+        for slot in slots:
+            self._cache.drop(slot)
+        self._file.scrub()
+
+    def forget(self, slot: int) -> None:
+        """Drop a slot from this process's cache: another process changed or destroyed its keys."""
+        self._cache.drop(slot)
+
+    def refresh(self) -> bool:
+        """Drop the cache if another process destroyed or renewed keys since the last call; whether it did.
+
+        A microsecond when nothing was committed, so it can be called before each batch of work.
+        """
+        seen = self._file.changes()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        erasures = self._changes.state().erasures
+        stale, self._erasures = erasures != self._erasures, erasures
+        if stale:
+            self._cache.clear()
+        return stale
+
+    def new_generation(self, slot: int) -> PatientKeys:
+        """A fresh key for a slot, beside those it has; from now on `keys(slot)` answers this one."""
+        key = random_bytes(KEY_BYTES)
+        with self._changes.begin() as change:
+            generations = change.generations(slot)
+            if not generations:
+                raise KeyDestroyed
+            generation = generations[-1] + 1
+            change.add(slot, generation, key)
+            change.unsettle()
+        self._cache.drop(slot)
+        keys = PatientKeys(slot, generation, key)
+        self._cache.put(keys, newest=True)
+        if slot == SHARED:
+            self.tenant = TenantKeys(self._root, keys)
+        return keys
+
+    def drop_generation(self, slot: int, generation: int) -> None:
+        """Destroy an older generation once nothing is sealed under it. Raises Conflict for the newest."""
+        if slot == SHARED and generation == 0:
+            raise Conflict("The tenant key cannot be dropped: all labels hang on it.")
+        with self._changes.begin() as change:
+            if generation == max(change.generations(slot), default=generation):
+                raise Conflict("The newest generation of a key is in use; only older ones can be dropped.")
+            change.remove(slot, generation)
+            change.unsettle()
+        self._cache.drop(slot)
+        self._file.scrub()
+
+    # -- epochs
+
+    def ratchet(self, progress: Progress = _silent) -> None:
+        """Wrap all keys under a new epoch and destroy the old one; resumes where a killed one stopped.
+
+        `progress(done, total)` is called after each batch. Raises Unavailable when the provider or the disk
+        does not answer (call again), Tampered when a row does not open (see `verify`).
+        """
+        Ratchet(self._file, self._epochs, self._changes, self._clock).run(progress)
+
+    def rewrap_to(self, provider: KekProvider, progress: Progress = _silent) -> None:
+        """Put the keystore under another provider (or passphrase), and all keys under a new epoch.
+
+        If it is killed, open the keystore with the provider that the refusal names, then `ratchet` and, if
+        `status` says so, `retire_provider`.
+        """
+        ratchet = Ratchet(self._file, self._epochs, self._changes, self._clock)
+        ratchet.finish(progress)
+        move(self._file, self._epochs, provider, self._clock)
+        ratchet.finish(progress)
+
+    def retire_provider(self, former: KekProvider) -> None:
+        """Have the provider before this one destroy what it still holds, after an interrupted `rewrap_to`."""
+        retire(self._file, self.store_id, former, connect=True)
+
+    def status(self) -> KeystoreStatus:
+        """What `medlock keys status` shows."""
+        return status_of(self._file, self._epochs, self._changes.state(), len(self._spares), self._clock.now_ms())
+
+    def verify(self) -> Iterator[str]:
+        """A sentence for each thing that is wrong with the file; nothing when all is well."""
+        return findings(self._file, self._epochs, self.tenant)
+
+    # -- the audit log's high-water mark
+
+    def watermark(self) -> tuple[int, bytes] | None:
+        """Size and Merkle root (32 bytes) that the audit log is known to have had, or None."""
+        state = self._changes.state()
+        return None if state.log_size < 0 else (state.log_size, state.log_root)
+
+    def set_watermark(self, size: int, root: bytes) -> None:
+        """Remember that the log had this root at this size; a smaller size than known changes nothing.
+
+        Raises Tampered when the same size is known with another root.
+        """
+        if len(root) != 32:
+            raise ValueError("a Merkle root has 32 bytes")
+        with self._changes.begin() as change:
+            if size == change.state.log_size and root != change.state.log_root:
+                raise Tampered("two audit logs of the same size with different roots")
+            if size > change.state.log_size:
+                change.state = replace(change.state, log_size=size, log_root=root)
+
+    def close(self) -> None:
+        """Delete the spare keys of this process and let go of the file."""
+        try:
+            if self._spares:
+                self._delete_spares()
+        finally:
+            self._cache.clear()
+            self._file.close()
+
+    def _load(self, slot: int, generation: int | None) -> PatientKeys:
+        newest = self._opened(slot, None)
+        self._cache.put(newest, newest=True)
+        if generation is None or generation == newest.generation:
+            return newest
+        older = self._opened(slot, generation)
+        self._cache.put(older, newest=False)
+        return older
+
+    def _opened(self, slot: int, generation: int | None) -> PatientKeys:
+        found, key = self._epochs.read_key(self._file, slot, generation)
+        if slot == SHARED and found == 0:
+            return TenantKeys(key).own
+        return PatientKeys(slot, found, key)
+
+    def _make(self, count: int) -> list[PatientKeys]:
+        made = [(random_slot(), random_bytes(KEY_BYTES)) for _ in range(count)]
+        with self._changes.begin() as change:
+            for slot, key in made:
+                change.add(slot, 0, key)
+        return [PatientKeys(slot, 0, key) for slot, key in made]
+
+    def _delete_spares(self) -> None:
+        """They never sealed anything, so no trace of them matters and nothing is scrubbed."""
+        with self._changes.begin() as change:
+            for keys in self._spares:
+                change.remove(keys.slot, keys.generation)
+        self._spares.clear()
