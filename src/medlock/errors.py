@@ -89,8 +89,10 @@ class MethodNotAllowed(BadRequest):
     http_status = 405
     issue = "not-supported"
 
-    def __init__(self, allow: tuple[str, ...]) -> None:
-        super().__init__(f"This address takes only {', '.join(allow)}.")
+    def __init__(
+        self, sentence: str, *, reason: str = "", problems: tuple[Problem, ...] = (), allow: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(sentence, reason=reason, problems=problems)
         self.allow = allow
 
 
@@ -172,9 +174,7 @@ class Tampered(MedlockError):
     audit_code = "tampered"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(
-            "This record cannot be opened safely; an operator must run medlock verify.", reason=reason
-        )
+        super().__init__("This record cannot be opened safely; an operator must run medlock verify.", reason=reason)
 
 
 class SetupError(MedlockError):

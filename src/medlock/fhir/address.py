@@ -1,0 +1,112 @@
+"""From a method and a path below the FHIR base to the interaction it asks for (R4 §3.1.0, "RESTful API").
+
+One spelling for each address: no doubled or trailing slash, no empty segment, no dot segments; types and ids in
+their exact form. What the server does not offer is 404 (no such address) or 405 (no such method there).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from medlock.errors import BadRequest, MethodNotAllowed, NotFound
+from medlock.fhir.question import Interaction
+from medlock.fhir.searchparams import RESOURCE_TYPES
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # R4 §2.24.0.1, datatype id
+Methods = Mapping[str, Interaction]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which thing is meant, before anything is known of parameters or body."""
+
+    interaction: Interaction
+    type: str = ""
+    id: str = ""
+    version: str = ""
+
+
+BASE: Methods = MappingProxyType({"POST": Interaction.TRANSACTION})  # or batch: the body says which
+TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE})
+SEARCH: Methods = MappingProxyType({"POST": Interaction.SEARCH})
+INSTANCE: Methods = MappingProxyType({"GET": Interaction.READ, "PUT": Interaction.UPDATE, "DELETE": Interaction.DELETE})
+HISTORY: Methods = MappingProxyType({"GET": Interaction.HISTORY})
+VERSION: Methods = MappingProxyType({"GET": Interaction.VREAD})
+EVERYTHING: Methods = MappingProxyType({"GET": Interaction.EVERYTHING, "POST": Interaction.EVERYTHING})
+
+# Every kind of address there is, as written in documentation and logs.
+ROUTES: Mapping[str, Methods] = MappingProxyType(
+    {
+        "/": BASE,
+        "/{type}": TYPE,
+        "/{type}/_search": SEARCH,
+        "/{type}/{id}": INSTANCE,
+        "/{type}/{id}/_history": HISTORY,
+        "/{type}/{id}/_history/{version}": VERSION,
+        "/Patient/{id}/$everything": EVERYTHING,
+    }
+)
+
+
+def locate(method: str, path: str) -> Address:
+    """The address that `path` ("" or "/Type/…", percent-decoded) names. HEAD is asked as GET.
+
+    Raises NotFound for a path that is not offered, MethodNotAllowed with the methods that are, BadRequest for an
+    id that cannot be one.
+    """
+    segments = path.split("/")[1:]
+    if len(segments) == 2 and segments[1] != "_search":
+        return _instance(method, segments[0], segments[1], INSTANCE)
+    if segments in ([], [""]):
+        return Address(_pick(BASE, method))
+    if len(segments) == 1:
+        return Address(_pick(TYPE, method, segments[0]), segments[0])
+    if len(segments) == 2:
+        return Address(_pick(SEARCH, method, segments[0]), segments[0])
+    return _deep(method, segments)
+
+
+def _deep(method: str, segments: list[str]) -> Address:
+    """Addresses below an instance."""
+    resource_type, logical_id, tail = segments[0], segments[1], segments[2:]
+    if tail == ["_history"]:
+        return _instance(method, resource_type, logical_id, HISTORY)
+    if tail == ["$everything"] and resource_type == "Patient":
+        return _instance(method, resource_type, logical_id, EVERYTHING)
+    if len(tail) == 2 and tail[0] == "_history":
+        address = _instance(method, resource_type, logical_id, VERSION)
+        return Address(address.interaction, resource_type, logical_id, _identifier(tail[1]))
+    raise NotFound("This address is not offered.")
+
+
+def _instance(method: str, resource_type: str, logical_id: str, methods: Methods) -> Address:
+    """An address with a type and an id in it."""
+    return Address(_pick(methods, method, resource_type), resource_type, _identifier(logical_id))
+
+
+def _pick(methods: Methods, method: str, resource_type: str = "") -> Interaction:
+    """The interaction of a method on a known type."""
+    if resource_type and resource_type not in RESOURCE_TYPES:
+        raise NotFound("This address is not offered.")
+    interaction = methods.get(method)
+    if interaction is None:
+        raise not_allowed(methods)
+    return interaction
+
+
+def not_allowed(methods: Iterable[str]) -> MethodNotAllowed:
+    """The refusal of a method where only these are offered; where GET is, HEAD is too."""
+    shown = tuple(shown for method in methods for shown in (("GET", "HEAD") if method == "GET" else (method,)))
+    return MethodNotAllowed(f"This address takes only {', '.join(shown)}.", allow=shown)
+
+
+def _identifier(text: str) -> str:
+    """A logical or version id in its exact form."""
+    if _ID.fullmatch(text) is None:
+        if text[:1] in {"", "$", "_"}:
+            raise NotFound("This address is not offered.")
+        raise BadRequest("An id is 1 to 64 letters, digits, hyphens and dots.")
+    return text

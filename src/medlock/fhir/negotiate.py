@@ -1,0 +1,104 @@
+"""The headers of a FHIR request (R4 §3.1.0.1; RFC 9110 §8.3, §12.5, §13.1; RFC 7240 for Prefer).
+
+JSON of FHIR 4.0 is the only format, both ways. A precondition that cannot be read is refused, never left out:
+the caller counts on it. `Prefer: handling` is not obeyed: unknown parameters are always refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from medlock.errors import BadRequest, NotAcceptable, UnsupportedMedia
+
+Headers = Mapping[bytes, bytes]
+
+_JSON = frozenset({"application/fhir+json", "application/json", "json", "text/json"})
+_RANGES = _JSON | {"application/*", "*/*"}
+_PLAIN_ACCEPT = frozenset({b"application/fhir+json", b"application/json", b"*/*", b""})
+_PLAIN_CONTENT = frozenset({b"application/fhir+json", b"application/json"})
+_VERSIONS = frozenset({"4.0", "4.0.1"})
+_TAG = re.compile(rb'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
+_RETURN = {
+    "minimal": "minimal",
+    "representation": "representation",
+    "operationoutcome": "OperationOutcome",
+}
+
+
+def check_accept(headers: Headers) -> None:
+    """Raise NotAcceptable unless the Accept header allows FHIR JSON."""
+    given = headers.get(b"accept", b"")
+    if given in _PLAIN_ACCEPT:
+        return
+    if not any(_acceptable(part) for part in given.decode("latin-1").split(",")):
+        raise NotAcceptable("Answers are application/fhir+json of FHIR 4.0 only.")
+
+
+def check_format(value: str) -> None:
+    """Raise NotAcceptable unless the parameter _format names JSON; it outranks the Accept header."""
+    if not _acceptable(value.replace(" ", "+")):
+        raise NotAcceptable("Answers are application/fhir+json of FHIR 4.0 only.")
+
+
+def check_json_body(headers: Headers) -> None:
+    """Raise UnsupportedMedia unless the body is declared to be FHIR JSON in UTF-8."""
+    given = headers.get(b"content-type", b"")
+    if given in _PLAIN_CONTENT:
+        return
+    media, parameters = _media(given.decode("latin-1"))
+    if media not in _JSON or not _understood(parameters):
+        raise UnsupportedMedia("Send the body as Content-Type application/fhir+json, FHIR 4.0, UTF-8.")
+
+
+def check_form_body(headers: Headers) -> None:
+    """Raise UnsupportedMedia unless the body is declared to be a form in UTF-8."""
+    media, parameters = _media(headers.get(b"content-type", b"").decode("latin-1"))
+    if media != "application/x-www-form-urlencoded" or not _understood(parameters):
+        raise UnsupportedMedia("Send search parameters as Content-Type application/x-www-form-urlencoded.")
+
+
+def entity_tag(value: bytes | None, *, star: bool = False) -> str | None:
+    """The version id inside one entity tag; "*" itself where `star` allows it. Raises BadRequest."""
+    if value is None:
+        return None
+    if star and value == b"*":
+        return "*"
+    form = _TAG.fullmatch(value)
+    if form is None:
+        raise BadRequest('A version condition is written W/"1", with one version.')
+    return form[1].decode("ascii")
+
+
+def prefer_return(value: bytes | None) -> str:
+    """What the caller wants back after a write; other preferences are passed over (RFC 7240 §2)."""
+    if value is None:
+        return "representation"
+    for part in re.split("[,;]", value.decode("latin-1")):
+        name, _, chosen = part.strip().partition("=")
+        if name.strip().lower() == "return":
+            return _RETURN.get(chosen.strip().strip('"').lower(), "representation")
+    return "representation"
+
+
+def _acceptable(part: str) -> bool:
+    """Whether one media range of an Accept header takes FHIR JSON; q=0 means it does not."""
+    media, parameters = _media(part)
+    refused = re.fullmatch(r"0(\.0{0,3})?", parameters.pop("q", "1"))
+    return media in _RANGES and refused is None and _understood(parameters)
+
+
+def _understood(parameters: Mapping[str, str]) -> bool:
+    """Whether the parameters of a media type ask for nothing else than UTF-8 and FHIR 4.0."""
+    charset_ok = parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+    return charset_ok and parameters.get("fhirversion", "4.0") in _VERSIONS
+
+
+def _media(text: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, names in lower case."""
+    media, *rest = text.split(";")
+    parameters = {}
+    for part in rest:
+        name, _, value = part.partition("=")
+        parameters[name.strip().lower()] = value.strip().strip('"')
+    return media.strip().lower(), parameters

@@ -1,0 +1,218 @@
+"""The first stage of the spine: one HTTP request, or one entry of a bundle, becomes one Question.
+
+Pure: the time and the limits are arguments. Strict: what is not understood is refused here, before anybody is
+asked for credentials or data, and two spellings never mean one thing. The general parameters `_format` and
+`_pretty` are taken off here (`_pretty` changes nothing: answers are compact); all others go to `fhir.grammar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from medlock.errors import BadRequest, Unprocessable
+from medlock.fhir.address import Address, locate, not_allowed
+from medlock.fhir.form import Pairs, decode, pairs
+from medlock.fhir.grammar import parse_search
+from medlock.fhir.negotiate import (
+    Headers,
+    check_accept,
+    check_form_body,
+    check_format,
+    check_json_body,
+    entity_tag,
+    prefer_return,
+)
+from medlock.fhir.query import SearchQuery
+from medlock.fhir.question import Interaction, Preconditions, Question
+
+_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
+_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
+_CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
+_PAGE_TOKEN_MAX = 4_096
+_NONE = Preconditions()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What came over the wire, below the FHIR base.
+
+    `path` and `query` are raw bytes, not decoded; `headers` have lower-case names, each once; HEAD is given as GET.
+    """
+
+    method: str
+    path: bytes
+    query: bytes = b""
+    headers: Headers = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRequest:
+    """`Bundle.entry.request` of a batch or transaction (R4 §3.1.0.11), with the entry's resource as JSON."""
+
+    method: str
+    url: str
+    body: bytes = b""
+    if_match: str = ""
+    if_none_match: str = ""
+    if_none_exist: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a question is read against: the time, for relative dates, and the largest page."""
+
+    now_ms: int
+    max_count: int
+
+
+def parse(request: Request, frame: Frame) -> Question:
+    """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
+    check_accept(request.headers)
+    address = locate(request.method, decode(request.path))
+    params = _general(pairs(request.query)) if request.query else ()
+    if request.method == "POST" and address.interaction in _PAGED:
+        params += _general(_form(request, address))
+    elif request.method in {"POST", "PUT"}:
+        check_json_body(request.headers)
+    return _question(request, address, params, frame)
+
+
+def check_metadata(request: Request) -> None:
+    """Raise unless this asks for the CapabilityStatement as it is (R4 §3.1.0.10, `mode=full`)."""
+    check_accept(request.headers)
+    if request.method != "GET":
+        raise not_allowed(("GET",))
+    if any(param != ("mode", "full") for param in _general(pairs(request.query))):
+        raise BadRequest("metadata takes no parameters but _format, _pretty and mode=full.")
+
+
+def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
+    """The Question of one entry, by the same rules as `parse`; its url is relative to the FHIR base."""
+    path, _, query = entry.url.encode().partition(b"?")
+    given = zip(_CONDITIONS, (entry.if_match, entry.if_none_match, entry.if_none_exist), strict=True)
+    headers = {name: value.encode() for name, value in given if value}
+    request = Request(entry.method, b"/" + path, query, headers, entry.body)
+    address = locate(entry.method, decode(request.path))
+    if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
+        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates or deletes.")
+    return _question(request, address, _general(pairs(query)), frame)
+
+
+def _question(request: Request, address: Address, params: Pairs, frame: Frame) -> Question:
+    """The parts put together."""
+    interaction = address.interaction
+    query, page = None, ""
+    if interaction in _PAGED:
+        query, page = _paged(address, params, frame)
+    elif params:
+        raise BadRequest("This interaction takes no parameters but _format and _pretty.")
+    if interaction is Interaction.TRANSACTION:
+        interaction = _bundle_kind(request.body)
+    elif interaction in _BRINGS and not request.body:
+        raise BadRequest("The request brings no resource.")
+    return Question(
+        interaction,
+        address.type,
+        address.id,
+        address.version,
+        query,
+        page,
+        request.body if request.body and interaction not in _PAGED else b"",
+        _preconditions(request.headers, address, frame),
+        prefer_return(request.headers.get(b"prefer")),
+    )
+
+
+def _general(params: Pairs) -> Pairs:
+    """The parameters without those that every interaction takes (R4 §3.1.0.1.11)."""
+    kept = []
+    for name, value in params:
+        if name == "_format":
+            check_format(value)
+        elif name != "_pretty":
+            kept.append((name, value))
+        elif value not in {"true", "false"}:
+            raise BadRequest("_pretty is true or false.")
+    return tuple(kept)
+
+
+def _form(request: Request, address: Address) -> Pairs:
+    """The parameters in the body of a POST that asks. $everything takes its parameters in the address only."""
+    if not request.body:
+        return ()
+    if address.interaction is Interaction.EVERYTHING:
+        raise BadRequest("Send the parameters of $everything in the address.")
+    check_form_body(request.headers)
+    return pairs(request.body)
+
+
+def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, str]:
+    """The query, or the token of a later page, which stands alone."""
+    if len(params) == 1 and params[0][0] == "_page":
+        token = params[0][1]
+        if not 0 < len(token) <= _PAGE_TOKEN_MAX:
+            raise BadRequest("The page token is not one of this server's.")
+        return None, token
+    if address.interaction is Interaction.SEARCH:
+        return parse_search(address.type, params, now_ms=frame.now_ms, max_count=frame.max_count), ""
+    return _counted(address.type, params, frame), ""
+
+
+def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:
+    """$everything takes _count and nothing else."""
+    if not params:
+        return None
+    if len(params) != 1 or params[0][0] != "_count":
+        raise BadRequest("$everything takes only _count and _page.")
+    text = params[0][1]
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
+        raise BadRequest("_count is a positive whole number.")
+    return SearchQuery(resource_type, count=min(int(text[:9]), frame.max_count), text=f"_count={int(text[:9])}")
+
+
+def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
+    """The conditional headers; If-None-Exist speaks of creates only (R4 §3.1.0.8.1)."""
+    if not any(name in headers for name in _CONDITIONS):
+        return _NONE
+    exists = None
+    if address.interaction is Interaction.CREATE and b"if-none-exist" in headers:
+        exists = _if_none_exist(headers[b"if-none-exist"], address.type, frame)
+    return Preconditions(
+        entity_tag(headers.get(b"if-match")),
+        entity_tag(headers.get(b"if-none-match"), star=True),
+        exists,
+    )
+
+
+def _if_none_exist(value: bytes, resource_type: str, frame: Frame) -> SearchQuery:
+    """The query of a conditional create; it names at least one condition, and no result parameters."""
+    text = value.strip().removeprefix(resource_type.encode() + b"?").removeprefix(b"?")
+    query = parse_search(resource_type, pairs(text), now_ms=frame.now_ms, max_count=frame.max_count)
+    conditions_only = SearchQuery(resource_type, query.conditions, text=query.text)
+    if not query.conditions or query != conditions_only:
+        raise BadRequest("If-None-Exist holds search conditions and nothing else.")
+    return query
+
+
+class _BundleHead(msgspec.Struct):
+    """The two elements that say what a posted bundle asks for; the rest is skipped, not built."""
+
+    resourceType: str  # noqa: N815 - FHIR's spelling
+    type: str
+
+
+def _bundle_kind(body: bytes) -> Interaction:
+    """Whether a bundle is a batch or a transaction. Its content is checked by the door."""
+    try:
+        head = msgspec.json.decode(body, type=_BundleHead)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("The body is not a Bundle in JSON.") from None
+    kinds: Mapping[str, Interaction] = _BUNDLES
+    if head.resourceType != "Bundle" or head.type not in kinds:
+        raise Unprocessable("Only a Bundle of type batch or transaction can be posted here.")
+    return kinds[head.type]

@@ -1,0 +1,124 @@
+"""The FHIR API as raw ASGI: the hot path of the server, from bytes to bytes in one function.
+
+Raw, because every microsecond here is paid on every request: no request object, no middleware, headers made ready.
+The order below is the order of safety: who is asking is settled from the headers alone, before a body is received
+or an address is looked at, so a stranger costs nothing and learns nothing. The one `except Exception` of a request
+stands here; whatever arrives there leaves as a 500 that says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
+
+from starlette.types import Receive, Scope, Send
+
+from medlock.clock import Clock
+from medlock.errors import MedlockError, NotAuthenticated
+from medlock.fhir.question import Question
+from medlock.fhir.request import Frame, Request, check_metadata, parse
+from medlock.settings import Limits
+from medlock.web.bearer import bearer_secret
+from medlock.web.body import read_body
+from medlock.web.headers import each_once
+from medlock.web.oplog import Line, OpLog
+from medlock.web.ports import Door, Gate, Watch
+from medlock.web.reply import Replies, Reply
+from medlock.web.routes import METADATA, PREFIX, route_of
+
+_ROOTS = frozenset({PREFIX, PREFIX + b"/"})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API is made of. `capability` gives the CapabilityStatement as JSON."""
+
+    gate: Gate
+    door: Door
+    watch: Watch
+    replies: Replies
+    limits: Limits
+    clock: Clock
+    log: OpLog
+    capability: Callable[[], bytes]
+
+
+class FhirApi:
+    """ASGI application for everything under /fhir."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._gate = parts.gate
+        self._door = parts.door
+        self._watch = parts.watch
+        self._replies = parts.replies
+        self._limits = parts.limits
+        self._now_ms = parts.clock.now_ms
+        self._log = parts.log
+        self._capability = parts.capability
+        self._prefix = token_hex(4)
+        self._numbers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        number = next(self._numbers)
+        try:
+            reply = await self._answer(scope, receive, number)
+        except MedlockError as error:
+            reply = self._replies.refused(error)
+            if reply.status >= 500:
+                self._log.fault(error, self._request_id(number))
+        except Exception as fault:  # noqa: BLE001 - the process boundary of one request
+            self._log.fault(fault, self._request_id(number))
+            reply = self._replies.failed(self._request_id(number))
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        body = b"" if scope["method"] == "HEAD" else reply.body
+        await send({"type": "http.response.body", "body": body})
+        if self._log.requests:
+            self._note(scope, reply, number, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, number: int) -> Reply:
+        """1 who asks, 2 what they bring, 3 what they ask, 4 the door, 5 the answer."""
+        headers = each_once(scope["headers"])
+        method, path = scope["method"], scope["raw_path"]
+        if path == METADATA:
+            return await self._metadata(scope, headers)
+        try:
+            principal = await self._gate.authenticate(bearer_secret(headers))  # 1
+        except NotAuthenticated as refusal:
+            await self._watch.refused(refusal.reason, self._request_id(number))
+            raise
+        body = b""
+        if method in _WITH_BODY:
+            limit = self._limits.bundle_bytes if path in _ROOTS else self._limits.resource_bytes
+            body = await read_body(receive, headers, limit)  # 2
+        question = self._question(scope, headers, body)  # 3
+        disclosure = await self._door.answer(principal, question)  # 4
+        return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    def _question(self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Question:
+        """The Question in the request."""
+        method = scope["method"]
+        asked = "GET" if method == "HEAD" else method
+        request = Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body)
+        return parse(request, Frame(self._now_ms(), self._limits.page_size_max))
+
+    async def _metadata(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Reply:
+        """The CapabilityStatement: the one answer that needs no credentials and touches no record."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        check_metadata(Request(method, b"/metadata", scope["query_string"], headers))
+        return await self._replies.json(200, self._capability(), [], headers)
+
+    def _request_id(self, number: int) -> str:
+        """The name of one request in the operator's log and the audit log."""
+        return f"{self._prefix}-{number:x}"
+
+    def _note(self, scope: Scope, reply: Reply, number: int, started: float) -> None:
+        """One line in the operator's log."""
+        ms = (perf_counter() - started) * 1000
+        route = route_of(scope["method"], scope["raw_path"])
+        self._log.request(Line(scope["method"], route, reply.status, ms, self._request_id(number)))

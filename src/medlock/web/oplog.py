@@ -1,0 +1,74 @@
+"""The operator's log: one JSON line on stderr for each fault, and for each request when that is asked for.
+
+It is not the audit log. It holds method, route template, status, milliseconds and a request id; for a fault, the
+kind of exception and the places it passed through. Never an address, a query, a header, a message or a value:
+those may be patient data.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from medlock.clock import Clock, instant
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, line: str, /) -> object:
+        """Take one line."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One request as the operator sees it."""
+
+    method: str
+    route: str
+    status: int
+    ms: float
+    request: str
+
+
+class OpLog:
+    """Writes lines to `sink`; requests only when `requests` is set."""
+
+    def __init__(self, clock: Clock, sink: Sink = sys.stderr, *, requests: bool = False) -> None:
+        self.requests = requests
+        self._clock = clock
+        self._sink = sink
+
+    def request(self, line: Line) -> None:
+        """Note an answered request."""
+        self._write(
+            "request",
+            method=line.method,
+            route=line.route,
+            status=line.status,
+            ms=round(line.ms, 2),
+            request=line.request,
+        )
+
+    def fault(self, error: BaseException, request: str) -> None:
+        """Note something that should not have happened, without its message: messages quote values."""
+        frames = traceback.extract_tb(error.__traceback__)[-12:]
+        places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+        self._write("fault", kind=type(error).__name__, places=places, request=request)
+
+    def notice(self, event: str, **facts: str | int) -> None:
+        """Note something about the server itself, such as that it started."""
+        self._write(event, **facts)
+
+    def _write(self, event: str, **facts: object) -> None:
+        """One JSON line."""
+        line = orjson.dumps({"time": instant(self._clock.now_ms()), "event": event, **facts})
+        self._sink.write(line.decode() + "\n")
+        self._sink.flush()

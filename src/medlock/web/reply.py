@@ -1,0 +1,88 @@
+"""Finished answers: a status, headers and bytes. Made from a Disclosure or from an error, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Unavailable
+from medlock.fhir.outcome import operation_outcome
+from medlock.fhir.question import Interaction, Question
+from medlock.records.disclosure import Disclosure
+from medlock.web.bearer import SENTENCE
+from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
+from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_headers
+
+_CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})
+_FAULT = "The server failed to answer. An operator finds the fault in the log under request"
+
+
+class Reply(NamedTuple):
+    """What goes on the wire."""
+
+    status: int
+    headers: RawHeaders
+    body: bytes = b""
+
+
+class Replies:
+    """Makes replies; holds what is the same in all of them."""
+
+    def __init__(self, base_url: str, *, tls: bool) -> None:
+        self._base = base_url.encode() + b"/"
+        self._bare = security_headers(tls=tls)
+        self._json = [*self._bare, (b"content-type", FHIR_JSON)]
+
+    async def disclosed(self, disclosure: Disclosure, question: Question, asked: Mapping[bytes, bytes]) -> Reply:
+        """The answer to a question (R4 §3.1.0.1.2 to .5). `asked` are the request's headers."""
+        headers: RawHeaders = []
+        if disclosure.version:
+            headers.append((b"etag", b'W/"%s"' % disclosure.version.encode()))
+        if disclosure.updated:
+            headers.append((b"last-modified", http_date(disclosure.updated // 1000)))
+        if disclosure.location:
+            headers.append((b"location", self._base + disclosure.location.encode()))
+        if question.preconditions.if_none_match is not None and _unchanged(disclosure, question):
+            return Reply(304, self._bare + headers)
+        return await self.json(disclosure.status, disclosure.body, headers, asked)
+
+    async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
+        """FHIR JSON, deflated when that is wanted and worth it."""
+        if not body:
+            length = [] if status == 204 else [(b"content-length", b"0")]
+            return Reply(status, self._bare + headers + length)
+        if len(body) > WORTH_BYTES and takes_gzip(asked.get(b"accept-encoding", b"")):
+            body = await deflated(body)
+            headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Reply(status, self._json + headers, body)
+
+    def refused(self, error: MedlockError) -> Reply:
+        """An error as an OperationOutcome, with the headers its kind calls for."""
+        headers: RawHeaders = []
+        problems = error.problems
+        if isinstance(error, NotAuthenticated):  # one sentence for every cause
+            problems = (Problem(error.issue, SENTENCE),)
+            headers.append((b"www-authenticate", b'Bearer realm="medlock"'))
+        elif isinstance(error, MethodNotAllowed):
+            headers.append((b"allow", ", ".join(error.allow).encode()))
+        elif isinstance(error, Unavailable):
+            headers.append((b"retry-after", b"%d" % error.retry_after))
+        return self._outcome(error.http_status, problems, headers)
+
+    def failed(self, request: str) -> Reply:
+        """The answer to a fault: nothing but the number under which the log knows it."""
+        return self._outcome(500, (Problem("exception", f"{_FAULT} {request}."),), [])
+
+    def _outcome(self, status: int, problems: tuple[Problem, ...], headers: RawHeaders) -> Reply:
+        """An OperationOutcome."""
+        body = operation_outcome(problems)
+        headers.append((b"content-length", b"%d" % len(body)))
+        return Reply(status, self._json + headers, body)
+
+
+def _unchanged(disclosure: Disclosure, question: Question) -> bool:
+    """Whether If-None-Match names the version that would be sent (RFC 9110 §13.1.2)."""
+    if question.interaction not in _CONDITIONAL_READS or disclosure.status != 200:
+        return False
+    return question.preconditions.if_none_match in {"*", disclosure.version}
