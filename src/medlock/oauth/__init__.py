@@ -1,0 +1,1 @@
+"""What an app may claim: bearer tokens now; clients, authorize, introspection and SMART launch build on them."""

@@ -1,0 +1,254 @@
+"""Opaque bearer tokens: 256 random bits, shown once, and a sealed row that says what they stand for.
+
+The row lies under PRF(SHA-256(secret)), sealed by the tenant's token key and bound to that place, so a stolen disk
+holds no token and no list of who has one, and a row moved to another place does not open. The full digest is inside
+and compared in constant time. The row is fetched on *every* request, so a revocation acts on the next one, from
+whichever process; what it says is decoded once and kept for as long as the row's bytes stay the same.
+
+Making and revoking are events in the audit log, in the same commit as the row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Protocol
+
+import msgspec
+
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Principal, Role
+from medlock.access.scopes import parse_scopes
+from medlock.audit.events import Action, Event, Outcome
+from medlock.clock import Clock
+from medlock.crypto.aead import Aead
+from medlock.crypto.prf import Prf
+from medlock.errors import BadRequest, NotAuthenticated, NotFound, Tampered
+from medlock.ids import secret as new_secret
+from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
+from medlock.store.tables import Backend, Batch, Table
+
+KNOWN_MAX = 4_096
+_PAGE = 1_000
+_BLOCK = 512
+_SENTENCE = "Send a valid token."
+
+
+class TokenKeys(Protocol):
+    """The tenant's keys for tokens; `store.keyring.TenantKeys` has them."""
+
+    @property
+    def token(self) -> Aead:
+        """Seals rows."""
+
+    @property
+    def token_labels(self) -> Prf:
+        """Names rows."""
+
+
+class Sealer(Protocol):
+    """The audit log's part: an event as an entry for a batch."""
+
+    def seal(self, event: Event) -> bytes:
+        """The sealed entry."""
+
+
+class Token(msgspec.Struct, frozen=True, array_like=True):
+    """What a token stands for. Times in milliseconds; `revoked` is 0 while it is not. Fields are added at the end."""
+
+    digest: bytes
+    account: str
+    role: str
+    scopes: str
+    patient: str
+    client: str
+    purpose: str
+    created: int
+    expires: int
+    revoked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new token. `secret` is known to nobody but the holder of this object; it cannot be shown again."""
+
+    id: str
+    secret: str
+    expires: int
+
+    def __repr__(self) -> str:
+        return f"<IssuedToken {self.id}>"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedToken:
+    """One row of the list: everything but the secret, which is not kept, and its digest."""
+
+    id: str
+    account: str
+    role: str
+    scopes: str
+    patient: str
+    client: str
+    purpose: str
+    created: int
+    expires: int
+    revoked: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A row as last seen, and what it said."""
+
+    label: int
+    row: bytes
+    token: Token
+    principal: Principal
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Token).decode
+
+
+class TokenStore:
+    """Makes, lists, revokes and recognises tokens."""
+
+    def __init__(self, backend: Backend, keys: TokenKeys, clock: Clock, log: Sealer) -> None:
+        self._backend = backend
+        self._aead = keys.token
+        self._label_of: Callable[[bytes], int] = keys.token_labels.label
+        self._clock = clock
+        self._log = log
+        self._known: dict[bytes, _Known] = {}
+
+    async def create(self, request: TokenRequest) -> IssuedToken:
+        """A new token. Raises BadRequest when what is asked for makes no sense, Unavailable when not durable."""
+        scopes = checked_scopes(request)
+        secret = new_secret()
+        digest = sha256(secret.encode()).digest()
+        label = self._label_of(digest)
+        now = self._clock.now_ms()
+        token = Token(
+            digest,
+            request.account or f"{request.role}-{_id(label)[:8]}",
+            request.role.value,
+            scopes.text,
+            request.patient,
+            request.client,
+            request.purpose or PURPOSES[request.role],
+            now,
+            now + request.seconds * 1000,
+        )
+        event = self._event(Action.TOKEN_CREATE, request.by, label, token, now)
+        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))], entries=[self._log.seal(event)])
+        await self._backend.commit(batch)
+        return IssuedToken(_id(label), secret, token.expires)
+
+    async def revoke(self, token_id: str, by: str) -> None:
+        """End a token now. Raises NotFound. A second revocation changes nothing."""
+        label = _label(token_id)
+        row = await self._backend.get(Table.TOKEN, label)
+        if row is None:
+            raise NotFound("There is no token with this id; medlock token list shows them.")
+        token = self._open(label, row)
+        if token.revoked:
+            return
+        now = self._clock.now_ms()
+        event = self._event(Action.TOKEN_REVOKE, by, label, token, now)
+        ended = msgspec.structs.replace(token, revoked=now)
+        batch = Batch(puts=[(Table.TOKEN, label, self._seal(label, ended))], entries=[self._log.seal(event)])
+        await self._backend.commit(batch)
+
+    async def every(self) -> list[ListedToken]:
+        """Every token that was ever made, newest first."""
+        found: list[ListedToken] = []
+        after: int | None = None
+        while page := await self._backend.scan(Table.TOKEN, after, _PAGE):
+            found += [_listed(label, self._open(label, row)) for label, row in page]
+            after = page[-1][0]
+        return sorted(found, key=lambda token: token.created, reverse=True)
+
+    async def authenticate(self, secret: str) -> Principal:
+        """Whose token this is. Raises NotAuthenticated, with one sentence for every cause."""
+        digest = sha256(secret.encode()).digest()
+        known = self._known.get(digest)
+        label = known.label if known is not None else self._label_of(digest)
+        row = await self._backend.get(Table.TOKEN, label)
+        if row is None:
+            raise NotAuthenticated(_SENTENCE, reason="unknown token")
+        if known is None or row != known.row:
+            known = self._recognise(digest, label, row)
+        if known.token.revoked:
+            raise NotAuthenticated(_SENTENCE, reason=f"revoked token {_id(label)}")
+        if self._clock.now_ms() >= known.token.expires:
+            raise NotAuthenticated(_SENTENCE, reason=f"expired token {_id(label)}")
+        return known.principal
+
+    def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:
+        """Decode a row that is new or has changed."""
+        token = self._open(label, row)
+        if not compare_digest(token.digest, digest):
+            raise NotAuthenticated(_SENTENCE, reason="unknown token")
+        known = _Known(label, row, token, _principal(token))
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[digest] = known
+        return known
+
+    def _seal(self, label: int, token: Token) -> bytes:
+        """A row, padded so that its length says nothing about scopes or names."""
+        plain = _encode(token)
+        framed = len(plain).to_bytes(4, "big") + plain
+        return self._aead.seal(framed + bytes(-len(framed) % _BLOCK), _binding(label))
+
+    def _open(self, label: int, row: bytes) -> Token:
+        """What a row says. Raises Tampered."""
+        framed = self._aead.open(row, _binding(label))
+        try:
+            return _decode(framed[4 : 4 + int.from_bytes(framed[:4], "big")])
+        except msgspec.MsgspecError:
+            raise Tampered("a token row opens but holds no token") from None
+
+    def _event(self, action: Action, by: str, label: int, token: Token, now: int) -> Event:
+        """The audit event of an administrative act on a token."""
+        about = f"token {_id(label)} account {token.account} role {token.role} scopes {token.scopes}"
+        return Event(action, Outcome.SUCCESS, by, (), "", "HSYSADMIN", now, _id(label), query=about)
+
+
+def _principal(token: Token) -> Principal:
+    """The caller a token stands for."""
+    return mint_principal(
+        token.account,
+        frozenset({Role(token.role)}),
+        parse_scopes(token.scopes),
+        patient=token.patient,
+        client=token.client,
+        purpose=token.purpose,
+    )
+
+
+def _listed(label: int, token: Token) -> ListedToken:
+    """A token as the list shows it."""
+    shown = msgspec.structs.asdict(token)
+    del shown["digest"]
+    return ListedToken(id=_id(label), **shown)
+
+
+def _binding(label: int) -> bytes:
+    """Ties a sealed row to its place."""
+    return b"medlock/1/token|" + label.to_bytes(8, "big")
+
+
+def _id(label: int) -> str:
+    """How people name a token: its row key, which says nothing about the secret."""
+    return f"{label:016x}"
+
+
+def _label(token_id: str) -> int:
+    """The row key in an id. Raises BadRequest."""
+    if re.fullmatch("[0-7][0-9a-f]{15}", token_id) is None:
+        raise BadRequest("A token id is 16 hexadecimal digits; medlock token list shows them.")
+    return int(token_id, 16)
