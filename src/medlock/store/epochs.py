@@ -24,6 +24,9 @@ from medlock.store.keyring import KeyDestroyed
 _ROW_AAD = struct.Struct(">4s16sQII")
 _EPOCH_AAD = struct.Struct(">4s16sIIQ")
 _ALL = "SELECT number, under, made, state, wrapped FROM epoch ORDER BY number"
+_PAGE = (  # SQLite takes the other columns from the row that has the greatest generation
+    "SELECT slot, max(generation), epoch, wrapped FROM key WHERE slot > ? GROUP BY slot ORDER BY slot LIMIT 1000"
+)
 HOME = "SELECT value FROM meta WHERE name = 'provider'"
 
 Read = Callable[[str], list[Row]]
@@ -66,13 +69,18 @@ def epoch_aad(store_id: bytes, number: int, under: int, made: int) -> bytes:
 
 def read_epochs(read: Read) -> list[Epoch]:
     """The epoch table, ascending. Raises Tampered when it says something impossible."""
-    try:
-        epochs = [Epoch(n, u, m, EpochState(s), w) for n, u, m, s, w in read(_ALL)]
-    except ValueError:
-        raise Tampered("the epoch table holds an unknown state") from None
+    epochs = [_epoch(row) for row in read(_ALL)]
     if [epoch.state for epoch in epochs].count(EpochState.CURRENT) != 1:
         raise Tampered("the epoch table does not hold one current epoch")
     return epochs
+
+
+def _epoch(row: Row) -> Epoch:
+    number, under, made, state, wrapped = row
+    sound = all(isinstance(each, int) and each >= 0 for each in (number, under, made)) and isinstance(wrapped, bytes)
+    if not sound or state not in list(EpochState):
+        raise Tampered("the epoch table holds a row of the wrong form")
+    return Epoch(number, under, made, EpochState(state), wrapped)
 
 
 def wrapped_epoch(provider: KekProvider, store_id: bytes, number: int, made: int) -> tuple[Epoch, Aead]:
@@ -145,6 +153,14 @@ class Epochs:
             raise KeyDestroyed
         return row[0], self.open_key(slot, *row)
 
+    def read_page(self, file: KeyFile, after: int) -> list[tuple[int, int, bytes]]:
+        """Slot, newest generation and key of the next slots above `after`, ascending; empty at the end."""
+        rows = file.read(_PAGE, after)
+        if any(row[2] not in self._keks for row in rows):
+            self.load(file.read)
+            rows = file.read(_PAGE, after)
+        return [(slot, generation, self.open_key(slot, generation, *sealed)) for slot, generation, *sealed in rows]
+
     def kek(self, number: int) -> Aead:
         """The key of one epoch. Raises Tampered when the file names no such epoch."""
         try:
@@ -157,8 +173,11 @@ class Epochs:
         return self._keks[self.current].seal(key, row_aad(self.store_id, slot, generation, self.current))
 
     def open_key(self, slot: int, generation: int, epoch: int, wrapped: bytes) -> bytes:
-        """The 32-byte key of one row. Raises Tampered."""
-        return self.kek(epoch).open(wrapped, row_aad(self.store_id, slot, generation, epoch))
+        """The 32-byte key of one row. Raises Tampered, also when a column holds what it never should."""
+        try:
+            return self.kek(epoch).open(wrapped, row_aad(self.store_id, slot, generation, epoch))
+        except (TypeError, struct.error):
+            raise Tampered("a key row has a column of the wrong type") from None
 
     def raw(self, epoch: Epoch) -> bytes:
         """The key of an epoch itself, from the provider; only to wrap it again elsewhere."""

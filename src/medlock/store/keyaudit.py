@@ -69,14 +69,13 @@ def _count(connection: sqlite3.Connection, epochs: Epochs, rows: SetDigest) -> _
     return census
 
 
-def _fault(epochs: Epochs, slot: int, generation: int, epoch: int, wrapped: object) -> str:
+def _fault(epochs: Epochs, slot: int, generation: int, epoch: int, wrapped: bytes) -> str:
     try:
-        epochs.open_key(slot, generation, epoch, wrapped if isinstance(wrapped, bytes) else b"")
-    except (Tampered, TypeError, OverflowError) as error:
-        reason = error.reason if isinstance(error, Tampered) else "a column has the wrong type"
+        epochs.open_key(slot, generation, epoch, wrapped)
+    except Tampered as error:
         return (
             f"Key row slot {slot!s:.20} generation {generation!s:.10} is not what was written (edited, exchanged or "
-            f"rolled back): {reason}."
+            f"rolled back): {error.reason}."
         )
     return ""
 

@@ -27,13 +27,13 @@ class KeyChange:
         self.state = state
         self.tags: list[bytes] = []  # of rows that entered or left the set
 
-    def add(self, slot: int, generation: int, key: bytes) -> None:
-        """Insert a key, wrapped under the current epoch."""
-        wrapped = self.epochs.seal_key(slot, generation, key)
-        row = (slot, generation, self.epochs.current, wrapped)
-        self.tx.execute("INSERT INTO key(slot, generation, epoch, wrapped) VALUES (?, ?, ?, ?)", row)
-        self.tags.append(wrapped[-TAG_BYTES:])
-        self.state = replace(self.state, keys=self.state.keys + 1)
+    def add(self, *keys: tuple[int, int, bytes]) -> None:
+        """Insert keys (slot, generation, 32 bytes), wrapped under the current epoch."""
+        seal, epoch = self.epochs.seal_key, self.epochs.current
+        rows = [(slot, generation, epoch, seal(slot, generation, key)) for slot, generation, key in keys]
+        self.tx.executemany("INSERT INTO key(slot, generation, epoch, wrapped) VALUES (?, ?, ?, ?)", rows)
+        self.tags.extend(row[3][-TAG_BYTES:] for row in rows)
+        self.state = replace(self.state, keys=self.state.keys + len(rows))
 
     def generations(self, slot: int) -> list[int]:
         """The generations of a slot that exist, ascending."""
@@ -62,11 +62,14 @@ class KeyChanges:
         self._rows = tenant.keystore_rows
 
     @contextmanager
-    def begin(self) -> Iterator[KeyChange]:
-        """A change, durable on leaving, undone on any error. Sees the file's current epoch."""
+    def begin(self, *, mend: bool = False) -> Iterator[KeyChange]:
+        """A change, durable on leaving, undone on any error. Sees the file's current epoch.
+
+        Raises Tampered when the state row does not open, unless the change is there to `mend` it.
+        """
         with self._file.transaction() as tx:
             self._epochs.catch_up(tx)
-            change = KeyChange(tx, self._epochs, self._open(tx.execute(STATE).fetchall()))
+            change = KeyChange(tx, self._epochs, self._state_in(tx, mend=mend))
             yield change
             self.save(change)
 
@@ -80,6 +83,14 @@ class KeyChanges:
         state = replace(change.state, digest=digest, revision=change.state.revision + 1)
         sealed = state.seal(self._seal, self._epochs.store_id)
         change.tx.execute("INSERT OR REPLACE INTO meta(name, value) VALUES ('state', ?)", (sealed,))
+
+    def _state_in(self, tx: sqlite3.Connection, *, mend: bool) -> KeyState:
+        try:
+            return self._open(tx.execute(STATE).fetchall())
+        except Tampered:
+            if not mend:
+                raise
+            return KeyState()
 
     def _open(self, rows: list[Row]) -> KeyState:
         if not rows or not isinstance(rows[0][0], bytes):

@@ -102,8 +102,11 @@ class KeyFile:
 
     def changes(self) -> int:
         """A number that differs after anybody has committed (PRAGMA data_version)."""
-        with reported():
+        try:
             return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error:
+            with reported():
+                raise
 
     def scrub(self) -> None:
         """Leave no deleted row in the journal. Raises Unavailable while somebody else reads without pause."""

@@ -95,7 +95,7 @@ def _fill(change: KeyChange, file: KeyFile, now_ms: int) -> None:
     for name, value in (("store", epochs.store_id), ("provider", epochs.home)):
         change.tx.execute("INSERT INTO meta(name, value) VALUES (?, ?)", (name, value))
     root = random_bytes(KEY_BYTES)
-    change.add(SHARED, 0, root)
+    change.add((SHARED, 0, root))
     KeyChanges(file, epochs, TenantKeys(root)).save(change)
 
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from medlock.clock import Clock
 from medlock.crypto.aead import KEY_BYTES
-from medlock.errors import Conflict, Tampered
+from medlock.errors import Conflict, MedlockError, Tampered
 from medlock.ids import random_bytes
 from medlock.ids import slot as random_slot
 from medlock.store.epochs import Epochs
@@ -29,6 +30,7 @@ from medlock.store.keyaudit import findings
 from medlock.store.keycache import CACHE_ENTRIES, KeyCache
 from medlock.store.keychange import KeyChanges
 from medlock.store.keyfile import KeyFile
+from medlock.store.keymend import discard_damaged
 from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys
 from medlock.store.keysetup import create_keystore, open_epochs, tenant_key
 from medlock.store.keystatus import KeystoreStatus, status_of
@@ -101,8 +103,10 @@ class Keystore:
 
     def every(self) -> Iterator[PatientKeys]:
         """The newest keys of every slot but the tenant's, ascending, past the cache; for start-up and checks."""
-        for slot in self.slots():
-            yield self._opened(slot, None)
+        after = SHARED
+        while page := self._epochs.read_page(self._file, after):
+            yield from (PatientKeys(*row) for row in page)
+            after = page[-1][0]
 
     def slots(self) -> Iterator[int]:
         """Every slot that has a key, ascending, without the tenant's; slots that were never used among them."""
@@ -166,7 +170,7 @@ class Keystore:
             if not generations:
                 raise KeyDestroyed
             generation = generations[-1] + 1
-            change.add(slot, generation, key)
+            change.add((slot, generation, key))
             change.unsettle()
         self._cache.drop(slot)
         keys = PatientKeys(slot, generation, key)
@@ -220,6 +224,12 @@ class Keystore:
         """A sentence for each thing that is wrong with the file; nothing when all is well."""
         return findings(self._file, self._epochs, self.tenant)
 
+    def discard_damaged(self) -> list[int]:
+        """Give up the keys that no longer open, so that the rest can go on; the slots that lost one."""
+        lost = discard_damaged(self._changes)
+        self._cache.clear()
+        return lost
+
     # -- the audit log's high-water mark
 
     def watermark(self) -> tuple[int, bytes] | None:
@@ -243,7 +253,7 @@ class Keystore:
     def close(self) -> None:
         """Delete the spare keys of this process and let go of the file."""
         try:
-            if self._spares:
+            with suppress(MedlockError):  # a crash leaves them, too: no harm but a few dozen bytes
                 self._delete_spares()
         finally:
             self._cache.clear()
@@ -265,14 +275,15 @@ class Keystore:
         return PatientKeys(slot, found, key)
 
     def _make(self, count: int) -> list[PatientKeys]:
-        made = [(random_slot(), random_bytes(KEY_BYTES)) for _ in range(count)]
+        made = [(random_slot(), 0, random_bytes(KEY_BYTES)) for _ in range(count)]
         with self._changes.begin() as change:
-            for slot, key in made:
-                change.add(slot, 0, key)
-        return [PatientKeys(slot, 0, key) for slot, key in made]
+            change.add(*made)
+        return [PatientKeys(*fresh) for fresh in made]
 
     def _delete_spares(self) -> None:
         """They never sealed anything, so no trace of them matters and nothing is scrubbed."""
+        if not self._spares:
+            return
         with self._changes.begin() as change:
             for keys in self._spares:
                 change.remove(keys.slot, keys.generation)

@@ -61,11 +61,9 @@ class Ratchet:
 
     def clear_doomed(self) -> None:
         """Steps 4 and 5 for every doomed epoch."""
-        epochs = read_epochs(self._file.read)
-        needed = {epoch.under for epoch in epochs if epoch.state != EpochState.DOOMED}
-        for doomed in (epoch for epoch in epochs if epoch.state == EpochState.DOOMED):
-            if doomed.number not in needed:
-                self._epochs.provider.destroy_epoch(doomed.number)
+        doomed_epochs = [e for e in read_epochs(self._file.read) if e.state == EpochState.DOOMED]
+        for doomed in doomed_epochs:
+            self._epochs.provider.destroy_epoch(doomed.number)
             with self._file.transaction() as tx:
                 tx.execute("DELETE FROM epoch WHERE number = ? AND state = 'doomed'", (doomed.number,))
         self._epochs.load(self._file.read)

@@ -32,6 +32,8 @@ class Leaving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def move(file: KeyFile, epochs: Epochs, provider: KekProvider, clock: Clock) -> None:
     """Make `provider` the keystore's own; the caller then finishes the ratchet that this begins."""
     former = epochs.provider
+    if provider is former:
+        raise SetupError("The keystore has this provider already. Hand in a new one for it to move to.")
     old = next(epoch for epoch in read_epochs(file.read) if epoch.state == EpochState.CURRENT)
     home = home_record(provider.name, provider.enrol(epochs.store_id))
     new, _ = wrapped_epoch(provider, epochs.store_id, old.number + 1, clock.now_ms())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +45,20 @@ class Cost:
 
 
 class PassphraseFile:
-    """A KekProvider over a passphrase file; `data_dir` is where the keystore lies."""
+    """A KekProvider over a passphrase file; `data_dir` is where the keystore lies.
+
+    `look` says on what a path lies; tests hand in disks of their own.
+    """
 
     name = NAME
 
-    def __init__(self, path: Path, data_dir: Path, cost: Cost | None = None) -> None:
+    def __init__(
+        self, path: Path, data_dir: Path, cost: Cost | None = None, look: Callable[[Path], Place] = place_of
+    ) -> None:
         self._path = path
         self._data_dir = data_dir
         self._cost = cost or Cost()
+        self._look = look
         self._root = b""
         self._secrets: SecretFile | None = None
 
@@ -137,12 +143,14 @@ class PassphraseFile:
         beside = self._path.parent
         if not os.access(beside, os.W_OK | os.X_OK):
             return False
-        there, here = place_of(beside), place_of(self._data_dir)
+        there, here = self._look(beside), self._look(self._data_dir)
         return there.lasting or there.device == here.device
 
     def _distance(self) -> Distance:
-        there, here = _place(self._path), _place(self._data_dir)
-        return Distance.UNKNOWN if there is None or here is None else distance(there, here)
+        try:
+            return distance(self._look(self._path), self._look(self._data_dir))
+        except OSError:  # moved away since we read it
+            return Distance.UNKNOWN
 
 
 def read_passphrase(path: Path) -> bytes:
@@ -175,13 +183,6 @@ def _understood(parameters: Mapping[str, str]) -> tuple[bytes, Cost]:
     if not known:
         raise SetupError("The keystore's record of its passphrase is damaged. Put back a good copy of the keystore.")
     return salt, cost
-
-
-def _place(path: Path) -> Place | None:
-    try:
-        return place_of(path)
-    except OSError:
-        return None
 
 
 def _about_distance(inside: bool, apart: Distance) -> list[str]:
