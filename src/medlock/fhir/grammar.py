@@ -1,0 +1,130 @@
+"""Reads a FHIR search into its canonical form: the only maker of SearchQuery (R4 §3.1.1).
+
+Strict, whatever the caller prefers: a parameter, modifier or value that is not understood is refused, since an
+ignored condition returns more than was asked for, and in this server more means other people's records. What
+R4 knows and this server does not evaluate (chains, _has, _filter, composites) is refused as not supported. Every
+refusal names the parameter, none shows its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import quote
+
+from medlock.errors import BadRequest
+from medlock.fhir.directives import DIRECTIVES, Directives, read_directives, refusal
+from medlock.fhir.form import pairs
+from medlock.fhir.operands import Field, Frame, Malformed, operands
+from medlock.fhir.query import Condition, Kind, SearchQuery
+from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameter
+
+CONDITIONS_MAX: Final = 64
+
+_UNSUPPORTED: Final = frozenset(
+    {"_contained", "_containedType", "_filter", "_has", "_list", "_query", "_score", "_text", "_content", "_type"}
+)
+_MODIFIERS: Final = {
+    Kind.TOKEN: frozenset({"not"}),
+    Kind.STRING: frozenset({"exact", "contains"}),
+    Kind.REFERENCE: frozenset({"identifier"}),
+}
+_NONE: Final[frozenset[str]] = frozenset()
+_UNRESERVED: Final = "-._~:/,$"  # legible in a query string and allowed there (RFC 3986 §3.4)
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def parse_search(resource_type: str, params: Pairs, *, now_ms: int, max_count: int, base_url: str = "") -> SearchQuery:
+    """The query that these decoded parameters ask on one type.
+
+    `now_ms` is the time that `ap` measures from; `_count` is cut to `max_count`; with `base_url`, values that begin
+    with that address of ours are local references. Raises BadRequest with one Problem, naming the parameter.
+    """
+    if resource_type not in RESOURCE_TYPES:
+        raise BadRequest("This is not a resource type of FHIR R4.")
+    shaping = [pair for pair in params if pair[0].partition(":")[0] in DIRECTIVES]
+    selecting = [pair for pair in params if pair[0].partition(":")[0] not in DIRECTIVES]
+    if len(selecting) > CONDITIONS_MAX:
+        raise BadRequest(f"A search has at most {CONDITIONS_MAX} conditions.")
+    frame = Frame(now_ms, base_url)
+    conditions = tuple(_condition(resource_type, name, text, frame) for name, text in selecting)
+    return _query(resource_type, conditions, read_directives(resource_type, shaping, max_count), params)
+
+
+def parse_criteria(resource_type: str, text: str, *, now_ms: int, base_url: str = "") -> SearchQuery:
+    """The query of a conditional reference or If-None-Exist: `text` is what follows `Type?`, percent-encoded.
+
+    Raises BadRequest, also when it names no condition, which would mean every resource, or shapes a result.
+    """
+    given = pairs(text.encode())
+    for name, _ in given:
+        if name.partition(":")[0] in DIRECTIVES:
+            raise refusal(name, "has no place in a condition.")
+    if not given:
+        raise BadRequest("A conditional reference or create names at least one search parameter.")
+    return parse_search(resource_type, given, now_ms=now_ms, max_count=0, base_url=base_url)
+
+
+def _query(resource_type: str, conditions: tuple[Condition, ...], shape: Directives, params: Pairs) -> SearchQuery:
+    return SearchQuery(
+        type=resource_type,
+        conditions=conditions,
+        includes=shape.includes,
+        revincludes=shape.revincludes,
+        sort=shape.sort,
+        count=shape.count,
+        total=shape.total,
+        summary=shape.summary,
+        elements=shape.elements,
+        text=canonical_text(params),
+    )
+
+
+def canonical_text(params: Pairs) -> str:
+    """The parameters as one query string, sorted: the same question always has the same text."""
+    return "&".join(f"{quote(name, safe=_UNRESERVED)}={quote(text, safe=_UNRESERVED)}" for name, text in sorted(params))
+
+
+def _condition(resource_type: str, name: str, text: str, frame: Frame) -> Condition:
+    field = _field(resource_type, name)
+    param = field.parameter.name
+    if field.modifier == "missing":
+        return Condition(param, field.kind, modifier="missing", missing=_truth(name, text))
+    try:
+        return Condition(param, field.kind, operands(text, field, frame), modifier=field.modifier)
+    except Malformed as error:
+        raise refusal(name, str(error), "value") from None
+
+
+def _field(resource_type: str, name: str) -> Field:
+    """The parameter and modifier that a name asks for. Raises BadRequest for what is unknown or unsupported."""
+    base, colon, modifier = name.partition(":")
+    if base in _UNSUPPORTED:
+        raise refusal(name, "is not supported by this server.", "not-supported")
+    if "." in name:
+        raise refusal(name, "is chained, which is not supported by this server.", "not-supported")
+    known = parameter(resource_type, base)
+    if known is None:
+        raise refusal(name, f"is not known for {resource_type}.")
+    if known.kind is None:
+        raise refusal(name, f"cannot be used: {known.refusal}", "not-supported")
+    if not colon:
+        return Field(known, known.kind)
+    if modifier in _modifiers(known, known.kind):
+        return Field(known, known.kind, modifier)
+    if "Reference" in known.datatypes and modifier in (known.targets or RESOURCE_TYPES):
+        return Field(known, known.kind, only=modifier)  # subject:Patient=1 is subject=Patient/1
+    raise refusal(name, "has a modifier that this server does not support for it.", "not-supported")
+
+
+def _modifiers(known: Parameter, kind: Kind) -> frozenset[str]:
+    # Canonical addresses carry no identifier, so :identifier needs an element of type Reference (R4 §3.1.1.4.12).
+    own = _MODIFIERS.get(kind, _NONE) if kind is not Kind.REFERENCE or "Reference" in known.datatypes else _NONE
+    return own | {"missing"}
+
+
+def _truth(name: str, text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise refusal(name, "is true or false.", "value")
+    return text == "true"
