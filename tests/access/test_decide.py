@@ -1,13 +1,14 @@
 """The decision, walked over its whole table and probed at its edges."""
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlock.access.decide import allowed, decide
+from medlock.access.decide import allowed, decide, decide_erasure
 from medlock.access.grant import Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, DIRECTORY, KNOWLEDGE, LOOSE, RECORD, SHARED
 from medlock.access.mint import mint_principal
@@ -228,6 +229,15 @@ def test_conditional_create_needs_to_see_what_it_tests_for():
     question = ask(Interaction.CREATE, "Patient", preconditions=Preconditions(if_none_exist=SearchQuery("Patient")))
     assert not permits(caller(Role.CLINICIAN, scopes="user/Patient.c"), question)
     assert permits(caller(Role.CLINICIAN, scopes="user/Patient.crs"), question)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_only_a_privacy_officer_erases(role):
+    """Erasure is nobody else's, whatever the scopes; and not for a caller who is held to a patient."""
+    for patient in ("", "p1"):
+        may = role is Role.PRIVACY_OFFICER and not patient
+        with nullcontext() if may else pytest.raises(Denied):
+            decide_erasure(caller(role, patient=patient, purpose="HOPERAT"))
 
 
 def roles_sets():

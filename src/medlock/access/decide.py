@@ -17,7 +17,7 @@ from types import MappingProxyType
 from medlock.access.grant import _ISSUED, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
 from medlock.access.principal import Principal, Role
-from medlock.access.roles import KINDS, known_types, role_rights
+from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights
 from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
 from medlock.errors import Denied
 from medlock.fhir.query import SearchQuery
@@ -60,6 +60,12 @@ def decide(principal: Principal, question: Question) -> Grant:
     else:
         types = _ONE_TYPE[question.type]
     return _reach(principal, types, needed)
+
+
+def decide_erasure(principal: Principal) -> None:
+    """Return when this caller may erase a patient for good (GDPR Art. 17). Raises Denied. No scope gives this away."""
+    if principal.patient or MAY_ERASE.isdisjoint(principal.roles):
+        raise Denied(f"{_roles(principal)} may not erase patients")
 
 
 def allowed(principal: Principal, resource_type: str) -> int:

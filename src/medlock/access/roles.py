@@ -41,6 +41,9 @@ TABLE = (
     Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
 )
 
+# Who may erase a patient for good; offered to operators only, never over HTTP.
+MAY_ERASE = frozenset({Role.PRIVACY_OFFICER})
+
 # Which kinds of scope pass on a role's rights. `patient/` counts only for a caller who is held to a patient.
 KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
     {
