@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.clock import instant
-from medlock.errors import BadRequest, MedlockError, Problem
+from medlock.errors import BadRequest, MedlockError, Problem, Unprocessable
 from medlock.fhir import bundle
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
@@ -28,6 +28,7 @@ from medlock.records.vault import Opened
 from medlock.records.write import existing, may_replace, prepare, refuse_orphans, update_draft
 
 Reader = Callable[[Question], Awaitable[Finding]]
+_PROBLEMS_MAX = 100
 WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE}
 
 
@@ -133,12 +134,26 @@ def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
 
 
 async def _describe_all(context: Context, steps: list[Step], mapping: dict[str, str]) -> None:
-    """Rewrite references and check every draft; Provenances last, for they go with what they speak of."""
+    """Rewrite references and check every draft; Provenances last, for they go with what they speak of.
+
+    Raises one Unprocessable with the problems of every entry.
+    """
+    problems: list[Problem] = []
     writing = [step for step in steps if step.draft is not None and step.draft.crud != DELETE]
     for step in sorted(writing, key=lambda step: step.question.type == "Provenance"):
-        draft = step.draft
-        if draft is None:
-            continue
+        try:
+            await _describe(context, step, mapping)
+        except BadRequest as fault:
+            problems += fault.problems
+        if len(problems) >= _PROBLEMS_MAX:
+            break
+    if problems:
+        raise Unprocessable("The transaction was refused whole.", problems=tuple(problems[:_PROBLEMS_MAX]))
+
+
+async def _describe(context: Context, step: Step, mapping: dict[str, str]) -> None:
+    draft = step.draft
+    if draft is not None:
         draft.body = rewrite(draft.body, mapping)
         named = draft.id if step.question.interaction is Interaction.UPDATE else ""
         await prepare(context, step.grant, draft, named=named, path=step.path)

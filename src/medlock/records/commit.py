@@ -11,6 +11,7 @@ Another process may write between 2 and 5. Then an insert fails, `Raced` is rais
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ from medlock.store.capsule import Capsule
 from medlock.store.directory import Change
 from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry
 from medlock.store.keyring import PatientKeys
-from medlock.store.tables import Batch, Table
+from medlock.store.tables import Batch, Row, Table
 
 _DIRECTORY_LOCK = -1
 
@@ -57,9 +58,10 @@ class Stage:
 
 
 class Committer:
-    """Commits drafts for one visit."""
+    """Commits drafts for one visit; `extra` rows go into the same commit."""
 
-    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe) -> None:
+    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Sequence[Row] = ()) -> None:
+        self._extra = extra
         self._vault = vault
         self._log = log
         self._scribe = scribe
@@ -67,6 +69,7 @@ class Committer:
     async def commit(self, drafts: list[Draft]) -> list[Written]:
         """Write all drafts or none. Raises PreconditionFailed, Conflict, Raced, Unavailable."""
         stage = Stage()
+        stage.batch.puts += self._extra
         newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]
         await self._allot(stage, newborn)
         async with AsyncExitStack() as held:

@@ -37,6 +37,7 @@ from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
 from medlock.records.vault import Vault
 from medlock.settings import Limits
+from medlock.store.tables import Batch
 
 _TRIES = 8
 Handler = Callable[["Visit"], Awaitable[Finding]]
@@ -51,6 +52,7 @@ class Visit:
     grant: Grant | None
     scribe: Scribe
     now: int
+    receipt: bytes = b""
 
     @property
     def granted(self) -> Grant:
@@ -82,20 +84,25 @@ class Door:
             Interaction.BATCH: self._batch,
         }
 
-    async def answer(self, principal: Principal, question: Question) -> Disclosure:
-        """The answer to one question. Raises MedlockError: the refusal is in the log by then."""
+    async def answer(self, principal: Principal, question: Question, *, receipt: bytes = b"") -> Disclosure:
+        """The answer to one question. Raises MedlockError: the refusal is in the log by then.
+
+        `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
+        """
         scribe = Scribe(principal, question, self._clock.now_ms(), random_bytes(16).hex())
         try:
-            finding, visit = await self._find(principal, question, scribe)
+            finding, visit = await self._find(principal, question, scribe, receipt)
             return await self._release(finding, visit)
         except MedlockError as refusal:
             await self._write_down(refusal, scribe)
             raise
 
-    async def _find(self, principal: Principal, question: Question, scribe: Scribe) -> tuple[Finding, Visit]:
+    async def _find(
+        self, principal: Principal, question: Question, scribe: Scribe, receipt: bytes = b""
+    ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
         for _ in range(_TRIES):
-            visit = self._decided(principal, question, scribe)
+            visit = replace(self._decided(principal, question, scribe), receipt=receipt)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
             except Raced:
@@ -171,12 +178,30 @@ class Door:
         return Context(self._vault, visit.principal, self._base, visit.now)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
-        committer = Committer(self._vault, self._log, visit.scribe)
+        committer = self._committer(visit)
         return await interaction(self._context(visit), visit.granted, visit.question, committer)
+
+    def _committer(self, visit: Visit) -> Committer:
+        rows = [self._vault.receipt(visit.receipt)] if visit.receipt else []
+        return Committer(self._vault, self._log, visit.scribe, rows)
+
+    async def has_receipt(self, principal: Principal, digest: bytes) -> bool:
+        """Whether a question with this receipt was answered before. Only those who may load may ask."""
+        decide(principal, Question(Interaction.CREATE, "Patient"))
+        return await self._vault.has_receipt(digest)
+
+    async def give_receipt(self, principal: Principal, digest: bytes) -> None:
+        """Leave a receipt for something that took several questions."""
+        decide(principal, Question(Interaction.CREATE, "Patient"))
+        await self._vault.backend.commit(Batch(puts=[self._vault.receipt(digest)]))
+
+    def frame(self) -> Frame:
+        """What questions are read against now."""
+        return Frame(self._clock.now_ms(), self._limits.page_size_max)
 
     async def _transaction(self, visit: Visit) -> Finding:
         parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
-        committer = Committer(self._vault, self._log, visit.scribe)
+        committer = self._committer(visit)
 
         async def inside(question: Question) -> Finding:
             found, _ = await self._find(visit.principal, question, visit.scribe)

@@ -15,19 +15,18 @@ from medlock.records.minimise import minimised
 from medlock.records.reach import Reach, reach_of
 from medlock.records.read import NOT_FOUND, read
 from medlock.records.search import Links, Page
-from medlock.records.vault import Opened, Vault
+from medlock.records.vault import TENANT, Opened, Vault
 from medlock.store.capsule import IndexRow
 
+SHARED = ""
+"""In place of a patient's id: what belongs to no patient. The export asks for it; no address leads to it."""
 _TRIES = 4
 
 
 async def everything(vault: Vault, grant: Grant, question: Question, page: Page, links: Links) -> Finding:
     """One page: the Patient first, then the compartment by row, and what the page points at in shared records."""
-    slot = await vault.patient_slot(question.id)
     reach = await reach_of(vault, grant)
-    if slot is None or reach.rules(slot) is None:
-        raise NotFound(NOT_FOUND, reason="patient unknown or out of reach")
-    await read(vault, grant, Question(question.interaction, "Patient", question.id))
+    slot = await _slot(vault, reach, question)
     for _ in range(_TRIES):
         rows = await _rows(vault, reach, slot, vault.rid(f"Patient/{question.id}"))
         start = _start(rows, page)
@@ -36,6 +35,17 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
             shown = [each for each in opened if each is not None and grant.covers(each.meta)]
             return _assemble(vault, grant, (rows, start, shown), links)
     raise Conflict("These records are being changed right now; try again.")
+
+
+async def _slot(vault: Vault, reach: Reach, question: Question) -> int:
+    """The index to walk. Raises NotFound when the patient is unknown or out of reach, Gone when deleted."""
+    if question.id == SHARED:
+        return TENANT
+    slot = await vault.any_slot(question.id)
+    if slot is None or reach.rules(slot) is None:
+        raise NotFound(NOT_FOUND, reason="patient unknown or out of reach")
+    await read(vault, reach.grant, question)
+    return slot
 
 
 async def _rows(vault: Vault, reach: Reach, slot: int, patient_rid: int) -> list[IndexRow]:

@@ -20,7 +20,7 @@ from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Capsules
 from medlock.store.directory import Directory
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Backend, Table
+from medlock.store.tables import Backend, Row, Table
 
 TENANT = 0
 _TRIES = 4
@@ -129,6 +129,17 @@ class Vault:
             await self.directory.refresh()
             row = self.directory.find(rid)
         return None if row is None or row.deleted else row.slot
+
+    def receipt(self, digest: bytes) -> Row:
+        """A row that says: this was done. Found again by `has_receipt`."""
+        tenant = self.keystore.tenant
+        return Table.JOB, tenant.job_labels.label(b"receipt|" + digest), tenant.job.seal(b"done", b"receipt|" + digest)
+
+    async def has_receipt(self, digest: bytes) -> bool:
+        """Whether the receipt is there. Raises Tampered when it is not one of ours."""
+        tenant = self.keystore.tenant
+        ct = await self.backend.get(Table.JOB, tenant.job_labels.label(b"receipt|" + digest))
+        return ct is not None and tenant.job.open(ct, b"receipt|" + digest) == b"done"
 
     def page_token(self, account: str, place: Place) -> str:
         """A sealed link to a place in an answer, for one account."""

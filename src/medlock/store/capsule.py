@@ -143,6 +143,15 @@ class Capsule:
                     if not flags & DROPPED:
                         yield IndexRow(rid, slot, version, tag, deleted=bool(flags & DELETED))
 
+    def row_keys(self) -> Iterator[tuple[Table, int]]:
+        """Where this index lies: head, segments, and the deltas from the anchor on."""
+        if self.head.next_segment:
+            yield Table.CAPSULE, self.cipher.key("head")
+        for name in self.head.segments:
+            yield Table.CAPSULE, self.cipher.key("segment", name.number)
+        for number in range(max(1, self.head.base), self.number + 1):
+            yield Table.DELTA, self.cipher.key("delta", number)
+
     def live_rows(self) -> int:
         """How many resources are there."""
         return sum(int(np.count_nonzero(each.alive)) for each in self.view())

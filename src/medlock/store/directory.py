@@ -57,7 +57,7 @@ class Directory:
         self._segments, self._overlay, after = [], {}, None
         while rows := await self._backend.scan(Table.DIRECTORY, after, CHUNK):
             after = rows[-1][0]
-            found = [entry for key, ct in rows if (entry := self._open_or_none(key, ct)) is not None]
+            found = [entry for key, ct in rows if (entry := self.open_row(key, ct)) is not None]
             self._segments.append(columns.build(found))
         return len(self)
 
@@ -76,9 +76,9 @@ class Directory:
                 return
 
     async def _follow(self, slot: int, change: int) -> None:
-        key = self._labels.label(_name(slot))
+        key = self.key(slot)
         ct = await self._backend.get(Table.DIRECTORY, key)
-        entry = None if ct is None else self._open_or_none(key, ct)
+        entry = None if ct is None else self.open_row(key, ct)
         if entry is not None:
             self._put(entry)
         elif change == Change.SHREDDED:
@@ -165,8 +165,19 @@ class Directory:
                 rid = int(each.rows["rid"][at])
                 self._put(IndexEntry(rid, slot, 0, 0, 0, DROPPED, 0, (), (), (), ()))
 
-    def _open_or_none(self, key: int, ct: bytes) -> IndexEntry | None:
-        """The entry in a row; None when its patient was shredded while it was being read."""
+    def key(self, slot: int) -> int:
+        """Where a patient's entry lies."""
+        return self._labels.label(_name(slot))
+
+    def slot_of_operation(self, number: int, ct: bytes) -> int | None:
+        """Whom a line of the directory's log is about; None when it does not open as that line."""
+        try:
+            return int(_OPERATION.unpack(self._log.open(ct, _operation_name(number)))[0])
+        except Tampered:
+            return None
+
+    def open_row(self, key: int, ct: bytes) -> IndexEntry | None:
+        """The entry in a row; None when its patient was shredded. Raises Tampered."""
         slot = int.from_bytes(self._log.open(ct[:_SLOT_SEALED], b"slot"), "big")
         if self._labels.label(_name(slot)) != key:
             raise Tampered("a directory entry lies under another patient's name")

@@ -1,0 +1,174 @@
+"""Erasure of one patient (GDPR Art. 17): destroy the key, then everything that lay under it, and leave no way back.
+
+Steps, each safe to repeat, with a sealed note of the work until the last is done, so that a crash in between is
+picked up at the next start:
+ 1. one commit takes away the patient's bodies, versions, index and directory entry, drops pointers to them from other
+    patients' indexes, and writes the event;
+ 2. the keystore destroys the key: live copies and replicas of the data are unreadable from here on;
+ 3. both journals are scrubbed.
+Older copies of the keystore die with the next `medlock keys ratchet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from medlock.access.decide import decide_erasure
+from medlock.access.principal import Principal
+from medlock.audit.events import Action, Event, Outcome, Position
+from medlock.audit.log import AuditLog
+from medlock.clock import Clock
+from medlock.errors import Conflict, NotFound, Raced, Tampered
+from medlock.ids import random_bytes
+from medlock.records.read import NOT_FOUND
+from medlock.records.vault import Vault
+from medlock.store.capsule import Capsule, IndexRow
+from medlock.store.entries import DROPPED, Delta, IndexEntry
+from medlock.store.tables import Batch, Table
+
+_TRIES = 8
+_NOTE = b"shred"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What a shredding took away."""
+
+    resources: int
+    versions: int
+
+
+class Shredder:
+    """Erases patients. `resume` finishes what a crash interrupted."""
+
+    def __init__(self, vault: Vault, log: AuditLog, clock: Clock) -> None:
+        self._vault = vault
+        self._log = log
+        self._clock = clock
+
+    async def shred(self, principal: Principal, patient: str) -> Erased:
+        """Erase one patient for good. Raises Denied, NotFound, Conflict."""
+        decide_erasure(principal)
+        for _ in range(_TRIES):
+            slot = await self._vault.any_slot(patient)
+            if slot is None:
+                raise NotFound(NOT_FOUND, reason="no such patient to shred")
+            try:
+                erased = await self._take_away(principal, patient, slot)
+            except Raced:
+                continue
+            await self._finish(slot)
+            return erased
+        raise Conflict("The record is being changed by many at once: try again.")
+
+    async def resume(self) -> None:
+        """Finish an interrupted shredding, if there is one."""
+        key, name = self._note()
+        ct = await self._vault.backend.get(Table.JOB, key)
+        if ct is not None:
+            await self._finish(int.from_bytes(self._vault.keystore.tenant.job.open(ct, name), "big"))
+
+    def _note(self) -> tuple[int, bytes]:
+        return self._vault.keystore.tenant.job_labels.label(_NOTE), _NOTE
+
+    async def _finish(self, slot: int) -> None:
+        """Steps 2 and 3, and the note away."""
+        self._vault.keystore.destroy(slot)
+        self._vault.capsules.forget(slot)
+        await self._vault.backend.commit(Batch(deletes=[(Table.JOB, self._note()[0])]))
+        await self._vault.backend.scrub()
+
+    async def _take_away(self, principal: Principal, patient: str, slot: int) -> Erased:
+        """Step 1."""
+        batch = Batch()
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._vault.lock(-1))
+            await held.enter_async_context(self._vault.lock(slot))
+            capsule = await self._vault.capsules.open(slot)
+            rows = list(capsule.rows())
+            own = [row for row in rows if row.slot == slot]
+            others = await self._pointed_from(own, slot)
+            for other in sorted(others):
+                await held.enter_async_context(self._vault.lock(other))
+            versions = await self._delete_rows(capsule, own, batch)
+            changes = [await self._drop(other, others[other], batch) for other in sorted(others)]
+            await self._vault.directory.refresh()
+            self._vault.directory.shred(slot, batch)
+            self._leave_note(slot, batch)
+            batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
+            await self._vault.backend.commit(batch)
+            for changed, delta, tag, entries in changes:
+                self._vault.capsules.committed(changed, delta, tag, entries)
+            self._vault.directory.shredded(slot)
+        return Erased(len(own), versions)
+
+    def _leave_note(self, slot: int, batch: Batch) -> None:
+        key, name = self._note()
+        batch.puts.append((Table.JOB, key, self._vault.keystore.tenant.job.seal(slot.to_bytes(8, "big"), name)))
+
+    async def _delete_rows(self, capsule: Capsule, own: Iterable[IndexRow], batch: Batch) -> int:
+        """Bodies, older versions and the index itself; returns how many versions there were."""
+        versions = 0
+        for row in own:
+            ct = await self._vault.backend.get(Table.BODY, row.rid)
+            if ct is None:
+                raise Tampered(f"row {row.rid} is missing: run medlock verify before shredding")
+            reference = self._vault.open(row.rid, ct).meta.reference
+            batch.deletes.append((Table.BODY, row.rid))
+            keys = [self._vault.history_key(reference, version) for version in range(1, row.version)]
+            batch.deletes += [(Table.HISTORY, key) for key in keys]
+            versions += row.version
+        batch.deletes += capsule.row_keys()
+        return versions
+
+    async def _pointed_from(self, own: Iterable[IndexRow], slot: int) -> dict[int, list[int]]:
+        """Other patients' indexes that point at these rows: slot → row ids."""
+        found: dict[int, list[int]] = {}
+        for row in own:
+            ct = await self._vault.backend.get(Table.BODY, row.rid)
+            patients = self._vault.open(row.rid, ct).meta.patients[1:] if ct is not None else ()
+            for patient in patients:
+                other = await self._vault.any_slot(patient)
+                if other is not None and other != slot:
+                    found.setdefault(other, []).append(row.rid)
+        return found
+
+    async def _drop(self, slot: int, rids: list[int], batch: Batch) -> tuple[Capsule, Delta, bytes, list[IndexEntry]]:
+        """Take pointers out of another patient's index."""
+        capsule = await self._vault.capsules.open(slot)
+        entries = [IndexEntry(rid, 0, 0, 0, 0, DROPPED, 0, (), (), (), ()) for rid in rids]
+        delta, tag = capsule.change(capsule.patient, entries, batch)
+        return capsule, delta, tag, entries
+
+    def _events(
+        self,
+        principal: Principal,
+        patient: str,
+        capsule: Capsule,
+        changes: list[tuple[Capsule, Delta, bytes, list[IndexEntry]]],
+    ) -> list[Event]:
+        """The erasure, and one event for each index that lost pointers."""
+        request = random_bytes(16).hex()
+        now = self._clock.now_ms()
+
+        def event(slot: int, whom: str, position: Position) -> Event:
+            return Event(
+                Action.SHRED,
+                Outcome.SUCCESS,
+                principal.account,
+                tuple(sorted(principal.roles)),
+                principal.client,
+                principal.purpose,
+                now,
+                request,
+                slot,
+                whom,
+                position=position,
+            )
+
+        events = [event(capsule.slot, patient, Position(capsule.slot, capsule.number, capsule.tag))]
+        return events + [
+            event(each.slot, each.patient, Position(each.slot, delta.number, tag)) for each, delta, tag, _ in changes
+        ]

@@ -1,0 +1,140 @@
+"""What every back end must do, as one suite. A back end's test module subclasses it and gives `reopen`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from medlock.errors import Raced
+from medlock.store.tables import Backend, Batch, Row, Table
+
+
+class CountingLedger:
+    """The smallest honest ledger: numbers entries, keeps its count in TIP row 0, and can be made to forget."""
+
+    def __init__(self) -> None:
+        self._size: int | None = None
+        self.loaded: list[bytes] = []
+
+    def resume(self, tip: bytes | None) -> range | None:
+        on_disk = int.from_bytes(tip or b"", "big")
+        if self._size == on_disk:
+            return None
+        self._size = on_disk
+        return range(max(0, on_disk - 2), on_disk)
+
+    def load(self, entries: Sequence[bytes]) -> None:
+        self.loaded = list(entries)
+
+    def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
+        assert self._size is not None, "resume comes before extend"
+        first, self._size = self._size, self._size + len(entries)
+        rows: list[Row] = [(Table.LOG, first + at, entry) for at, entry in enumerate(entries)]
+        return first, [*rows, (Table.TIP, 0, self._size.to_bytes(8, "big"))]
+
+    def forget(self) -> None:
+        self._size = None
+
+
+Reopen = Callable[[], Backend]
+
+
+class BackendConformance:
+    """Inherit, and give a fixture `reopen` that opens one more connection to the same store each time it is called."""
+
+    async def test_rows_come_back(self, reopen: Reopen) -> None:
+        """What was put is got, alone and together; what was not is absent."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.BODY, 2**62, b"a"), (Table.BODY, 1, b"b"), (Table.DELTA, 1, b"c")]))
+        assert await store.get(Table.BODY, 2**62) == b"a"
+        assert await store.get(Table.BODY, 3) is None
+        assert await store.get_many(Table.BODY, [1, 3, 2**62]) == {1: b"b", 2**62: b"a"}
+        assert await store.get_many(Table.BODY, []) == {}
+
+    async def test_many_keys(self, reopen: Reopen) -> None:
+        """More keys than fit one statement are all found."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.BODY, key, b"%d" % key) for key in range(1000)]))
+        assert await store.get_many(Table.BODY, range(0, 2000, 2)) == {k: b"%d" % k for k in range(0, 1000, 2)}
+
+    async def test_scan_is_ordered_and_resumable(self, reopen: Reopen) -> None:
+        """A scan goes up by key and goes on where it stopped."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.HISTORY, key, b"x") for key in (5, 3, 9, 0)]))
+        assert [key for key, _ in await store.scan(Table.HISTORY, None, 2)] == [0, 3]
+        assert [key for key, _ in await store.scan(Table.HISTORY, 3, 9)] == [5, 9]
+        assert await store.last_key(Table.HISTORY) == 9
+        assert await store.last_key(Table.JOB) is None
+
+    async def test_an_insert_that_exists_undoes_its_batch_alone(self, reopen: Reopen) -> None:
+        """A conflict raises Raced, writes nothing of its batch, and leaves batches committed beside it whole."""
+        store = reopen()
+        await store.commit(Batch(inserts=[(Table.DELTA, 7, b"first")]))
+        losing = Batch(
+            inserts=[(Table.DELTA, 8, b"x"), (Table.DELTA, 7, b"second")], puts=[(Table.BODY, 1, b"x")], entries=[b"e"]
+        )
+        winning = Batch(inserts=[(Table.DELTA, 9, b"y")], entries=[b"f"])
+        lost, won = await asyncio.gather(store.commit(losing), store.commit(winning), return_exceptions=True)
+        assert isinstance(lost, Raced)
+        assert won == 0
+        assert await store.get_many(Table.DELTA, [7, 8, 9]) == {7: b"first", 9: b"y"}
+        assert await store.get(Table.BODY, 1) is None
+        assert await store.scan(Table.LOG, None, 9) == [(0, b"f")]
+
+    async def test_deletes(self, reopen: Reopen) -> None:
+        """A deleted row is gone; deleting what is not there is no error; insert may follow."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.CAPSULE, 1, b"a")]))
+        await store.commit(Batch(deletes=[(Table.CAPSULE, 1), (Table.CAPSULE, 2)]))
+        await store.commit(Batch(inserts=[(Table.CAPSULE, 1, b"b")]))
+        assert await store.get(Table.CAPSULE, 1) == b"b"
+
+    async def test_entries_are_numbered_in_order_of_commit(self, reopen: Reopen) -> None:
+        """Each commit learns the number of its first entry; numbers have no gap under concurrency."""
+        store = reopen()
+        numbers = await asyncio.gather(*(store.commit(Batch(entries=[b"%d" % n, b"+"])) for n in range(50)))
+        rows = dict(await store.scan(Table.LOG, None, 200))
+        assert sorted(rows) == list(range(100))
+        assert all(rows[number] == b"%d" % n for n, number in enumerate(numbers))
+
+    async def test_two_writers_share_one_log(self, reopen: Reopen) -> None:
+        """Two connections that commit in turn resume each other's log: no number twice, none left out."""
+        one, other = reopen(), reopen()
+        for turn in range(20):
+            await (one if turn % 2 else other).commit(Batch(entries=[b"%d" % turn]))
+        assert [ct for _, ct in await one.scan(Table.LOG, None, 99)] == [b"%d" % turn for turn in range(20)]
+
+    async def test_a_commit_is_seen_by_others(self, reopen: Reopen) -> None:
+        """When commit returns, every other connection sees the whole batch."""
+        one, other = reopen(), reopen()
+        await one.commit(Batch(puts=[(Table.BODY, 1, b"a"), (Table.DIROP, 1, b"b")]))
+        assert await other.get(Table.BODY, 1) == b"a"
+        assert await other.get(Table.DIROP, 1) == b"b"
+
+    async def test_no_lost_update_between_writers(self, reopen: Reopen) -> None:
+        """Many writers who insert the next number each get it exactly once: losers start over."""
+        stores = [reopen(), reopen()]
+
+        async def claim(store: Backend, mark: bytes) -> int:
+            for number in range(1, 99):
+                try:
+                    await store.commit(Batch(inserts=[(Table.DIROP, number, mark)]))
+                except Raced:
+                    continue
+                return number
+            pytest.fail("no number was free")
+
+        got = await asyncio.gather(*(claim(stores[n % 2], b"%d" % n) for n in range(24)))
+        assert sorted(got) == list(range(1, 25))
+        rows = dict(await stores[0].scan(Table.DIROP, None, 99))
+        assert all(rows[number] == b"%d" % n for n, number in enumerate(got))
+
+    async def test_scrub_keeps_the_rows(self, reopen: Reopen) -> None:
+        """Scrubbing takes away traces, not rows."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.BODY, 1, b"kept"), (Table.BODY, 2, b"gone")]))
+        await store.commit(Batch(deletes=[(Table.BODY, 2)]))
+        await store.scrub()
+        assert await store.get_many(Table.BODY, [1, 2]) == {1: b"kept"}

@@ -1,0 +1,91 @@
+"""The SQLite back end: the common suite, and what is its own (erasure of bytes, versions, refusals of the disk)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from store.backend_conformance import BackendConformance, CountingLedger, Reopen
+
+from medlock.errors import SetupError, Unavailable
+from medlock.store.sqlite import SqliteBackend, open_sqlite
+from medlock.store.tables import Batch, Table
+
+
+@pytest.fixture
+async def reopen(tmp_path: Path) -> AsyncIterator[Reopen]:
+    """Opens connections to one file."""
+    opened: list[SqliteBackend] = []
+
+    def again() -> SqliteBackend:
+        opened.append(open_sqlite(tmp_path / "medlock.db", CountingLedger()))
+        return opened[-1]
+
+    yield again
+    for each in opened:
+        await each.close()
+
+
+class TestSqlite(BackendConformance):
+    """The common suite."""
+
+
+def _bytes_in(directory: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+async def test_deleted_bytes_are_nowhere_after_scrub(tmp_path: Path, reopen: Reopen) -> None:
+    """After delete and scrub neither the file nor its journal holds the row's bytes."""
+    store = reopen()
+    await store.commit(Batch(puts=[(Table.BODY, 1, b"MARKER" * 300)]))
+    assert b"MARKER" in _bytes_in(tmp_path)
+    await store.commit(Batch(deletes=[(Table.BODY, 1)]))
+    await store.scrub()
+    assert b"MARKER" not in _bytes_in(tmp_path)
+
+
+async def test_a_newer_file_is_refused(tmp_path: Path, reopen: Reopen) -> None:
+    """A file from a newer program is not opened, and the sentence says what to do."""
+    await reopen().commit(Batch(puts=[(Table.BODY, 1, b"x")]))
+    with sqlite3.connect(tmp_path / "medlock.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(SetupError, match="newer medlock .*99.*upgrade"):
+        reopen()
+
+
+async def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    """A file that is no database is left alone and named."""
+    path = tmp_path / "medlock.db"
+    path.write_bytes(b"not a database at all" * 400)
+    with pytest.raises(SetupError, match=r"medlock\.db cannot be opened"):
+        open_sqlite(path, CountingLedger())
+    assert path.read_bytes().startswith(b"not a database")
+
+
+async def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    """No directory: one sentence."""
+    with pytest.raises(SetupError, match="check that the directory exists"):
+        open_sqlite(tmp_path / "nowhere" / "medlock.db", CountingLedger())
+
+
+async def test_a_full_disk_is_a_refusal_without_damage(tmp_path: Path, reopen: Reopen) -> None:
+    """When the file may not grow the commit is Unavailable, and everything acknowledged before is still there."""
+    store = reopen()
+    await store.commit(Batch(puts=[(Table.BODY, 1, b"before")], entries=[b"e0"]))
+    store._writer._db.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(Unavailable, match="full"):
+        await store.commit(Batch(puts=[(Table.BODY, 2, os.urandom(400_000))], entries=[b"lost"]))
+    store._writer._db.execute("PRAGMA max_page_count = 4294967294")
+    assert await store.commit(Batch(puts=[(Table.BODY, 3, b"after")], entries=[b"e1"])) == 1
+    assert await store.get_many(Table.BODY, [1, 2, 3]) == {1: b"before", 3: b"after"}
+    assert [ct for _, ct in await store.scan(Table.LOG, None, 9)] == [b"e0", b"e1"]
+
+
+async def test_the_file_is_private(tmp_path: Path, reopen: Reopen) -> None:
+    """Other users of the machine may not even read the ciphertext."""
+    reopen()
+    assert (tmp_path / "medlock.db").stat().st_mode & 0o077 == 0
