@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from store.backend_conformance import BackendConformance, CountingLedger, Reopen
 
 from medlock.errors import SetupError, Unavailable
 from medlock.store.sqlite import SqliteBackend, open_sqlite
 from medlock.store.tables import Batch, Table
+from store.backend_conformance import BackendConformance, CountingLedger, Reopen
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_a_newer_file_is_refused(tmp_path: Path, reopen: Reopen) -> None:
     with sqlite3.connect(tmp_path / "medlock.db") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(SetupError, match="newer medlock .*99.*upgrade"):
+    with pytest.raises(SetupError, match=r"newer medlock .*99.*upgrade"):
         reopen()
 
 
@@ -72,7 +72,7 @@ async def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
         open_sqlite(tmp_path / "nowhere" / "medlock.db", CountingLedger())
 
 
-async def test_a_full_disk_is_a_refusal_without_damage(tmp_path: Path, reopen: Reopen) -> None:
+async def test_a_full_disk_is_a_refusal_without_damage(reopen: Reopen) -> None:
     """When the file may not grow the commit is Unavailable, and everything acknowledged before is still there."""
     store = reopen()
     await store.commit(Batch(puts=[(Table.BODY, 1, b"before")], entries=[b"e0"]))

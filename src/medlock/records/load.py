@@ -165,8 +165,8 @@ def parcels(name: str, data: bytes, digest: bytes, frame: Frame) -> Iterator[Par
     if head.resourceType != "Bundle":
         yield _single(name, "", data)
     elif head.type == "transaction":
-        question = Question(Interaction.TRANSACTION, body=data, prefer="minimal")
-        yield Parcel(name, "transaction", question, len(head.entry), digest)
+        asked = Question(Interaction.TRANSACTION, body=data, prefer="minimal")
+        yield Parcel(name, "transaction", asked, len(head.entry), digest)
     elif head.type == "batch":
         for number, entry in enumerate(bundle.entries(data, len(head.entry))):
             yield Parcel(name, f"Bundle.entry[{number}]", question(entry, frame), 1)

@@ -80,7 +80,7 @@ class StoreVerifier:
             yield Finding(Table.BODY, row.rid, Kind.UNREADABLE, f"a body does not open: {fault.reason}")
             return
         if self._vault.rid(meta.reference) != row.rid:
-            yield Finding(Table.BODY, row.rid, Kind.SWAPPED, "a body lies under another resource's name")
+            yield Finding(Table.BODY, row.rid, Kind.REORDERED, "a body lies under another resource's name")
         if meta.type == "Patient" and slot != TENANT:
             self._patients[slot] = row
         for version in range(1, row.version):
@@ -101,7 +101,7 @@ class StoreVerifier:
         except MedlockError as fault:
             return Finding(Table.HISTORY, key, Kind.UNREADABLE, f"an older version does not open: {fault.reason}")
         if meta.version != version or meta.reference != reference:
-            return Finding(Table.HISTORY, key, Kind.SWAPPED, "an older version lies under another version's name")
+            return Finding(Table.HISTORY, key, Kind.REORDERED, "an older version lies under another version's name")
         return None
 
     async def _directory(self) -> AsyncIterator[Finding]:
