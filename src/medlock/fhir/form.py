@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from medlock.errors import BadRequest
+from medlock.errors import BadRequest, NotFound
 
 Pairs = tuple[tuple[str, str], ...]
 PARAMETERS_MAX = 256
@@ -28,6 +28,13 @@ def decode(raw: bytes) -> str:
     if _CONTROL.search(text):
         raise BadRequest("The address holds a control character.")
     return text
+
+
+def decode_path(raw: bytes) -> str:
+    """A decoded path. A slash is written as a slash: encoded, it would be one segment here and two elsewhere."""
+    if b"%2f" in raw.lower():
+        raise NotFound("This address is not offered.")
+    return decode(raw)
 
 
 def pairs(raw: bytes) -> Pairs:

@@ -14,8 +14,8 @@ import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
-from medlock.fhir.form import Pairs, decode, pairs
-from medlock.fhir.grammar import parse_search
+from medlock.fhir.form import Pairs, decode_path, pairs
+from medlock.fhir.grammar import parse_criteria, parse_search
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -64,16 +64,22 @@ class EntryRequest:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a question is read against: the time, for relative dates, and the largest page."""
+    """What a question is read against.
+
+    now_ms     the time, for approximate dates
+    max_count  the largest page
+    base_url   this server's FHIR base: references that begin with it are local
+    """
 
     now_ms: int
     max_count: int
+    base_url: str = ""
 
 
 def parse(request: Request, frame: Frame) -> Question:
     """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
     check_accept(request.headers)
-    address = locate(request.method, decode(request.path))
+    address = locate(request.method, decode_path(request.path))
     params = _general(pairs(request.query)) if request.query else ()
     if request.method == "POST" and address.interaction in _PAGED:
         params += _general(_form(request, address))
@@ -97,7 +103,7 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
     given = zip(_CONDITIONS, (entry.if_match, entry.if_none_match, entry.if_none_exist), strict=True)
     headers = {name: value.encode() for name, value in given if value}
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
-    address = locate(entry.method, decode(request.path))
+    address = locate(entry.method, decode_path(request.path))
     if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
         raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates or deletes.")
     return _question(request, address, _general(pairs(query)), frame)
@@ -159,7 +165,10 @@ def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery |
             raise BadRequest("The page token is not one of this server's.")
         return None, token
     if address.interaction is Interaction.SEARCH:
-        return parse_search(address.type, params, now_ms=frame.now_ms, max_count=frame.max_count), ""
+        query = parse_search(
+            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
+        )
+        return query, ""
     return _counted(address.type, params, frame), ""
 
 
@@ -190,13 +199,13 @@ def _preconditions(headers: Headers, address: Address, frame: Frame) -> Precondi
 
 
 def _if_none_exist(value: bytes, resource_type: str, frame: Frame) -> SearchQuery:
-    """The query of a conditional create; it names at least one condition, and no result parameters."""
+    """The query of a conditional create; it names at least one condition, and shapes no result."""
     text = value.strip().removeprefix(resource_type.encode() + b"?").removeprefix(b"?")
-    query = parse_search(resource_type, pairs(text), now_ms=frame.now_ms, max_count=frame.max_count)
-    conditions_only = SearchQuery(resource_type, query.conditions, text=query.text)
-    if not query.conditions or query != conditions_only:
-        raise BadRequest("If-None-Exist holds search conditions and nothing else.")
-    return query
+    try:
+        criteria = text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("If-None-Exist is not UTF-8.") from None
+    return parse_criteria(resource_type, criteria, now_ms=frame.now_ms, base_url=frame.base_url)
 
 
 class _BundleHead(msgspec.Struct):

@@ -42,6 +42,7 @@ class Parts:
     watch: Watch
     replies: Replies
     limits: Limits
+    base_url: str
     clock: Clock
     log: OpLog
     capability: Callable[[], bytes]
@@ -56,6 +57,7 @@ class FhirApi:
         self._watch = parts.watch
         self._replies = parts.replies
         self._limits = parts.limits
+        self._base_url = parts.base_url
         self._now_ms = parts.clock.now_ms
         self._log = parts.log
         self._capability = parts.capability
@@ -105,7 +107,7 @@ class FhirApi:
         method = scope["method"]
         asked = "GET" if method == "HEAD" else method
         request = Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body)
-        return parse(request, Frame(self._now_ms(), self._limits.page_size_max))
+        return parse(request, Frame(self._now_ms(), self._limits.page_size_max, self._base_url))
 
     async def _metadata(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Reply:
         """The CapabilityStatement: the one answer that needs no credentials and touches no record."""

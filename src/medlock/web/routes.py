@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from medlock.errors import MedlockError
 from medlock.fhir.address import ROUTES, locate
-from medlock.fhir.form import decode
+from medlock.fhir.form import decode_path
 from medlock.fhir.question import Interaction
 
 PREFIX = b"/fhir"
@@ -30,7 +30,7 @@ def route_of(method: str, raw_path: bytes) -> str:
         return METADATA.decode()
     asked = "GET" if method == "HEAD" else method
     try:
-        address = locate(asked, decode(raw_path[len(PREFIX) :]))
+        address = locate(asked, decode_path(raw_path[len(PREFIX) :]))
     except MedlockError:
         return UNKNOWN
     return _TEMPLATES[asked, address.interaction]
