@@ -76,12 +76,20 @@ class Vault:
         for _ in range(_TRIES):
             ct = await self.backend.get(Table.BODY, rid)
             if ct is None:
+                await self._miss(type_, rid)
                 return None
             row = await self._vouch(type_, rid, ct)
             if row is not None and row.tag == tag_of(ct):
                 return self.open(rid, ct)
             await self.directory.refresh()
         raise Tampered(f"row {rid} is not the version that its index names")
+
+    async def _miss(self, type_: str, rid: int) -> None:
+        """A body that is not there although the directory knows the patient was taken away behind our back."""
+        if type_ == "Patient" and self.directory.find(rid) is not None:
+            await self.directory.refresh()
+            if self.directory.find(rid) is not None:
+                raise Tampered(f"row {rid} is gone, but the directory names it")
 
     async def _vouch(self, type_: str, rid: int, ct: bytes) -> IndexRow | None:
         """The index row of a body: the directory's for patients, else its owner's capsule's."""

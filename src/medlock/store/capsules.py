@@ -122,12 +122,16 @@ class Capsules:
                 return "the anchor delta is missing"
             if first and found[keys[0]][-16:] != capsule.tag:
                 raise Tampered("the anchor delta of an index is not the one its head names")
+            if first and first == capsule.head.base:
+                read_delta(capsule.cipher, first, found[keys[0]])
             following = [found.get(key) for key in keys[1:]]
-            for ct in following:
-                if ct is None:
-                    break
-                capsule.apply(read_delta(capsule.cipher, capsule.number + 1, ct), ct[-16:])
-            if capsule.number - first < len(following):
+            present = following.index(None) if None in following else len(following)
+            if any(ct is not None for ct in following[present:]):
+                raise Tampered("a delta of an index is missing between others")
+            for ct in following[:present]:
+                if ct is not None:
+                    capsule.apply(read_delta(capsule.cipher, capsule.number + 1, ct), ct[-16:])
+            if present < len(following):
                 return capsule
 
 

@@ -11,7 +11,7 @@ from bisect import bisect_right, insort
 from collections.abc import Sequence
 from enum import StrEnum
 
-from medlock.errors import Conflict, Tampered, Unavailable
+from medlock.errors import Raced, Tampered, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 
@@ -95,7 +95,7 @@ class MemoryBackend:
         return keys[-1] if keys else None
 
     async def commit(self, batch: Batch) -> int:
-        """All or nothing, as in the protocol; Conflict, Unavailable and Tampered leave nothing behind."""
+        """All or nothing, as in the protocol; Raced, Unavailable and Tampered leave nothing behind."""
         try:
             return self._commit(batch)
         except (Unavailable, Tampered):
@@ -116,7 +116,7 @@ class MemoryBackend:
 
     def _apply(self, batch: Batch) -> int:
         if any(key in self.disk.rows[table] for table, key, _ in batch.inserts):
-            raise Conflict("Somebody else changed this first; nothing was written. Try again.")
+            raise Raced
         first, appended = self._append(batch.entries)
         for table, key, ct in (*batch.inserts, *batch.puts, *appended):
             self.disk.put(table, key, ct)
