@@ -12,7 +12,6 @@ from typing import Protocol
 
 import msgspec
 
-from medlock.audit.heads import FIRST_CHECKPOINT
 from medlock.audit.keys import LogKeys, place
 from medlock.audit.wire import FORMAT, decoder, encode
 from medlock.crypto.merkle import EMPTY_ROOT, verify_consistency
@@ -30,15 +29,24 @@ class Witness(Protocol):
         """Take a checkpoint that continues the one of size `old`. Raises Tampered when it does not."""
 
 
-class SealedNote(msgspec.Struct, array_like=True, frozen=True):
-    """A checkpoint as it lies in table TIP: when it was made, in ms, and the signed note."""
+class Stored(msgspec.Struct, array_like=True, frozen=True):
+    """A checkpoint as it lies in table TIP: the how-manieth, when it was made (ms), and the signed note."""
 
     format: int
+    number: int
     time: int
     note: str
 
 
-_decode = decoder(SealedNote)
+class Turn(msgspec.Struct, array_like=True, frozen=True):
+    """Whose turn it was: one row per checkpoint, inserted, so that of two processes one must give way."""
+
+    format: int
+    number: int
+
+
+_decode = decoder(Stored)
+_decode_turn = decoder(Turn)
 
 
 def origin(store_id: bytes) -> str:
@@ -66,17 +74,22 @@ class Checkpoints:
         """The checkpoint in a note that this log signed. Raises Tampered."""
         return read_checkpoint(note, self.verifier)
 
-    def seal(self, key: int, time: int, note: str) -> bytes:
-        """The row of table TIP for this note; `key` counts from FIRST_CHECKPOINT."""
-        return self._keys.log.seal(encode(SealedNote(FORMAT, time, note)), self._place(key))
+    def seal(self, number: int, time: int, note: str) -> bytes:
+        """The row for checkpoint `number`, made at `time` ms."""
+        return self._keys.log.seal(encode(Stored(FORMAT, number, time, note)), place(self._keys, "checkpoint"))
 
-    def open(self, key: int, row: bytes) -> tuple[str, Checkpoint]:
-        """The note in a row of table TIP, and what it says. Raises Tampered."""
-        note = _decode(self._keys.log.open(row, self._place(key))).note
-        return note, self.read(note)
+    def open(self, row: bytes) -> tuple[Stored, Checkpoint]:
+        """A stored checkpoint and what it says. Raises Tampered."""
+        stored = _decode(self._keys.log.open(row, place(self._keys, "checkpoint")))
+        return stored, self.read(stored.note)
 
-    def _place(self, key: int) -> bytes:
-        return place(self._keys, "checkpoint", key - FIRST_CHECKPOINT)
+    def seal_turn(self, number: int) -> bytes:
+        """The row that says: checkpoint `number` was made."""
+        return self._keys.log.seal(encode(Turn(FORMAT, number)), place(self._keys, "turn"))
+
+    def open_turn(self, row: bytes) -> int:
+        """The number in such a row. Raises Tampered."""
+        return _decode_turn(self._keys.log.open(row, place(self._keys, "turn"))).number
 
 
 def read_checkpoint(note: str, verifier: NoteVerifier) -> Checkpoint:

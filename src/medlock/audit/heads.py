@@ -1,4 +1,4 @@
-"""The sealed heads in table TIP: of the tree (key 0), of the search index (key 1). docs/spec/audit.md §5.
+"""The sealed heads in table TIP: of the tree, of the search index; and its keys. docs/spec/audit.md §5.
 
 The head of the tree holds the incomplete tile of every level, so that any process can take up the tree from this one
 row, and so that a verifier has something sealed to hold every entry against.
@@ -15,8 +15,9 @@ from medlock.crypto.tiles import TileTree, split
 from medlock.errors import Tampered
 
 TREE_HEAD = 0
-INDEX_HEAD = 1
-FIRST_CHECKPOINT = 2
+CHECKPOINT = 1
+INDEX_HEAD = 2
+FIRST_TURN = 3
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
@@ -62,12 +63,12 @@ class HeadSealer:
         self._index_place = place(keys, "index-head")
 
     def seal(self, tree: TileTree, time: int) -> bytes:
-        """Row 0 for this tree."""
+        """The head of this tree."""
         head = Head(FORMAT, tree.size, time, tree.nodes, tree.partial)
         return self._aead.seal(encode(head), self._head_place)
 
     def open(self, row: bytes | None) -> Head:
-        """The head in row 0; EMPTY when there is no row."""
+        """The head in a row; EMPTY when there is no row."""
         if row is None:
             return EMPTY
         head = _decode_head(self._aead.open(row, self._head_place))
@@ -75,7 +76,7 @@ class HeadSealer:
         return head
 
     def seal_index(self, runs: int) -> bytes:
-        """Row 1: `runs` runs are indexed."""
+        """The index head: `runs` runs are indexed."""
         return self._aead.seal(encode(IndexHead(FORMAT, runs)), self._index_place)
 
     def open_index(self, row: bytes | None) -> int:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from medlock.audit.checkpoints import Checkpoints, Witness
+from medlock.audit.checkpoints import Checkpoints, Stored, Witness
 from medlock.audit.entries import EntrySealer, Recorded
 from medlock.audit.events import Event
-from medlock.audit.heads import FIRST_CHECKPOINT, INDEX_HEAD, TREE_HEAD, Head, HeadSealer
+from medlock.audit.heads import CHECKPOINT, FIRST_TURN, INDEX_HEAD, TREE_HEAD, Head, HeadSealer
 from medlock.audit.indexer import Indexer
 from medlock.audit.keys import LogKeys
 from medlock.audit.search import AuditQuery, LogSearch
@@ -101,18 +101,17 @@ class AuditLog:
 
         To be called every ten seconds and at close. Raises Tampered when a witness remembers another log.
         """
-        # The last checkpoint is read before the head, and its successor inserted: checkpoints cannot go backwards.
-        number = await self._backend.last_key(Table.TIP) or 0
-        last = await self._read_checkpoint(number)
+        # The last checkpoint is read before the head, and its turn inserted: checkpoints cannot go backwards.
+        last = await self._last_checkpoint()
         head = await self._head()
         if last is not None:
             await self._demand_continuation(last[1], head)
         if last is not None and last[1].size == head.size:
-            note = last[0]
+            note = last[0].note
         else:
             note = self._checkpoints.sign(head.size, head.root())
             await self._show(head, note)
-            if not await self._store(number, note):
+            if not await self._store(last[0].number + 1 if last else 0, note):
                 return note
         self._set_watermark(head.size, head.root())
         return note
@@ -135,11 +134,12 @@ class AuditLog:
     async def _head(self) -> Head:
         return self._heads.open(await self._backend.get(Table.TIP, TREE_HEAD))
 
-    async def _read_checkpoint(self, number: int) -> tuple[str, Checkpoint] | None:
-        if number < FIRST_CHECKPOINT:
-            return None
-        row = await self._backend.get(Table.TIP, number)
-        return None if row is None else self._checkpoints.open(number, row)
+    async def _last_checkpoint(self) -> tuple[Stored, Checkpoint] | None:
+        turn = await self._backend.last_key(Table.TIP) or TREE_HEAD  # before the row: turns come with their row
+        row = await self._backend.get(Table.TIP, CHECKPOINT)
+        if row is None and turn >= FIRST_TURN:
+            raise Tampered("the last checkpoint was taken away")
+        return None if row is None else self._checkpoints.open(row)
 
     async def _demand_continuation(self, last: Checkpoint, head: Head) -> None:
         """A log never signs what contradicts an earlier checkpoint of its own (tlog-checkpoint)."""
@@ -154,13 +154,17 @@ class AuditLog:
                 proof = await TreeReader(self._backend, head).consistency(old, head.size)
                 await witness.observe(old, proof.path, note)
 
-    async def _store(self, last: int, note: str) -> bool:
-        """Put the checkpoint in the place of number `last`; False when another process has just done so."""
-        key = max(last + 1, FIRST_CHECKPOINT)
-        row = self._checkpoints.seal(key, self._clock.now_ms(), note)
-        replaced = [(Table.TIP, last)] if last >= FIRST_CHECKPOINT else []
+    async def _store(self, number: int, note: str) -> bool:
+        """Store checkpoint `number`; False when another process has just stored one of this number."""
+        row = self._checkpoints.seal(number, self._clock.now_ms(), note)
+        turn = FIRST_TURN + number
+        batch = Batch(
+            inserts=[(Table.TIP, turn, self._checkpoints.seal_turn(number))],
+            puts=[(Table.TIP, CHECKPOINT, row)],
+            deletes=[(Table.TIP, turn - 1)] if number else [],
+        )
         try:
-            await self._backend.commit(Batch(inserts=[(Table.TIP, key, row)], deletes=replaced))
+            await self._backend.commit(batch)
         except Conflict:
             return False
         return True
