@@ -140,6 +140,14 @@ def _is_resource(name: str, base: Structure | None) -> bool:
 
 
 @cache
+def json_names(name: str, element: str) -> frozenset[str]:
+    """The JSON members that an element of structure `name` can take; none for names that R4 does not have."""
+    found = structure(name)
+    elements = found.elements if found else ()
+    return frozenset().union(*(each.json_names() for each in elements if each.name == element))
+
+
+@cache
 def codes(name: str) -> tuple[tuple[str, str], ...]:
     """(system, code) pairs of the required code list `name`; empty when it does not ship."""
     return _tables().codes.get(name, ())

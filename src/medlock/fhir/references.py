@@ -1,0 +1,79 @@
+"""References between resources: found, told apart, and rewritten when a transaction gives new ids (R4 §2.3).
+
+Finding works on the parsed resource. Rewriting works on bytes, so that everything else stays as it is: in
+valid JSON a quote inside a text is escaped, so `"reference":"…"` between quotes can only be a member.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+import orjson
+
+from medlock.fhir.report import Place, path_of, top
+from medlock.fhir.structures import resource_types
+
+_ID: Final = r"[A-Za-z0-9\-.]{1,64}"
+_local = re.compile(rf"([A-Z][A-Za-z]{{1,63}})/({_ID})(?:/_history/{_ID})?").fullmatch
+
+# Reference.reference, and the members of type uri, url, uuid and oid that name an instance (R4 §3.1.0.11.2).
+_member = re.compile(rb'"(reference|ur[il]|value(?:Ur[il]|Uuid|Oid))"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"')
+_link = re.compile(rb'(href|src)=\\"([^"\\<>&]+)\\"')
+
+
+def literal_references(resource: dict[str, Any]) -> list[tuple[str, str]]:
+    """(FHIRPath, Reference.reference) of every literal reference in a resource, in document order.
+
+    Contained resources and extensions count; canonical URLs and logical references do not.
+    """
+    found: list[tuple[str, str]] = []
+    kind = resource.get("resourceType")
+    _collect(resource, top(kind if isinstance(kind, str) else ""), found)
+    return found
+
+
+def _collect(node: dict[str, Any], place: Place, found: list[tuple[str, str]]) -> None:
+    for name, value in node.items():
+        if type(value) is dict:
+            _collect(value, (place, name, -1), found)
+        elif type(value) is list:
+            for index, item in enumerate(value):
+                if type(item) is dict:
+                    _collect(item, (place, name, index), found)
+        elif name == "reference" and type(value) is str:
+            found.append((path_of((place, name, -1)), value))
+
+
+def local_target(reference: str, base_url: str) -> tuple[str, str] | None:
+    """(type, id) when a reference points to a resource of this server, with or without a version; else None.
+
+    `base_url` is the server's own, without a slash at its end. None for `#id`, `urn:`, searches and other servers.
+    """
+    match = _local(reference.removeprefix(f"{base_url}/"))
+    if match is None or match[1] not in resource_types():
+        return None
+    return match[1], match[2]
+
+
+def rewrite(data: bytes, mapping: Mapping[str, str]) -> bytes:
+    """The document with every reference that equals a key of `mapping` replaced by its value (R4 §3.1.0.11.2).
+
+    Looked at are Reference.reference, members named uri, url, valueUri, valueUrl, valueUuid and valueOid, and
+    href and src in the narrative; always the whole text. Identifiers and canonicals in other members are not,
+    even when their value equals a key. `data` has been through `fhir.parse`, which refuses escapes in names.
+    """
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        text = match[2]
+        new = mapping.get(orjson.loads(b'"%b"' % text) if b"\\" in text else text.decode())
+        return match[0] if new is None else b'"%b":%b' % (match[1], orjson.dumps(new))
+
+    def relink(match: re.Match[bytes]) -> bytes:
+        new = mapping.get(match[2].decode())
+        return match[0] if new is None else b'%b=\\"%b\\"' % (match[1], orjson.dumps(escape(new))[1:-1])
+
+    data = _member.sub(replace, data)
+    return _link.sub(relink, data) if b'href=\\"' in data or b'src=\\"' in data else data
