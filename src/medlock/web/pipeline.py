@@ -49,7 +49,9 @@ class Outer:
         """The Starlette application."""
         routes = [Route(HEALTH, self.health, methods=["GET"])]
         handlers = {HTTPException: self.no_such_address, MedlockError: self.refused, Exception: self.failed}
-        return Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type] # async handlers
+        app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type] # async handlers
+        app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
+        return app
 
     async def health(self, _request: Request) -> Response:
         """Whether this server can answer: for balancers, without credentials and without data."""

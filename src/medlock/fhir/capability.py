@@ -1,0 +1,108 @@
+"""The CapabilityStatement (R4 §3.1.0.10), computed from the tables that decide what the server really does.
+
+Interactions come from `fhir.address`, search parameters from `fhir.searchparams`; a parameter that is refused is not
+listed. Messages (Parameters, OperationOutcome) cannot be stored and stand nowhere; AuditEvent is a view of the audit
+log, so it is read and searched only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from medlock.fhir.address import ROUTES
+from medlock.fhir.query import Kind
+from medlock.fhir.question import Interaction
+from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
+
+NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
+VIEWS = frozenset({"AuditEvent"})
+_NOT_OF_A_TYPE = frozenset({Interaction.TRANSACTION, Interaction.EVERYTHING})
+_EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+_SECURITY = (
+    "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
+    "of the caller's role, its scopes and, where it has one, its patient."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What the statement says of this very server. `date` is a FHIR instant."""
+
+    base_url: str
+    version: str
+    date: str
+
+
+def capability_statement(instance: Instance) -> bytes:
+    """The statement as JSON; some hundred kilobytes, to be made once."""
+    stored = sorted(RESOURCE_TYPES - NOT_STORED)
+    return orjson.dumps(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": instance.date,
+            "kind": "instance",
+            "software": {"name": "medlock", "version": instance.version},
+            "implementation": {"description": "medlock FHIR server", "url": instance.base_url},
+            "fhirVersion": "4.0.1",
+            "format": ["application/fhir+json", "json"],
+            "rest": [
+                {
+                    "mode": "server",
+                    "security": {"cors": False, "description": _SECURITY},
+                    "resource": [_resource(name) for name in stored],
+                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                }
+            ],
+        }
+    )
+
+
+def _resource(resource_type: str) -> dict[str, Any]:
+    """One type: what can be done with it and how it can be searched."""
+    view = resource_type in VIEWS
+    found: dict[str, Any] = {
+        "type": resource_type,
+        "interaction": [{"code": each.value} for each in interactions(resource_type)],
+        "versioning": "no-version" if view else "versioned",
+        "searchInclude": _includes(resource_type),
+        "searchParam": _search_params(resource_type),
+    }
+    if not view:
+        found |= {
+            "readHistory": True,
+            "updateCreate": True,
+            "conditionalCreate": True,
+            "conditionalRead": "not-match",
+            "conditionalUpdate": False,
+            "conditionalDelete": "not-supported",
+        }
+    if resource_type == "Patient":
+        found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]
+    return {name: value for name, value in found.items() if value != []}
+
+
+def interactions(resource_type: str) -> list[Interaction]:
+    """The interactions offered on a type, in the order of the route table."""
+    if resource_type in VIEWS:
+        return [Interaction.SEARCH, Interaction.READ]
+    offered = dict.fromkeys(each for methods in ROUTES.values() for each in methods.values())
+    return [each for each in offered if each not in _NOT_OF_A_TYPE]
+
+
+def _search_params(resource_type: str) -> list[dict[str, str]]:
+    """The parameters that are evaluated."""
+    return [
+        {"name": each.name, "definition": each.url, "type": each.type}
+        for each in parameters(resource_type).values()
+        if each.kind is not None
+    ]
+
+
+def _includes(resource_type: str) -> list[str]:
+    """What _include can follow."""
+    found = parameters(resource_type).values()
+    return [f"{resource_type}:{each.name}" for each in found if each.kind is Kind.REFERENCE]
