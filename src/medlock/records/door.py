@@ -28,7 +28,7 @@ from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
 from medlock.ids import random_bytes
-from medlock.records import bundles, everything, read, search, write
+from medlock.records import auditing, bundles, everything, read, search, write
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -40,6 +40,7 @@ from medlock.settings import Limits
 from medlock.store.tables import Batch
 
 _TRIES = 8
+_AUDIT = "AuditEvent"
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
@@ -72,7 +73,7 @@ class Door:
         self._base = base
         self._limits = limits
         self._handlers: dict[Interaction, Handler] = {
-            Interaction.READ: lambda visit: read.read(vault, visit.granted, visit.question),
+            Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
             Interaction.HISTORY: lambda visit: read.history(vault, visit.granted, visit.question, base),
             Interaction.SEARCH: self._search,
@@ -136,7 +137,7 @@ class Door:
         """Write down, then let go."""
         sequence = -1
         if not finding.logged:
-            sequence = await self._log.append(*visit.scribe.disclosure(finding.disclosed, finding.about))
+            sequence = await self._log.append(*visit.scribe.disclosure(finding))
         return Disclosure(
             finding.status, finding.body, finding.version, finding.updated, finding.location, sequence, _RELEASED
         )
@@ -146,12 +147,22 @@ class Door:
         outcome = Outcome.DENIED if isinstance(refusal, Denied) else Outcome.FAILED
         await self._log.append(scribe.event(outcome, reason=f"{refusal.audit_code}: {refusal.reason}"))
 
+    async def _read(self, visit: Visit) -> Finding:
+        if visit.question.type == _AUDIT:
+            return await auditing.read_event(self._vault, self._log, visit.granted, visit.question)
+        return await read.read(self._vault, visit.granted, visit.question)
+
     async def _search(self, visit: Visit) -> Finding:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
         links = self._links(visit, self_link(self._base, query.type, query.text))
-        return await search.search(self._vault, visit.granted, query, self._page(visit, query.count), links)
+        page = self._page(visit, query.count)
+        if query.type == _AUDIT:
+            return await auditing.search_events(
+                self._vault, self._log, visit.granted, query, auditing.Part(page, links)
+            )
+        return await search.search(self._vault, visit.granted, query, page, links)
 
     async def _everything(self, visit: Visit) -> Finding:
         query = visit.question.query

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medlock.audit.events import Touched
 from medlock.records.vault import Opened
 
 
@@ -13,7 +14,8 @@ class Finding:
 
     `disclosed` lists every resource whose content is in `body`: the door checks each against the Grant again and
     writes each into the audit log. `about` is the slot and id of the one patient that the question names, for the
-    log of a search that found nothing. `logged` says that the audit entry went with the commit of a write.
+    log of a search that found nothing. `logged` says that the audit entry went with the commit of a write. `seen`
+    are audit events shown: slot, patient, and what is noted of it.
     """
 
     status: int
@@ -24,3 +26,4 @@ class Finding:
     disclosed: list[Opened] = field(default_factory=list)
     about: tuple[int, str] = (0, "")
     logged: bool = False
+    seen: list[tuple[int, str, Touched]] = field(default_factory=list)

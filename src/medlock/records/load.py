@@ -24,6 +24,7 @@ from medlock.errors import BadRequest, MedlockError, Problem, SetupError, Unproc
 from medlock.fhir import bundle
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
+from medlock.records import bundles
 from medlock.records.door import Door
 
 _PATIENT = re.compile(rb'"resourceType"\s*:\s*"Patient"')
@@ -169,7 +170,7 @@ def parcels(name: str, data: bytes, digest: bytes, frame: Frame) -> Iterator[Par
         yield Parcel(name, "transaction", asked, len(head.entry), digest)
     elif head.type == "batch":
         for number, entry in enumerate(bundle.entries(data, len(head.entry))):
-            yield Parcel(name, f"Bundle.entry[{number}]", question(entry, frame), 1)
+            yield Parcel(name, f"Bundle.entry[{number}]", bundles.question(entry, frame), 1)
     else:
         yield from _pieces(name, head)
 

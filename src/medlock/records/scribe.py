@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from medlock.access.principal import Principal
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.fhir.question import Interaction, Question
-from medlock.records.vault import Opened
+from medlock.records.finding import Finding
 
 ACTIONS = {
     Interaction.READ: Action.READ,
@@ -81,13 +81,15 @@ class Scribe:
             return f"{asked.type}?{asked.query.text}"
         return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
 
-    def disclosure(self, disclosed: list[Opened], about: tuple[int, str]) -> list[Event]:
+    def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""
         by_patient: dict[Whom, list[Touched]] = {}
-        for opened in disclosed:
+        for opened in finding.disclosed:
             meta = opened.meta
             whom = Whom(opened.slot, meta.patients[0]) if meta.patients else NOBODY
             by_patient.setdefault(whom, []).append(Touched(meta.reference, meta.version, "R"))
+        for slot, patient, touched in finding.seen:
+            by_patient.setdefault(Whom(slot, patient), []).append(touched)
         if not by_patient:
-            by_patient[Whom(*about)] = []
+            by_patient[Whom(*finding.about)] = []
         return [self.event(Outcome.SUCCESS, whom, touched) for whom, touched in by_patient.items()]

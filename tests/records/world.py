@@ -1,0 +1,163 @@
+"""A small clinic behind a real door: real keys, real SQLite, real log. Only the time is handed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Principal, Role
+from medlock.access.scopes import parse_scopes
+from medlock.audit.ledger import MerkleLedger
+from medlock.audit.log import AuditLog
+from medlock.clock import Clock
+from medlock.crypto.aead import Aead
+from medlock.fhir.form import pairs
+from medlock.fhir.grammar import parse_search
+from medlock.fhir.question import Interaction, Preconditions, Question
+from medlock.records.disclosure import Disclosure
+from medlock.records.door import Door
+from medlock.records.vault import Vault
+from medlock.settings import Limits
+from medlock.store.kek.passphrase import Cost, PassphraseFile
+from medlock.store.keystore import Keystore
+from medlock.store.sqlite import SqliteBackend, open_sqlite
+
+BASE = "https://localhost:8443/fhir"
+START = 1_760_000_000_000
+
+
+class StillClock(Clock):
+    """Time moves a second per look, so that versions have an order."""
+
+    def __init__(self) -> None:
+        self.ms = START
+
+    def now_ms(self) -> int:
+        self.ms += 1_000
+        return self.ms
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The log's keys out of a keystore."""
+
+    keystore: Keystore
+
+    @property
+    def store_id(self) -> bytes:
+        return self.keystore.store_id
+
+    @property
+    def log(self) -> Aead:
+        return self.keystore.tenant.log
+
+    @property
+    def detail(self) -> Aead:
+        return self.keystore.tenant.detail
+
+    @property
+    def checkpoint_seed(self) -> bytes:
+        return self.keystore.tenant.checkpoint_seed
+
+    def patient(self, slot: int) -> Aead:
+        return self.keystore.keys(slot).audit
+
+
+def clinician() -> Principal:
+    """Everybody's clinical records."""
+    return mint_principal("dr-a", frozenset({Role.CLINICIAN}), parse_scopes("user/*.cruds"))
+
+
+def patient(id_: str, scopes: str = "patient/*.rs") -> Principal:
+    """Held to one record."""
+    return mint_principal(f"person-{id_}", frozenset({Role.PATIENT}), parse_scopes(scopes), patient=id_)
+
+
+def officer() -> Principal:
+    """Privacy officer."""
+    return mint_principal("officer", frozenset({Role.PRIVACY_OFFICER}), parse_scopes("user/AuditEvent.rs"))
+
+
+def provider(directory: Path) -> PassphraseFile:
+    """A passphrase file beside the data directory, cheap to stretch."""
+    path = directory.parent / f"{directory.name}.passphrase"
+    if not path.exists():
+        path.write_text("correct horse battery staple\n")
+        path.chmod(0o600)
+    return PassphraseFile(path, directory, Cost(memory_kib=64, iterations=1))
+
+
+@dataclass
+class World:
+    """One process on a data directory."""
+
+    directory: Path
+    keystore: Keystore
+    backend: SqliteBackend
+    log: AuditLog
+    vault: Vault
+    door: Door
+    clock: StillClock = field(default_factory=StillClock)
+
+    async def ask(
+        self, who: Principal, interaction: Interaction, type_: str = "", id_: str = "", **more: Any
+    ) -> Disclosure:
+        """One question through the door."""
+        return await self.door.answer(who, Question(interaction, type_, id_, **more))
+
+    async def put(self, resource: dict[str, Any], who: Principal | None = None, **conditions: str) -> dict[str, Any]:
+        """PUT under the resource's own id; what came back."""
+        shown = await self.ask(
+            who or clinician(),
+            Interaction.UPDATE,
+            resource["resourceType"],
+            resource["id"],
+            body=json.dumps(resource).encode(),
+            preconditions=Preconditions(**conditions),
+        )
+        return json.loads(shown.body)
+
+    async def read(self, who: Principal, reference: str) -> dict[str, Any]:
+        """GET Type/id."""
+        type_, _, id_ = reference.partition("/")
+        return json.loads((await self.ask(who, Interaction.READ, type_, id_)).body)
+
+    async def search(self, who: Principal, type_: str, text: str) -> dict[str, Any]:
+        """GET Type?text; the Bundle."""
+        query = parse_search(type_, pairs(text.encode()), now_ms=self.clock.now_ms(), max_count=1000, base_url=BASE)
+        return json.loads((await self.ask(who, Interaction.SEARCH, type_, query=query)).body)
+
+    async def transact(self, entries: Sequence[dict[str, Any]], who: Principal | None = None) -> dict[str, Any]:
+        """POST a transaction; the response Bundle."""
+        body = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}).encode()
+        return json.loads((await self.ask(who or clinician(), Interaction.TRANSACTION, body=body)).body)
+
+    async def close(self) -> None:
+        """Stop as a process stops."""
+        await self.backend.close()
+        self.keystore.close()
+
+
+def ids(bundle: dict[str, Any]) -> set[str]:
+    """Type/id of every entry."""
+    return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
+
+
+async def open_world(directory: Path, limits: Limits = Limits()) -> World:
+    """Start a process on a data directory, making it when it is new."""
+    directory.mkdir(exist_ok=True)
+    path = directory / "keystore.db"
+    kek = provider(directory)
+    keystore = Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek)
+    keys = Keys(keystore)
+    clock = StillClock()
+    backend = open_sqlite(directory / "medlock.db", MerkleLedger(keys, clock.now_ms))
+    log = AuditLog(backend, keys, clock, keystore.set_watermark)
+    vault = Vault(backend, keystore)
+    await vault.directory.load()
+    door = Door(vault, log, clock, BASE, limits)
+    return World(directory, keystore, backend, log, vault, door, clock)
