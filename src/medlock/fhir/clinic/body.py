@@ -51,7 +51,7 @@ class Body:
             self._day, self._readings = day, {}
         if analyte not in self._readings:
             derive = _DERIVED.get(analyte)
-            value = derive(self, day) if derive else self._measured(analyte, day)
+            value = derive(self, day) if derive else self.measured(analyte, day)
             digits = ANALYTES[analyte].digits
             low, high = _POSSIBLE.get(analyte, (0.0, 1e9))
             held = min(max(value, low), high)
@@ -66,7 +66,8 @@ class Body:
         value = float(142 * min(ratio, 1.0) ** alpha * max(ratio, 1.0) ** -1.2)
         return float(value * 0.9938 ** self._person.age(day) * (1.012 if female else 1.0))
 
-    def _measured(self, analyte: str, day: date) -> float:
+    def measured(self, analyte: str, day: date) -> float:
+        """A fresh reading with its noise, before rounding."""
         base = self._base(analyte, day)
         small = base / ANALYTES[analyte].typical if analyte in _GROWING else 1.0
         return base + self._shifted(analyte, day) + self._chance.wobble(ANALYTES[analyte].within) * small
@@ -112,8 +113,13 @@ def _friedewald(body: Body, day: date) -> float:
     return body.read("cholesterol", day) - body.read("hdl", day) - body.read("triglycerides", day) / 5
 
 
-# What laboratories compute from other values of the same sample, so that a report agrees with itself.
+def _diastolic(body: Body, day: date) -> float:
+    return min(body.measured("dbp", day), body.read("sbp", day) - 20)
+
+
+# What follows from other values of the same day, so that a report agrees with itself.
 _DERIVED: dict[str, Callable[[Body, date], float]] = {
+    "dbp": _diastolic,
     "bmi": _mass_index,
     "egfr": Body.filtration,
     "ldl": _friedewald,
