@@ -1,0 +1,114 @@
+"""How each audited action is said in FHIR: codes of AuditEvent (R4 §6.4) as IHE BALP uses them.
+
+BALP follows DICOM in naming the roles of client and server by the flow of data: on a read the client is the
+destination, on a query (where the question flows) and on a write it is the source, on a delete neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medlock.audit.events import Action, Outcome
+
+Coding = dict[str, str]
+
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_TERMS = "http://terminology.hl7.org/CodeSystem/"
+
+
+def _coding(system: str, code: str, display: str) -> Coding:
+    return {"system": system, "code": code, "display": display}
+
+
+SOURCE = _coding(_DCM, "110153", "Source Role ID")
+DESTINATION = _coding(_DCM, "110152", "Destination Role ID")
+APPLICATION = _coding(_DCM, "110150", "Application")
+CUSTODIAN = _coding(_TERMS + "provenance-participant-type", "custodian", "Custodian")
+RECIPIENT = _coding(_TERMS + "v3-ParticipationType", "IRCP", "information recipient")
+AUTHOR = _coding(_TERMS + "v3-ParticipationType", "AUT", "author (originator)")
+
+SERVER_KIND = _coding(_TERMS + "security-source-type", "4", "Application Server")
+PERSON = _coding(_TERMS + "audit-entity-type", "1", "Person")
+OBJECT = _coding(_TERMS + "audit-entity-type", "2", "System Object")
+OTHER = _coding(_TERMS + "audit-entity-type", "4", "Other")
+REQUEST = {"system": "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType", "code": "XrequestId"}
+PATIENT = _coding(_TERMS + "object-role", "1", "Patient")
+RESOURCE = _coding(_TERMS + "object-role", "4", "Domain Resource")
+DECISION = _coding(_TERMS + "object-role", "13", "Security Resource")
+QUERY = _coding(_TERMS + "object-role", "24", "Query")
+
+_LIFECYCLE = _TERMS + "dicom-audit-lifecycle"
+LIFECYCLES = {
+    "C": _coding(_LIFECYCLE, "1", "Origination / Creation"),
+    "R": _coding(_LIFECYCLE, "6", "Access / Use"),
+    "U": _coding(_LIFECYCLE, "3", "Amendment"),
+    "D": _coding(_LIFECYCLE, "14", "Logical deletion"),
+}
+OUTCOMES = {Outcome.SUCCESS: "0", Outcome.DENIED: "4", Outcome.FAILED: "8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How one action appears: event type and subtype, CRUDE code, and the roles of client, server and user."""
+
+    type: Coding
+    subtype: Coding
+    code: str
+    client: Coding
+    server: Coding
+    user: Coding
+
+
+_REST = _coding(_TERMS + "audit-event-type", "rest", "RESTful Operation")
+_EXPORT = _coding(_DCM, "110106", "Export")
+_DESTROY = _coding(_TERMS + "iso-21089-lifecycle", "destroy", "Destroy/Delete Record Lifecycle Event")
+_SIGN_IN = _coding(_DCM, "110114", "User Authentication")
+_ALERT = _coding(_DCM, "110113", "Security Alert")
+_ACTIVITY = _coding(_DCM, "110100", "Application Activity")
+_LOGIN = _coding(_DCM, "110122", "Login")
+_START = _coding(_DCM, "110120", "Application Start")
+_ATTRIBUTES = _coding(_DCM, "110137", "User Security Attributes Changed")
+_CONFIGURATION = _coding(_DCM, "110129", "Security Configuration")
+
+
+def _interaction(code: str) -> Coding:
+    return _coding("http://hl7.org/fhir/restful-interaction", code, code)
+
+
+def _read(code: str) -> Shape:
+    return Shape(_REST, _interaction(code), "R", DESTINATION, SOURCE, RECIPIENT)
+
+
+def _query(code: str) -> Shape:
+    return Shape(_REST, _interaction(code), "E", SOURCE, DESTINATION, RECIPIENT)
+
+
+def _write(code: str, action: str) -> Shape:
+    return Shape(_REST, _interaction(code), action, SOURCE, DESTINATION, AUTHOR)
+
+
+def _admin(kind: Coding, detail: Coding, action: str) -> Shape:
+    return Shape(kind, detail, action, APPLICATION, APPLICATION, AUTHOR)
+
+
+SHAPES = {
+    Action.READ: _read("read"),
+    Action.VREAD: _read("vread"),
+    Action.HISTORY: _read("history-instance"),
+    Action.SEARCH: _query("search-type"),
+    Action.EVERYTHING: _query("operation"),
+    Action.EXPORT: Shape(_EXPORT, _interaction("operation"), "R", DESTINATION, SOURCE, RECIPIENT),
+    Action.CREATE: _write("create", "C"),
+    Action.UPDATE: _write("update", "U"),
+    Action.DELETE: Shape(_REST, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
+    Action.SHRED: Shape(_DESTROY, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
+    Action.BATCH: _write("batch", "E"),
+    Action.TRANSACTION: _write("transaction", "E"),
+    Action.SIGN_IN: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.TOKEN_CREATE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.TOKEN_REVOKE: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
+}
+"""Every Action has its Shape; a test walks both."""
