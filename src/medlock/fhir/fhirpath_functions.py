@@ -1,9 +1,9 @@
 """The FHIRPath functions and operators that R4's invariants use (FHIRPath N1 §5 and §6).
 
 A function gets the collection that it is applied to, the scope, and its arguments unevaluated; those in
-`PER_ITEM` evaluate their argument once for each item, with `$this` set to it. Comparison departs from
-FHIRPath in one way: an order that cannot be told from partial dates or different units counts as fulfilled,
-because an invariant may only refuse what it can show to be wrong.
+`PER_ITEM` evaluate their argument once for each item, with `$this` set to it. Two things depart from FHIRPath
+because R4's invariants are written for them: an order that cannot be told from partial dates or different
+units counts as fulfilled, and `not()` of nothing is true.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ def _iif(focus: Nodes, scope: Scope, args: Sequence[Expression]) -> Nodes:
 
 
 def _not(focus: Nodes, _scope: Scope, _args: Sequence[Expression]) -> Nodes:
-    truth = truth_of(focus)
-    return [] if truth is None else answer(not truth)
+    return answer(truth_of(focus) is not True)  # of nothing: true, as bdl-8 needs it of an entry without fullUrl
 
 
 def _has_value(focus: Nodes, _scope: Scope, _args: Sequence[Expression]) -> Nodes:
