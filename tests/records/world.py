@@ -147,7 +147,7 @@ def ids(bundle: dict[str, Any]) -> set[str]:
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
 
 
-async def open_world(directory: Path, limits: Limits = Limits()) -> World:
+async def open_world(directory: Path, limits: Limits | None = None) -> World:
     """Start a process on a data directory, making it when it is new."""
     directory.mkdir(exist_ok=True)
     path = directory / "keystore.db"
@@ -159,5 +159,5 @@ async def open_world(directory: Path, limits: Limits = Limits()) -> World:
     log = AuditLog(backend, keys, clock, keystore.set_watermark)
     vault = Vault(backend, keystore)
     await vault.directory.load()
-    door = Door(vault, log, clock, BASE, limits)
+    door = Door(vault, log, clock, BASE, limits or Limits())
     return World(directory, keystore, backend, log, vault, door, clock)

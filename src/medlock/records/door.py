@@ -24,6 +24,7 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
 from medlock.fhir import bundle
+from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
@@ -129,8 +130,8 @@ class Door:
             raise BadRequest("This page link belongs to another address.")
         if asked.interaction is Interaction.EVERYTHING:
             return replace(asked, query=None)
-        pairs = bundle.query_pairs(place.text)
-        query = parse_search(place.type, pairs, now_ms=now, max_count=self._limits.page_size_max)
+        asked_for = pairs(place.text.encode())
+        query = parse_search(place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max)
         return replace(asked, query=query)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:

@@ -52,14 +52,16 @@ class Exporter:
         self._principal = principal
         self._progress = progress
         self._files: dict[str, BinaryIO] = {}
+        self._directory = Path()
+        self._stack = ExitStack()
         self._written: set[int] = set()
         self.counts: dict[str, int] = {}
 
     async def export(self, directory: Path) -> dict[str, int]:
         """Write everything within reach. Raises SetupError when the directory holds something already."""
         _claim(directory)
-        with ExitStack() as stack:
-            self._open = lambda type_: stack.enter_context((directory / f"{type_}.ndjson").open("xb"))
+        self._directory = directory
+        with self._stack:
             for patient in await self._patients():
                 await self._pages(Question(Interaction.EVERYTHING, "Patient", patient, query=_paged("Patient")))
             await self._pages(Question(Interaction.EVERYTHING, "Patient", SHARED, query=_paged("Patient")))
@@ -96,7 +98,8 @@ class Exporter:
             return
         self._written.add(mark)
         if named.resourceType not in self._files:
-            self._files[named.resourceType] = self._open(named.resourceType)
+            path = self._directory / f"{named.resourceType}.ndjson"
+            self._files[named.resourceType] = self._stack.enter_context(path.open("xb"))
         self._files[named.resourceType].write(resource + b"\n")
         self.counts[named.resourceType] = self.counts.get(named.resourceType, 0) + 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medlock.access.grant import Grant
+from medlock.clock import instant
 from medlock.errors import Gone, NotFound
 from medlock.fhir import bundle
 from medlock.fhir.question import Question
@@ -68,5 +69,5 @@ def _history_entry(grant: Grant, opened: Opened, base: str) -> bundle.HistoryEnt
     status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
     body = b"" if meta.deleted else minimised(grant, opened)
     return bundle.HistoryEntry(
-        f"{base}/{meta.reference}", body, method, meta.reference, status, meta.version, meta.updated
+        f"{base}/{meta.reference}", body, method, meta.reference, status, meta.version, instant(meta.updated)
     )
