@@ -186,7 +186,7 @@ def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | N
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
     """The conditional headers; If-None-Exist speaks of creates only (R4 §3.1.0.8.1)."""
-    if not any(name in headers for name in _CONDITIONS):
+    if b"if-match" not in headers and b"if-none-match" not in headers and b"if-none-exist" not in headers:
         return _NONE
     exists = None
     if address.interaction is Interaction.CREATE and b"if-none-exist" in headers:

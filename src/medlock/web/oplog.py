@@ -7,6 +7,7 @@ those may be patient data.
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from dataclasses import dataclass
@@ -72,3 +73,27 @@ class OpLog:
         line = orjson.dumps({"time": instant(self._clock.now_ms()), "event": event, **facts})
         self._sink.write(line.decode() + "\n")
         self._sink.flush()
+
+
+class ServerLog(logging.Handler):
+    """Passes the HTTP server's own warnings on to the operator's log: the text as written in its source, no values."""
+
+    def __init__(self, log: OpLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    @classmethod
+    def attach(cls, log: OpLog) -> None:
+        """Stand in for all other handlers of the server's and the event loop's logs."""
+        for name in ("uvicorn.error", "asyncio"):
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [cls(log)]
+            logger.setLevel(logging.WARNING)
+            logger.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self._log.fault(record.exc_info[1], "server")
+        else:
+            self._log.notice("server", text=str(record.msg).strip())
