@@ -60,7 +60,7 @@ def open_epochs(path: Path, provider: KekProvider, expect: bytes | None) -> tupl
     """The file and its epoch keys. Raises SetupError, or Unavailable when the provider does not answer."""
     if not path.is_file():
         raise _missing(path)
-    with _explained(path):
+    with explained(path):
         try:
             file = KeyFile(path)
         except Unavailable as error:
@@ -74,7 +74,7 @@ def open_epochs(path: Path, provider: KekProvider, expect: bytes | None) -> tupl
 
 def tenant_key(file: KeyFile, epochs: Epochs) -> bytes:
     """The key of the whole store. Raises SetupError when it is gone or damaged."""
-    with _explained(file.path):
+    with explained(file.path):
         try:
             return epochs.read_key(file, SHARED, 0)[1]
         except KeyDestroyed:
@@ -120,8 +120,11 @@ def _recognised(file: KeyFile, provider: KekProvider, expect: bytes | None) -> E
 def _identity(file: KeyFile) -> _Identity:
     if not file.read("SELECT 1 FROM sqlite_master LIMIT 1"):
         raise _missing(file.path)
+    tables = {name for (name,) in file.read("SELECT name FROM sqlite_master")}
     if file.read("PRAGMA application_id") != [(APPLICATION_ID,)]:
         raise Tampered("the file is not a keystore")
+    if not {"meta", "epoch", "key"} <= tables:
+        raise Tampered("a table is missing")
     version = file.read("PRAGMA user_version")[0][0]
     if not isinstance(version, int) or version > FORMAT:
         raise SetupError(
@@ -140,8 +143,8 @@ def _bytes(value: object) -> bytes:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """While opening, what does not fit together is the operator's to mend."""
+def explained(path: Path) -> Iterator[None]:
+    """While opening, what does not fit together is the operator's to mend: Tampered becomes SetupError."""
     try:
         yield
     except (Tampered, msgspec.DecodeError) as error:

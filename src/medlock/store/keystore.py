@@ -32,7 +32,7 @@ from medlock.store.keychange import KeyChanges
 from medlock.store.keyfile import KeyFile
 from medlock.store.keymend import discard_damaged
 from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys
-from medlock.store.keysetup import create_keystore, open_epochs, tenant_key
+from medlock.store.keysetup import create_keystore, explained, open_epochs, tenant_key
 from medlock.store.keystatus import KeystoreStatus, status_of
 from medlock.store.ratchet import Progress, Ratchet
 from medlock.store.rehome import move, retire
@@ -87,7 +87,8 @@ class Keystore:
         """
         file, epochs = open_epochs(path, provider, expect)
         try:
-            return cls(file, epochs, clock or Clock(), cache_entries)
+            with explained(path):
+                return cls(file, epochs, clock or Clock(), cache_entries)
         except BaseException:
             file.close()
             raise
@@ -194,20 +195,25 @@ class Keystore:
     # -- epochs
 
     def ratchet(self, progress: Progress = _silent) -> None:
-        """Wrap all keys under a new epoch and destroy the old one; resumes where a killed one stopped.
+        """Wrap all keys under a new epoch and destroy the old one: copies made before the call are dead then.
 
-        `progress(done, total)` is called after each batch. Raises Unavailable when the provider or the disk
-        does not answer (call again), Tampered when a row does not open (see `verify`).
+        Ends first what a killed ratchet left over. `progress(done, total)` is called after each batch. Raises
+        Unavailable when the provider or the disk does not answer (call again), Tampered when a row does not open
+        (see `verify` and `discard_damaged`).
         """
-        Ratchet(self._file, self._epochs, self._changes, self._clock).run(progress)
+        self._ratchet().run(progress)
+
+    def finish_ratchet(self, progress: Progress = _silent) -> None:
+        """End what a killed ratchet left over, if anything; for the start of a server. Raises as `ratchet`."""
+        self._ratchet().finish(progress)
 
     def rewrap_to(self, provider: KekProvider, progress: Progress = _silent) -> None:
         """Put the keystore under another provider (or passphrase), and all keys under a new epoch.
 
-        If it is killed, open the keystore with the provider that the refusal names, then `ratchet` and, if
-        `status` says so, `retire_provider`.
+        If it is killed, one of the two providers opens the keystore. With the former, call this again; with the
+        new one, call `finish_ratchet` and, if `status` says so, `retire_provider`.
         """
-        ratchet = Ratchet(self._file, self._epochs, self._changes, self._clock)
+        ratchet = self._ratchet()
         ratchet.finish(progress)
         move(self._file, self._epochs, provider, self._clock)
         ratchet.finish(progress)
@@ -258,6 +264,9 @@ class Keystore:
         finally:
             self._cache.clear()
             self._file.close()
+
+    def _ratchet(self) -> Ratchet:
+        return Ratchet(self._file, self._epochs, self._changes, self._clock)
 
     def _load(self, slot: int, generation: int | None) -> PatientKeys:
         newest = self._opened(slot, None)

@@ -5,7 +5,7 @@ surviving keys under it and has the provider destroy its part of the old epoch, 
 the keystore is noise, and so is every patient who was destroyed in between.
 
 Every step is one transaction, and the file alone says which steps are done: a killed ratchet goes on where it
-stopped, two at once do the same work once, and other processes read and add keys meanwhile.
+stopped, two at once share the work, and other processes read and add keys meanwhile.
 
     1  insert the new epoch as current, mark the old one retiring
     2  re-wrap rows in batches, ascending by slot; nobody adds rows under the old epoch any more
@@ -41,14 +41,13 @@ class Ratchet:
         self._clock = clock
 
     def run(self, progress: Progress) -> None:
-        """Finish the ratchet that was begun, or do a whole one."""
-        self.clear_doomed()
-        if self.retiring() is None:
-            self._begin()
+        """Finish what was begun, then do a whole one: a copy made a moment ago must be dead when this returns."""
+        self.finish(progress)
+        self._begin()
         self.finish(progress)
 
     def finish(self, progress: Progress) -> None:
-        """Steps 2 to 5 for the epoch that is retiring, if one is."""
+        """Whatever of steps 2 to 5 was begun and not ended."""
         old = self.retiring()
         if old is not None:
             self._rewrap(old, progress)

@@ -91,7 +91,7 @@ class PassphraseFile:
         """Write a fresh random secret for the epoch."""
         secret = random_bytes(SECRET_BYTES)
         entry = EpochSecret(secret.hex(), check_value(self._root, secret).hex())
-        self._connected().add(number, entry)
+        self._connected().add(number, entry, self._is_ours)
 
     def wrap(self, epoch: int, key: bytes | bytearray, aad: bytes) -> bytes:
         """Seal under root and epoch secret."""
@@ -119,14 +119,21 @@ class PassphraseFile:
         return Attestation(self.name, place, apart is Distance.APART and not inside, tuple(reasons))
 
     def _secret(self, epoch: int) -> bytes:
-        entry = self._connected().get(epoch)
-        secret = bytes.fromhex(entry.secret)
-        if not hmac.compare_digest(check_value(self._root, secret).hex(), entry.check):
-            raise SetupError(
-                f"The passphrase in {self._path} is not the one that this keystore was made with. "
-                "Name the file that holds the right one."
-            )
-        return secret
+        for entry in self._connected().get(epoch):
+            if self._is_ours(entry):
+                return bytes.fromhex(entry.secret)
+        raise SetupError(
+            f"The passphrase in {self._path} is not the one that this keystore was made with. "
+            "Name the file that holds the right one."
+        )
+
+    def _is_ours(self, entry: EpochSecret) -> bool:
+        """Whether a secret was made with this passphrase."""
+        try:
+            check = check_value(self._root, bytes.fromhex(entry.secret)).hex()
+        except ValueError:
+            return False
+        return hmac.compare_digest(check, entry.check)
 
     def _connected(self) -> SecretFile:
         if self._secrets is None:

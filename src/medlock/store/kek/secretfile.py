@@ -2,7 +2,9 @@
 
 The file is replaced atomically and durably; the bytes of the one it replaces are overwritten with zeros first,
 as far as the file system lets a program do that. Changes hold a lock on a neighbouring `.lock` file, so two
-processes never lose each other's. `destroyed` only grows: an epoch at or below it is refused for ever.
+processes never lose each other's. `destroyed` only grows: an epoch at or below it is refused for ever. An epoch
+may have several secrets, told apart by the root they were made with: a change of passphrase that was killed leaves
+one behind that nothing was wrapped with, and overwriting it could take another process's with it.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class SecretBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int
     store: str
     destroyed: int = 0
-    epochs: dict[str, EpochSecret] = {}
+    epochs: dict[str, tuple[EpochSecret, ...]] = {}
 
     def __repr__(self) -> str:
         return "<SecretBook>"
@@ -53,26 +55,29 @@ class SecretFile:
         self.path = path
         self._store = store_id.hex()
 
-    def get(self, epoch: int) -> EpochSecret:
-        """The secret of one epoch. Raises EpochDestroyed, SetupError when it is lost."""
+    def get(self, epoch: int) -> tuple[EpochSecret, ...]:
+        """The secrets of one epoch, nearly always one. Raises EpochDestroyed, SetupError when it is lost."""
         book = self._read()
         if epoch <= book.destroyed:
             raise EpochDestroyed(epoch)
-        found = book.epochs.get(str(epoch))
-        if found is None:
+        found = book.epochs.get(str(epoch), ())
+        if not found:
             raise SetupError(
                 f"The key file {self.path} holds no secret for epoch {epoch} of this keystore. "
                 "Put back the newest copy of that file, or of the keystore."
             )
         return found
 
-    def add(self, epoch: int, entry: EpochSecret) -> None:
-        """Keep a new secret; the one that is there stays. Raises EpochDestroyed."""
+    def add(self, epoch: int, entry: EpochSecret, ours: Callable[[EpochSecret], bool]) -> None:
+        """Keep a new secret, unless one that is `ours` is there. Raises EpochDestroyed."""
 
         def added(book: SecretBook) -> SecretBook:
             if epoch <= book.destroyed:
                 raise EpochDestroyed(epoch)
-            return msgspec.structs.replace(book, epochs={str(epoch): entry, **book.epochs})
+            there = book.epochs.get(str(epoch), ())
+            if any(ours(each) for each in there):
+                return book
+            return msgspec.structs.replace(book, epochs={**book.epochs, str(epoch): (*there, entry)})
 
         self._change(added)
 

@@ -1,0 +1,326 @@
+"""The keystore in one process: keys, spares, generations, the watermark, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sqlite3
+
+import pytest
+
+from keystore.world import PASSPHRASE, StillClock, World
+from medlock.errors import Conflict, SetupError, Tampered, Unavailable
+from medlock.store.keyring import SHARED, KeyDestroyed
+from medlock.store.keystore import SPARES, Keystore
+
+DAY_MS = 86_400_000
+
+
+def count_commits(keystore):
+    """How many write transactions the keystore has committed: its revision."""
+    return keystore._changes.state().revision
+
+
+def test_a_key_is_the_same_after_reopening(world):
+    """What one process sealed, the next opens, patient's and tenant's."""
+    first = world.create()
+    (patient,) = first.allot()
+    sealed = patient.body.seal(b"text", b"aad"), first.tenant.log.seal(b"event", b"")
+    names = first.tenant.rid.label(b"Patient/1"), first.tenant.checkpoint_seed
+    first.close()
+    second = world.open()
+    assert second.keys(patient.slot).body.open(sealed[0], b"aad") == b"text"
+    assert second.tenant.log.open(sealed[1], b"") == b"event"
+    assert (second.tenant.rid.label(b"Patient/1"), second.tenant.checkpoint_seed) == names
+    assert second.store_id == first.store_id
+    second.close()
+
+
+def test_every_key_is_its_own(keystore):
+    """Two patients, two uses, and shared resources: nothing opens what another sealed."""
+    one, other = keystore.allot(2)
+    users = [one.body, one.capsule, one.directory, one.audit, other.body, keystore.tenant.own.body]
+    users += [keystore.tenant.log, keystore.tenant.detail, keystore.tenant.token, keystore.tenant.page]
+    for sealer in users:
+        blob = sealer.seal(b"text", b"")
+        for opener in users:
+            if opener is not sealer:
+                with pytest.raises(Tampered):
+                    opener.open(blob, b"")
+    assert len({keys.labels.label(b"seg") for keys in (one, other, keystore.tenant.own)}) == 3
+
+
+def test_shared_resources_have_slot_zero(keystore):
+    """`keys(0)` are the tenant's own, as a row header names them."""
+    blob = keystore.tenant.own.body.seal(b"a practitioner", b"")
+    assert keystore.keys(SHARED).body.open(blob, b"") == b"a practitioner"
+    assert keystore.keys(SHARED, 0).slot == 0
+
+
+def test_spares_make_single_allotments_cheap(keystore):
+    """64 new patients cost one durable commit."""
+    before = count_commits(keystore)
+    slots = {keystore.allot()[0].slot for _ in range(SPARES)}
+    assert len(slots) == SPARES
+    assert count_commits(keystore) == before + 1
+
+
+def test_allotted_keys_are_in_the_file_before_anybody_has_them(world, keystore):
+    """A second process that opens the file right then finds each."""
+    allotted = keystore.allot(100)
+    other = world.open()
+    blobs = [(keys.slot, keys.body.seal(b"x", b"")) for keys in allotted]
+    assert all(other.keys(slot).body.open(blob, b"") == b"x" for slot, blob in blobs)
+    other.close()
+
+
+def test_closing_leaves_no_spares(world):
+    """A file that was closed holds the tenant's key and those handed out."""
+    keystore = world.create()
+    allotted = {keys.slot for keys in keystore.allot(3)}
+    assert keystore.status().keys == 1 + SPARES
+    assert keystore.status().spare == SPARES - 3
+    keystore.close()
+    again = world.open()
+    assert set(again.slots()) == allotted
+    assert again.status().keys == 4
+    assert list(again.verify()) == []
+    again.close()
+
+
+def test_slots_and_every_agree_across_pages(keystore):
+    """More keys than one page of either: ascending, complete, newest generation only."""
+    allotted = keystore.allot(2500)
+    renewed = keystore.new_generation(allotted[7].slot)
+    slots = list(keystore.slots())
+    assert slots == sorted(keys.slot for keys in allotted)
+    everyone = list(keystore.every())
+    assert [keys.slot for keys in everyone] == slots
+    assert {keys.generation for keys in everyone if keys.slot == renewed.slot} == {1}
+    blob = keystore.keys(slots[0]).body.seal(b"x", b"")
+    assert everyone[0].body.open(blob, b"") == b"x"
+
+
+def test_the_cache_forgets_the_least_used(world):
+    """With room for two, the third pushes out the one used longest ago, and all still open."""
+    keystore = Keystore.create(world.path, world.provider(), cache_entries=2)
+    slots = [keys.slot for keys in keystore.allot(3)]
+    blobs = [keystore.keys(slot).body.seal(b"x", b"") for slot in slots]
+    keystore.keys(slots[1])
+    held = keystore.keys(slots[2])
+    keystore.keys(slots[0])
+    assert keystore.keys(slots[2]) is held
+    assert all(keystore.keys(s).body.open(b, b"") == b"x" for s, b in zip(slots, blobs, strict=True))
+    assert len(keystore._cache) == 2
+    keystore.close()
+
+
+def test_an_unknown_slot_is_like_a_destroyed_one(keystore):
+    """Neither error says which it was."""
+    (patient,) = keystore.allot()
+    keystore.destroy(patient.slot)
+    sentences = set()
+    for slot in (patient.slot, 12345):
+        with pytest.raises(KeyDestroyed) as refusal:
+            keystore.keys(slot)
+        sentences.add((str(refusal.value), refusal.value.reason))
+    assert len(sentences) == 1
+
+
+def test_generations_stand_side_by_side(world, keystore):
+    """The newest seals, older ones open by name until they are dropped; another process sees the same."""
+    (first,) = keystore.allot()
+    slot = first.slot
+    old = first.body.seal(b"old", b"")
+    new = keystore.new_generation(slot).body.seal(b"new", b"")
+    other = world.open()
+    for each in (keystore, other):
+        assert each.keys(slot).generation == 1
+        assert each.keys(slot).body.open(new, b"") == b"new"
+        assert each.keys(slot, 0).body.open(old, b"") == b"old"
+        assert each.keys(slot, 1).body.open(new, b"") == b"new"
+    keystore.drop_generation(slot, 0)
+    assert other.refresh()
+    for each in (keystore, other):
+        with pytest.raises(KeyDestroyed):
+            each.keys(slot, 0)
+        assert each.keys(slot).generation == 1
+    other.close()
+
+
+def test_a_generation_in_use_is_not_dropped(keystore):
+    """Neither the newest, nor the only one, nor the tenant's first, on which all labels hang."""
+    (patient,) = keystore.allot()
+    with pytest.raises(Conflict):
+        keystore.drop_generation(patient.slot, 0)
+    keystore.new_generation(patient.slot)
+    with pytest.raises(Conflict):
+        keystore.drop_generation(patient.slot, 1)
+    keystore.new_generation(SHARED)
+    with pytest.raises(Conflict):
+        keystore.drop_generation(SHARED, 0)
+
+
+def test_shared_resources_can_be_renewed_without_moving_labels(world, keystore):
+    """A new generation of slot 0 changes what seals bodies, not where rows lie."""
+    label = keystore.tenant.rid.label(b"Practitioner/1")
+    blob = keystore.tenant.own.body.seal(b"old", b"")
+    keystore.new_generation(SHARED)
+    assert keystore.tenant.own.generation == 1
+    assert keystore.tenant.rid.label(b"Practitioner/1") == label
+    with pytest.raises(Tampered):
+        keystore.tenant.own.body.open(blob, b"")
+    assert keystore.keys(SHARED, 0).body.open(blob, b"") == b"old"
+    other = world.open()
+    assert other.tenant.own.generation == 1
+    other.close()
+
+
+def test_destroyed_slots_get_no_new_generation(keystore):
+    """A renewal that lost the race against an erasure does not bring the patient back."""
+    (patient,) = keystore.allot()
+    keystore.destroy(patient.slot)
+    with pytest.raises(KeyDestroyed):
+        keystore.new_generation(patient.slot)
+    with pytest.raises(Conflict):
+        keystore.destroy(SHARED)
+
+
+def test_the_watermark_only_rises(world, keystore):
+    """The greatest size is kept, across restarts; two roots of one size are two logs."""
+    assert keystore.watermark() is None
+    keystore.set_watermark(5, b"5" * 32)
+    keystore.set_watermark(3, b"3" * 32)
+    keystore.set_watermark(5, b"5" * 32)
+    assert keystore.watermark() == (5, b"5" * 32)
+    with pytest.raises(Tampered):
+        keystore.set_watermark(5, b"6" * 32)
+    with pytest.raises(ValueError, match="32 bytes"):
+        keystore.set_watermark(6, b"")
+    other = world.open()
+    assert other.watermark() == (5, b"5" * 32)
+    other.close()
+
+
+def test_status_speaks_of_age(world):
+    """After a week without a ratchet it says what that means; the verdict itself is the provider's."""
+    clock = StillClock()
+    keystore = Keystore.create(world.path, world.provider(), clock=clock)
+    assert not any("days old" in reason for reason in keystore.status().reasons)
+    clock.ms += 8 * DAY_MS
+    status = keystore.status()
+    assert status.epoch_age_seconds == 8 * 86_400
+    assert any("8 days old" in reason for reason in status.reasons)
+    assert (status.epoch, status.rotating, status.remaining) == (1, False, 0)
+    keystore.ratchet()
+    assert keystore.status().epoch == 2
+    assert keystore.status().epoch_age_seconds == 0
+    keystore.close()
+
+
+def test_keys_are_not_shown_and_do_not_travel(keystore):
+    """No representation holds a key, and neither key sets nor ciphers can be pickled."""
+    (patient,) = keystore.allot()
+    for secret in (patient, keystore.tenant, patient.body, patient.labels, keystore.tenant.header):
+        assert repr(secret) == f"<{type(secret).__name__}>"
+        with pytest.raises(TypeError):
+            pickle.dumps(secret)
+
+
+# -- what opening refuses
+
+
+def test_a_second_keystore_is_not_made_over_the_first(world, keystore):
+    """Creating where one is says so and changes nothing."""
+    (patient,) = keystore.allot()
+    with pytest.raises(SetupError, match="already"):
+        world.create()
+    assert keystore.keys(patient.slot) is patient
+
+
+def test_a_killed_creation_can_be_repeated(world):
+    """An empty file, as left by a process killed before its one transaction, is no keystore."""
+    sqlite3.connect(world.path).close()
+    world.path.touch()
+    with pytest.raises(SetupError, match="There is no keystore"):
+        world.open()
+    world.create().close()
+
+
+def test_a_missing_keystore_says_so(world):
+    """And creates nothing on the way."""
+    with pytest.raises(SetupError, match="There is no keystore"):
+        world.open()
+    assert not world.path.exists()
+
+
+def test_another_file_is_refused(world):
+    """A keystore path that holds something else."""
+    world.path.write_bytes(b"not a database, but long enough to be asked" * 100)
+    with pytest.raises(SetupError, match="damaged"):
+        world.open()
+
+
+def test_a_wrong_passphrase_is_refused(world):
+    """One sentence that names the file."""
+    world.create().close()
+    world.write_passphrase(PASSPHRASE + "!")
+    with pytest.raises(SetupError, match="is not the one that this keystore was made with"):
+        world.open()
+
+
+def test_another_stores_keystore_is_refused(world):
+    """The data store hands in the id it recorded."""
+    keystore = world.create()
+    keystore.close()
+    Keystore.open(world.path, world.provider(), expect=keystore.store_id).close()
+    with pytest.raises(SetupError, match="belongs to another store"):
+        Keystore.open(world.path, world.provider(), expect=bytes(16))
+
+
+def test_a_directory_that_is_not_there_is_refused(world):
+    """Creating names the path."""
+    with pytest.raises(SetupError, match="cannot be made"):
+        Keystore.create(world.data / "missing" / "keystore.db", world.provider())
+
+
+def test_the_file_is_private(world, keystore):
+    """The keystore and its journals are for their owner only."""
+    keystore.allot()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in world.data.iterdir()}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_full_disk_changes_nothing(keystore):
+    """When the file cannot grow, allotting says so, and what was there still works."""
+    (patient,) = keystore.allot()
+    writer = keystore._file._writer
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="full"):
+        keystore.allot(1000)
+    writer.execute("PRAGMA max_page_count = 1000000")
+    assert keystore.keys(patient.slot) is patient
+    assert list(keystore.verify()) == []
+    assert len(keystore.allot(1000)) == 1000
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_readonly_directory_is_named(world):
+    """Opening says that the directory is the reason."""
+    world.create().close()
+    world.data.chmod(0o500)
+    try:
+        with pytest.raises(SetupError, match="cannot be opened"):
+            world.open()
+    finally:
+        world.data.chmod(0o700)
+
+
+def test_a_world_is_two_places(tmp_path):
+    """The helper's own promise: the stolen copy shares the secrets that are current, not those of its time."""
+    world = World(tmp_path)
+    world.create().close()
+    copy = world.stolen_copy()
+    copy.open().close()
+    assert copy.passphrase_file.resolve() == world.passphrase_file
