@@ -43,13 +43,13 @@ async def write(process: Capsules, rows: list[IndexEntry]) -> None:
         fresh = not backend.disk.rows[Table.DELTA]
         capsule = process.fresh(SLOT) if fresh else await process.open(SLOT)
         batch = Batch()
-        delta, tag = capsule.change("pat", rows, batch)
+        appended = capsule.change("pat", rows, batch)
         try:
             await backend.commit(batch)
         except Raced:
             process.forget(SLOT)
             continue
-        process.committed(capsule, delta, tag, rows)
+        process.committed(appended)
         return
 
 

@@ -25,9 +25,9 @@ from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.vault import TENANT, Opened, Vault
 from medlock.store.bodies import Meta, tag_of
-from medlock.store.capsule import Capsule
+from medlock.store.capsule import Appended
 from medlock.store.directory import Change
-from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry
+from medlock.store.entries import DELETED, DROPPED, POINTER, IndexEntry
 from medlock.store.keyring import PatientKeys
 from medlock.store.tables import Batch, Row, Table
 
@@ -54,7 +54,7 @@ class Stage:
     directory: list[IndexEntry] = field(default_factory=list)
     newborn: dict[str, PatientKeys] = field(default_factory=dict)
     touched: dict[int, list[Touched]] = field(default_factory=dict)
-    folded: list[tuple[Capsule, Delta, bytes, list[IndexEntry]]] = field(default_factory=list)
+    indexes: list[Appended] = field(default_factory=list)
 
 
 class Committer:
@@ -174,9 +174,9 @@ class Committer:
         positions: dict[int, Position] = {}
         for slot, entries in stage.entries.items():
             capsule = self._vault.capsules.fresh(slot) if slot in fresh else await self._vault.capsules.open(slot)
-            delta, tag = capsule.change(stage.patients[slot], entries, stage.batch)
-            stage.folded.append((capsule, delta, tag, entries))
-            positions[slot] = Position(slot, delta.number, tag)
+            appended = capsule.change(stage.patients[slot], entries, stage.batch)
+            stage.indexes.append(appended)
+            positions[slot] = Position(slot, appended.delta.number, appended.tag)
         if stage.directory:
             await self._vault.directory.refresh()
             self._vault.directory.announce([entry.slot for entry in stage.directory], Change.CHANGED, stage.batch)
@@ -196,14 +196,14 @@ class Committer:
 
     def _settle(self, stage: Stage) -> None:
         """The batch is durable: memory follows."""
-        for capsule, delta, tag, entries in stage.folded:
-            self._vault.capsules.committed(capsule, delta, tag, entries)
+        for appended in stage.indexes:
+            self._vault.capsules.committed(appended)
         self._vault.directory.committed(stage.directory)
 
     async def _recover(self, stage: Stage) -> None:
         """Another process was first: forget what we thought was current."""
-        for capsule, *_ in stage.folded:
-            self._vault.capsules.forget(capsule.slot)
+        for appended in stage.indexes:
+            self._vault.capsules.forget(appended.capsule.slot)
         await self._vault.directory.refresh()
 
 

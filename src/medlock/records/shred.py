@@ -24,8 +24,8 @@ from medlock.errors import Conflict, NotFound, Raced, Tampered
 from medlock.ids import random_bytes
 from medlock.records.read import NOT_FOUND
 from medlock.records.vault import Vault
-from medlock.store.capsule import Capsule, IndexRow
-from medlock.store.entries import DROPPED, Delta, IndexEntry
+from medlock.store.capsule import Appended, Capsule, IndexRow
+from medlock.store.entries import DROPPED, IndexEntry
 from medlock.store.tables import Batch, Table
 
 _TRIES = 8
@@ -99,8 +99,8 @@ class Shredder:
             self._leave_note(slot, batch)
             batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
             await self._vault.backend.commit(batch)
-            for changed, delta, tag, entries in changes:
-                self._vault.capsules.committed(changed, delta, tag, entries)
+            for appended in changes:
+                self._vault.capsules.committed(appended)
             self._vault.directory.shredded(slot)
         return Erased(len(own), versions)
 
@@ -135,19 +135,18 @@ class Shredder:
                     found.setdefault(other, []).append(row.rid)
         return found
 
-    async def _drop(self, slot: int, rids: list[int], batch: Batch) -> tuple[Capsule, Delta, bytes, list[IndexEntry]]:
+    async def _drop(self, slot: int, rids: list[int], batch: Batch) -> Appended:
         """Take pointers out of another patient's index."""
         capsule = await self._vault.capsules.open(slot)
         entries = [IndexEntry(rid, 0, 0, 0, 0, DROPPED, 0, (), (), (), ()) for rid in rids]
-        delta, tag = capsule.change(capsule.patient, entries, batch)
-        return capsule, delta, tag, entries
+        return capsule.change(capsule.patient, entries, batch)
 
     def _events(
         self,
         principal: Principal,
         patient: str,
         capsule: Capsule,
-        changes: list[tuple[Capsule, Delta, bytes, list[IndexEntry]]],
+        changes: list[Appended],
     ) -> list[Event]:
         """The erasure, and one event for each index that lost pointers."""
         request = random_bytes(16).hex()
@@ -170,5 +169,6 @@ class Shredder:
 
         events = [event(capsule.slot, patient, Position(capsule.slot, capsule.number, capsule.tag))]
         return events + [
-            event(each.slot, each.patient, Position(each.slot, delta.number, tag)) for each, delta, tag, _ in changes
+            event(each.capsule.slot, each.capsule.patient, Position(each.capsule.slot, each.delta.number, each.tag))
+            for each in changes
         ]

@@ -14,6 +14,7 @@ shows: every write's event records number and tag.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -156,18 +157,19 @@ class Capsule:
         """How many resources are there."""
         return sum(int(np.count_nonzero(each.alive)) for each in self.view())
 
-    def change(self, patient: str, entries: Sequence[IndexEntry], batch: Batch) -> tuple[Delta, bytes]:
-        """Add the next delta to a batch, folding when it is time. Nothing in memory changes until `committed`."""
-        fold = self.number + 1 - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
+    def change(self, patient: str, entries: Sequence[IndexEntry], batch: Batch) -> Appended:
+        """Add the next delta to a batch, folding when it is time. Nothing in memory changes until `settle`."""
         number = self.number + 1
-        delta = Delta(1, number, patient, self.tag, () if fold else tuple(entries))
+        due = number - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
+        delta = Delta(1, number, patient, self.tag, () if due else tuple(entries))
         ct = self.cipher.seal("delta", number, encode_delta(delta))
         batch.inserts.append((Table.DELTA, self.probe[1], ct))
-        if fold:
-            self._fold(patient, number, ct[-16:], entries, batch)
-        return delta, ct[-16:]
+        appended = Appended(self, delta, ct[-16:])
+        if due:
+            appended.folded = self._fold(appended, entries, batch)
+        return appended
 
-    def _fold(self, patient: str, number: int, tag: bytes, entries: Iterable[IndexEntry], batch: Batch) -> None:
+    def _fold(self, appended: Appended, entries: Iterable[IndexEntry], batch: Batch) -> tuple[Head, list[Segment]]:
         """Write tail, new entries and small segments as one segment, and a head that names what remains."""
         merged = dict(self._tail)
         merged.update((entry.rid, entry) for entry in entries)
@@ -178,13 +180,40 @@ class Capsule:
         if not kept:
             merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED}
         if merged:
-            data = columns.to_bytes(columns.build(list(merged.values())))
-            ct = self.cipher.seal("segment", self.head.next_segment, data)
+            kept.append(columns.build(list(merged.values())))
+            ct = self.cipher.seal("segment", self.head.next_segment, columns.to_bytes(kept[-1]))
             names.append(SegmentName(self.head.next_segment, ct[-16:]))
             batch.inserts.append((Table.CAPSULE, self.cipher.key("segment", self.head.next_segment), ct))
-        head = Head(1, patient, number, tag, self.head.next_segment + 1, tuple(names))
+        delta = appended.delta
+        head = Head(1, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
         batch.puts.append((Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, _encode_head(head))))
-        batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, number)]
+        batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, delta.number)]
+        return head, kept
+
+    def settle(self, appended: Appended) -> None:
+        """Take in a change that was just committed."""
+        self.apply(appended.delta, appended.tag)
+        if appended.folded is not None:
+            self.head, self.segments = appended.folded
+            self._tail, self._tail_segment = {}, None
+            kill_replaced(self.segments[:-1], self.segments[-1:])
+
+
+@dataclass(slots=True)
+class Appended:
+    """A change of a capsule that waits for its commit. `folded` is the head and segments it leaves, after a fold."""
+
+    capsule: Capsule
+    delta: Delta
+    tag: bytes
+    folded: tuple[Head, list[Segment]] | None = None
+
+
+def kill_replaced(earlier: Iterable[Segment], later: Iterable[Segment]) -> None:
+    """Rows of earlier segments that a later one replaces are dead."""
+    for segment in later:
+        for each in earlier:
+            each.kill(segment.rids)
 
 
 class IndexRow(msgspec.Struct, frozen=True):

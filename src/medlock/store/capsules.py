@@ -7,20 +7,21 @@ deleted) and for the next (which a write would have added). Both as expected: th
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from medlock.errors import Tampered
 from medlock.store.capsule import (
     FOLD_DELTAS,
+    Appended,
     Capsule,
     CapsuleCipher,
     Head,
     empty_head,
+    kill_replaced,
     read_delta,
     read_head,
     read_segment,
 )
-from medlock.store.entries import Delta, IndexEntry
 from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
 from medlock.store.tables import Backend, Table
@@ -59,14 +60,12 @@ class Capsules:
         """The empty capsule of a patient who is being created."""
         return Capsule(CapsuleCipher(self._keys(slot)), slot, empty_head())
 
-    def committed(self, capsule: Capsule, delta: Delta, tag: bytes, entries: Sequence[IndexEntry]) -> None:
-        """Bring a cached capsule up to the delta that was just committed; after a fold it is loaded afresh."""
-        if entries and not delta.entries:
-            self.forget(capsule.slot)
-            return
-        capsule.apply(delta, tag)
-        if capsule.slot not in self._cache:
-            self._keep(capsule.slot, capsule)
+    def committed(self, appended: Appended) -> None:
+        """Bring a capsule up to the change that was just committed."""
+        capsule = appended.capsule
+        capsule.settle(appended)
+        self.forget(capsule.slot)
+        self._keep(capsule.slot, capsule)
 
     def forget(self, slot: int) -> None:
         """Drop a capsule from memory."""
@@ -102,7 +101,8 @@ class Capsules:
         if segments is None:
             return "a segment is missing"
         capsule.segments = segments
-        _kill_replaced(segments)
+        for at in range(1, len(segments)):
+            kill_replaced(segments[:at], segments[at : at + 1])
         return await self._deltas(capsule)
 
     async def _segments(self, cipher: CapsuleCipher, head: Head) -> list[Segment] | None:
@@ -133,10 +133,3 @@ class Capsules:
                     capsule.apply(read_delta(capsule.cipher, capsule.number + 1, ct), ct[-16:])
             if present < len(following):
                 return capsule
-
-
-def _kill_replaced(segments: list[Segment]) -> None:
-    """Rows of earlier segments that a later one replaces are dead."""
-    for at, later in enumerate(segments):
-        for earlier in segments[:at]:
-            earlier.kill(later.rids)

@@ -47,20 +47,23 @@ _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the
 class Segment:
     """Immutable rows with their postings. `alive` is the only part that changes, in memory only."""
 
-    __slots__ = ("_hash", "_rids", "_texts", "alive", "dates", "labels", "listed", "postings", "rows", "texts")
+    __slots__ = (
+        "_hash", "_listed", "_rids", "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts",
+    )  # fmt: skip
 
     def __init__(
         self,
         rows: NDArray[np.void],
         postings: tuple[NDArray[np.void], NDArray[np.uint32]],
         dates: NDArray[np.void],
-        texts: tuple[NDArray[np.void], list[str]],
+        texts: tuple[NDArray[np.void], bytes],
         labels: list[tuple[str, ...]],
     ) -> None:
         self.rows = rows
         self.postings, self.listed = postings
         self.dates = dates
-        self.texts, self._texts = texts
+        self.texts, self.text = texts
+        self._listed: list[str] | None = None
         self.labels = labels
         self.alive: Mask = (rows["flags"] & 5) == 0
         self._rids = np.ascontiguousarray(rows["rid"])
@@ -128,19 +131,23 @@ class Segment:
     def with_prefix(self, param: int, prefix: str) -> Mask:
         """Rows with a text of `param` that starts with `prefix` (folded, at most TEXT_MAX characters)."""
         first, last = self._span(param)
-        low = bisect_left(self._texts, prefix, first, last)
-        high = bisect_left(self._texts, prefix + _MAX_CHAR, low, last)
+        listed = self.texts_listed()
+        low = bisect_left(listed, prefix, first, last)
+        high = bisect_left(listed, prefix + _MAX_CHAR, low, last)
         return self._with_texts(range(low, high))
 
     def with_part(self, param: int, part: str) -> Mask:
         """Rows with a text of `param` that contains `part`, or whose text was cut and might."""
         first, last = self._span(param)
-        texts = self._texts
+        texts = self.texts_listed()
         return self._with_texts([i for i in range(first, last) if part in texts[i] or len(texts[i]) >= TEXT_MAX])
 
     def texts_listed(self) -> list[str]:
-        """The folded texts, in the order of `texts`."""
-        return self._texts
+        """The folded texts, in the order of `texts`; cut apart when they are first asked for."""
+        if self._listed is None:
+            ends = self.texts["end"].tolist()
+            self._listed = [self.text[low:high].decode() for low, high in zip([0, *ends], ends, strict=False)]
+        return self._listed
 
     def _span(self, param: int) -> tuple[int, int]:
         params = self.texts["param"]
@@ -162,7 +169,7 @@ class Segment:
         for param, row, low, high in self.dates.tolist():
             dates[row].append((param, low, high))
         texts: list[list[tuple[int, str]]] = [[] for _ in range(len(self))]
-        for (param, row, _), text in zip(self.texts.tolist(), self._texts, strict=True):
+        for (param, row, _), text in zip(self.texts.tolist(), self.texts_listed(), strict=True):
             texts[row].append((param, text))
         facts = zip(*(self.rows[name].tolist() for name in _FACTS), strict=True)
         return [
@@ -217,24 +224,23 @@ def _dates(entries: Sequence[IndexEntry]) -> NDArray[np.void]:
     return np.array(sorted(values), DATES)
 
 
-def _texts(entries: Sequence[IndexEntry]) -> tuple[NDArray[np.void], list[str]]:
+def _texts(entries: Sequence[IndexEntry]) -> tuple[NDArray[np.void], bytes]:
     values = sorted((param, text, row) for row, entry in enumerate(entries) for param, text in entry.texts)
     table = np.empty(len(values), TEXTS)
     table["param"] = [param for param, _, _ in values]
     table["row"] = [row for _, _, row in values]
-    texts = [text for _, text, _ in values]
-    table["end"] = np.cumsum([len(text.encode()) for text in texts])
-    return table, texts
+    texts = [text.encode() for _, text, _ in values]
+    table["end"] = np.cumsum([len(text) for text in texts])
+    return table, b"".join(texts)
 
 
 def to_bytes(segment: Segment) -> bytes:
     """The segment as one buffer, little-endian columns one after another."""
-    text = "".join(segment.texts_listed()).encode()
     labels = "\n".join("\t".join(each) for each in segment.labels).encode()
     columns = (segment.rows, segment.postings, segment.listed, segment.dates, segment.texts)
     counts = [len(column) for column in columns]
-    header = _HEADER.pack(FORMAT, len(segment.labels), *counts, len(text), len(labels))
-    return b"".join((header, *(column.tobytes() for column in columns), text, labels))
+    header = _HEADER.pack(FORMAT, len(segment.labels), *counts, len(segment.text), len(labels))
+    return b"".join((header, *(column.tobytes() for column in columns), segment.text, labels))
 
 
 def from_bytes(data: bytes) -> Segment:
@@ -251,8 +257,4 @@ def from_bytes(data: bytes) -> Segment:
     text = data[at : at + text_size]
     labels = data[at + text_size : at + text_size + label_size].decode().split("\n")
     sets = [tuple(each.split("\t")) if each else () for each in labels[:label_sets]]
-    return Segment(rows, (postings, listed), dates, (texts, _cut(text, texts["end"].tolist())), sets)
-
-
-def _cut(text: bytes, ends: list[int]) -> list[str]:
-    return [text[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+    return Segment(rows, (postings, listed), dates, (texts, text), sets)

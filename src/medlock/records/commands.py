@@ -1,0 +1,211 @@
+"""`medlock load`, `export`, `verify` and `shred`: the operator's ways in. They go through the door like everybody."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as TextTable
+
+from medlock.access.principal import Principal, Role
+from medlock.audit.events import Position
+from medlock.audit.findings import Finding
+from medlock.audit.verify import verify_log
+from medlock.clock import Clock
+from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, aside, people, run, settings_for, show_json
+from medlock.records.export import Exporter
+from medlock.records.load import Loader, Report, as_json, found_files
+from medlock.records.opening import Records, StoreKeys, open_tables
+from medlock.records.shred import Erased, Shredder
+from medlock.records.verify import StoreVerifier
+from medlock.settings import Settings
+
+SHOWN_MAX = 20
+
+
+class Desk(Protocol):
+    """An open data directory and the operator's own Principals; `app.App` is one."""
+
+    @property
+    def records(self) -> Records:
+        """The records."""
+
+    def operator(self, role: Role) -> Principal:
+        """The operator in one of their roles."""
+
+
+Open = Callable[[Settings], AbstractAsyncContextManager[Desk]]
+
+
+class RecordCommands:
+    """The commands; `open_` opens a data directory and makes it when it is new."""
+
+    def __init__(self, open_: Open) -> None:
+        self._open = open_
+
+    def load(
+        self,
+        path: Annotated[Path, typer.Argument(help="A file or directory of Bundles (JSON) or NDJSON, also gzipped.")],
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Load FHIR resources from files. Run again after an interruption: what was loaded whole is passed over."""
+        report = run(self._load(settings_for(data_dir), path))
+        if json:
+            sys.stdout.write(as_json(report).decode() + "\n")
+        else:
+            _show_report(report)
+        if not report.well:
+            raise typer.Exit(Exit.FINDINGS)
+
+    async def _load(self, settings: Settings, path: Path) -> Report:
+        """Load under a progress bar."""
+        files = found_files(path)
+        async with self._open(settings) as desk:
+            with _bar() as bar:
+                task = bar.add_task("loading", total=len(files), resources=0)
+                seen: set[str] = set()
+
+                def progress(file: str, count: int) -> None:
+                    seen.add(file)
+                    resources = bar.tasks[task].fields["resources"] + count
+                    bar.update(task, completed=len(seen), resources=resources)
+
+                return await Loader(desk.records.door, desk.operator(Role.LOADER), progress).load(files)
+
+    def export(
+        self,
+        directory: Annotated[Path, typer.Argument(help="A new or empty directory for one NDJSON file per type.")],
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Write all current resources, readable, as NDJSON. Keep the result as safe as the data itself."""
+        counts = run(self._export(settings_for(data_dir), directory))
+        if json:
+            show_json({"directory": str(directory), "resources": counts})
+        else:
+            _show_counts(counts)
+
+    async def _export(self, settings: Settings, directory: Path) -> dict[str, int]:
+        async with self._open(settings) as desk:
+            return await Exporter(desk.records.door, desk.operator(Role.LOADER)).export(directory)
+
+    def shred(
+        self,
+        patient: Annotated[str, typer.Argument(help="The id of the Patient.")],
+        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Erase one patient for good: destroy the key, then everything under it. There is no way back."""
+        if not yes:
+            typer.confirm("Erase this patient for good?", abort=True, err=True)
+        erased = run(self._shred(settings_for(data_dir), patient))
+        if json:
+            show_json(asdict(erased))
+        else:
+            people().print(
+                f"Erased {erased.resources} resources and {erased.versions} older versions. "
+                "Older copies of the keystore die with the next medlock keys ratchet."
+            )
+
+    async def _shred(self, settings: Settings, patient: str) -> Erased:
+        async with self._open(settings) as desk:
+            records = desk.records
+            shredder = Shredder(records.vault, records.log, records.clock)
+            return await shredder.shred(desk.operator(Role.PRIVACY_OFFICER), patient)
+
+
+def verify(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+    """Check log, indexes, bodies and keystore, and name every row that is not as it was written."""
+    findings = run(_verify(settings_for(data_dir)))
+    if json:
+        show_json({"well": not findings, "findings": findings})
+    else:
+        _show_findings(findings)
+    if findings:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+async def _verify(settings: Settings) -> list[dict[str, str | int]]:
+    """All findings, ready to be shown."""
+    async with open_tables(settings, Clock()) as records:
+        found = [_row(finding) async for finding in _findings(records)]
+        found += [{"table": "keystore", "key": "", "kind": "", "text": text} for text in records.keystore.verify()]
+    return found
+
+
+async def _findings(records: Records) -> AsyncIterator[Finding]:
+    """First the log; then the store, against the positions that the log gives."""
+    positions: dict[int, Position] = {}
+    keys = StoreKeys(records.keystore)
+    async for finding in verify_log(records.backend, keys, records.keystore.watermark(), positions):
+        yield finding
+    async for finding in StoreVerifier(records.vault, positions).findings():
+        yield finding
+
+
+def _row(finding: Finding) -> dict[str, str | int]:
+    return {
+        "table": str(finding.table),
+        "key": finding.key,
+        "kind": str(finding.kind),
+        "text": finding.text,
+    }
+
+
+def _bar() -> Progress:
+    """Progress on stderr, and none of it when stderr is not a terminal."""
+    console = aside()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("files, {task.fields[resources]} resources"),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _show_report(report: Report) -> None:
+    """What was loaded, and the first of what was not."""
+    console = people()
+    console.print(f"Loaded {report.loaded} resources from {report.files} files ({report.skipped} already loaded).")
+    for refusal in report.refused[:SHOWN_MAX]:
+        problems = "; ".join(f"{problem.path} {problem.text}".strip() for problem in refusal.problems[:3])
+        console.print(f"refused: {refusal.file} {refusal.place}: {problems}", markup=False)
+    if len(report.refused) > SHOWN_MAX:
+        console.print(f"… and {len(report.refused) - SHOWN_MAX} more; --json shows all.")
+
+
+def _show_counts(counts: dict[str, int]) -> None:
+    """Resources by type."""
+    table = TextTable("type", "resources")
+    for name, count in sorted(counts.items()):
+        table.add_row(name, str(count))
+    people().print(table)
+
+
+def _show_findings(findings: list[dict[str, str | int]]) -> None:
+    """All is well, or what is not."""
+    console = people()
+    if not findings:
+        console.print("All is well: every row is as it was written.")
+    for finding in findings:
+        console.print(" ".join(str(value) for value in finding.values() if value != ""), markup=False)
+
+
+def add_commands(app: typer.Typer, open_: Open) -> None:
+    """Mount the commands."""
+    mine = RecordCommands(open_)
+    for command in (mine.load, mine.export, verify, mine.shred):
+        app.command()(command)
+
+

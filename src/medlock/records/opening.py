@@ -1,0 +1,114 @@
+"""One data directory as an open whole: keys, sealed tables, log, vault and the door in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from medlock.audit.ledger import MerkleLedger
+from medlock.audit.log import AuditLog
+from medlock.clock import Clock
+from medlock.crypto.aead import Aead
+from medlock.records.door import Door
+from medlock.records.shred import Shredder
+from medlock.records.vault import Vault
+from medlock.settings import Settings
+from medlock.store.keystore import Keystore
+from medlock.store.opening import DATA, open_keystore
+from medlock.store.sqlite import open_sqlite
+from medlock.store.tables import Backend
+
+CHECKPOINT_SECONDS = 10
+KEY_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKeys:
+    """`audit.keys.LogKeys` out of a keystore."""
+
+    keystore: Keystore
+
+    @property
+    def store_id(self) -> bytes:
+        """Names the store."""
+        return self.keystore.store_id
+
+    @property
+    def log(self) -> Aead:
+        """Seals what outlives every patient."""
+        return self.keystore.tenant.log
+
+    @property
+    def detail(self) -> Aead:
+        """Seals full copies that concern no patient."""
+        return self.keystore.tenant.detail
+
+    @property
+    def checkpoint_seed(self) -> bytes:
+        """Signs checkpoints."""
+        return self.keystore.tenant.checkpoint_seed
+
+    def patient(self, slot: int) -> Aead:
+        """Seals full copies about one patient. Raises KeyDestroyed."""
+        return self.keystore.keys(slot).audit
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """An open data directory."""
+
+    settings: Settings
+    clock: Clock
+    keystore: Keystore
+    backend: Backend
+    log: AuditLog
+    vault: Vault
+    door: Door
+
+
+@asynccontextmanager
+async def open_records(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
+    """A data directory, ready to answer: directory in memory, interrupted erasures finished.
+
+    Raises SetupError and what else `open_keystore` and `open_sqlite` raise. Signs the log when it closes.
+    """
+    async with open_tables(settings, clock, create=create) as records:
+        await records.vault.directory.load()
+        await Shredder(records.vault, records.log, clock).resume()
+        yield records
+        await records.log.seal_checkpoint()
+
+
+@asynccontextmanager
+async def open_tables(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
+    """The same without touching a row: for verification, which must not depend on what it judges."""
+    keystore = open_keystore(settings, clock, create=create)
+    try:
+        keys = StoreKeys(keystore)
+        mark = keystore.watermark()
+        ledger = MerkleLedger(keys, clock.now_ms, 0 if mark is None else mark[0])
+        backend = open_sqlite(settings.data_dir / DATA, ledger)
+        try:
+            log = AuditLog(backend, keys, clock, keystore.set_watermark)
+            vault = Vault(backend, keystore)
+            door = Door(vault, log, clock, settings.base_url, settings.limits)
+            yield Records(settings, clock, keystore, backend, log, vault, door)
+        finally:
+            await backend.close()
+    finally:
+        keystore.close()
+
+
+async def keep_house(records: Records) -> None:
+    """What a server does beside answering, until cancelled: follow destroyed keys, index and sign the log."""
+    signed = -1
+    while True:
+        for _ in range(CHECKPOINT_SECONDS // KEY_SECONDS):
+            records.keystore.refresh()
+            await asyncio.sleep(KEY_SECONDS)
+        while await records.log.index_run() is not None:
+            await asyncio.sleep(0)
+        if signed != (signed := await records.log.size()):
+            await records.log.seal_checkpoint()
