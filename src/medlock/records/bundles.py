@@ -34,7 +34,10 @@ WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE}
 
 @dataclass(slots=True)
 class Step:
-    """One entry on its way: its question and Grant, then its draft, or the resource that was there already."""
+    """One entry on its way: its question and Grant, then its draft, or the resource that was there already.
+
+    `twin` is the reference of an earlier entry's resource that this one's If-None-Exist means too.
+    """
 
     path: str
     full_url: str
@@ -44,6 +47,7 @@ class Step:
     found: Opened | None = None
     finding: Finding | None = None
     written: Written | None = None
+    twin: str = ""
 
 
 def question(entry: bundle.Entry, frame: Frame) -> Question:
@@ -106,10 +110,7 @@ async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> No
     """Give a step its draft and id, and remember what its fullUrl stands for."""
     asked = step.question
     if asked.interaction is Interaction.CREATE:
-        if asked.preconditions.if_none_exist is not None:
-            step.found = await existing(context, asked.preconditions.if_none_exist)
-        if step.found is None:
-            step.draft = Draft(asked.type, resource_id(), CREATE, asked.body)
+        await _identify_created(context, step, mapping)
     elif asked.interaction is Interaction.UPDATE:
         step.draft = update_draft(asked)
         await may_replace(context, step.grant, step.draft)
@@ -119,6 +120,22 @@ async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> No
             step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
             await refuse_orphans(context, step.found)
     _remember(context, step, mapping)
+
+
+async def _identify_created(context: Context, step: Step, mapping: dict[str, str]) -> None:
+    """A new resource, the one that is there already, or the one that an earlier entry makes by the same criteria."""
+    exists = step.question.preconditions.if_none_exist
+    if exists is not None:
+        name = f"{exists.type}?{exists.text}"
+        step.twin = context.criteria.get(name, "")
+        if step.twin:
+            mapping |= {step.full_url: step.twin} if step.full_url else {}
+            return
+        step.found = await existing(context, exists)
+    if step.found is None:
+        step.draft = Draft(step.question.type, resource_id(), CREATE, step.question.body)
+        if exists is not None:
+            context.criteria[name] = f"{step.draft.type}/{step.draft.id}"
 
 
 def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
@@ -179,7 +196,7 @@ def _response(step: Step) -> bundle.Response:
         return bundle.Response(
             status, f"{meta.reference}/_history/{meta.version}", str(meta.version), instant(meta.updated)
         )
-    raise TypeError("a step without an answer")
+    return bundle.Response("200", f"{step.twin}/_history/1", "1")
 
 
 def written_response(written: Written) -> bundle.Response:

@@ -11,21 +11,17 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from zlib import error as zlib_error
 
-import msgspec
 import orjson
 
 from medlock.access.principal import Principal
-from medlock.errors import BadRequest, MedlockError, Problem, SetupError, Unprocessable
-from medlock.fhir import bundle
-from medlock.fhir.question import Interaction, Question
-from medlock.fhir.request import Frame
-from medlock.records import bundles
+from medlock.errors import MedlockError, Problem, SetupError, Unprocessable
 from medlock.records.door import Door
+from medlock.records.parcels import Parcel, parcels
 
 _PATIENT = re.compile(rb'"resourceType"\s*:\s*"Patient"')
 _SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
@@ -55,17 +51,6 @@ class Report:
     def well(self) -> bool:
         """Whether everything was loaded."""
         return not self.refused
-
-
-@dataclass(slots=True)
-class Parcel:
-    """Something to load in one go: a transaction, or one resource. `place` says where in the file it stood."""
-
-    file: str
-    place: str
-    question: Question
-    resources: int
-    receipt: bytes = b""
 
 
 Progress = Callable[[str, int], None]
@@ -153,67 +138,6 @@ class Loader:
         self.report.loaded += parcel.resources
         self._progress(parcel.file, parcel.resources)
         return []
-
-
-def parcels(name: str, data: bytes, digest: bytes, frame: Frame) -> Iterator[Parcel]:
-    """What a file holds, piece by piece. Raises BadRequest when it is neither a Bundle nor NDJSON."""
-    if ".ndjson" in name:
-        for number, line in enumerate(data.splitlines(), 1):
-            if line.strip():
-                yield _single(name, f"line {number}", line)
-        return
-    head = _head(data)
-    if head.resourceType != "Bundle":
-        yield _single(name, "", data)
-    elif head.type == "transaction":
-        asked = Question(Interaction.TRANSACTION, body=data, prefer="minimal")
-        yield Parcel(name, "transaction", asked, len(head.entry), digest)
-    elif head.type == "batch":
-        for number, entry in enumerate(bundle.entries(data, len(head.entry))):
-            yield Parcel(name, f"Bundle.entry[{number}]", bundles.question(entry, frame), 1)
-    else:
-        yield from _pieces(name, head)
-
-
-class _Entry(msgspec.Struct):
-    resource: msgspec.Raw = msgspec.Raw(b"null")
-    fullUrl: str = ""  # noqa: N815 - FHIR's spelling
-
-
-class _Head(msgspec.Struct):
-    resourceType: str = ""  # noqa: N815 - FHIR's spelling
-    type: str = ""
-    entry: list[_Entry] = []
-
-
-class _Names(msgspec.Struct):
-    resourceType: str = ""  # noqa: N815 - FHIR's spelling
-    id: str = ""
-
-
-def _head(data: bytes) -> _Head:
-    try:
-        return msgspec.json.decode(data, type=_Head)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-        raise BadRequest("The file is not a FHIR Bundle or resource in JSON.") from fault
-
-
-def _pieces(name: str, head: _Head) -> Iterator[Parcel]:
-    """The entries of a collection, each for itself."""
-    if head.type not in {"collection", "searchset", "history", "document", "message"}:
-        raise BadRequest("The Bundle has no type that can be loaded.")
-    for number, entry in enumerate(head.entry):
-        yield _single(name, f"Bundle.entry[{number}]", bytes(entry.resource))
-
-
-def _single(name: str, place: str, data: bytes) -> Parcel:
-    """One resource: under its own id when it has one, so that loading twice changes nothing but the version."""
-    try:
-        names = msgspec.json.decode(data, type=_Names)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        names = _Names()
-    interaction = Interaction.UPDATE if names.id else Interaction.CREATE
-    return Parcel(name, place, Question(interaction, names.resourceType, names.id, body=data, prefer="minimal"), 1)
 
 
 def as_json(report: Report) -> bytes:

@@ -153,6 +153,10 @@ class Capsule:
         for number in range(max(1, self.head.base), self.number + 1):
             yield Table.DELTA, self.cipher.key("delta", number)
 
+    def size(self) -> int:
+        """Rows held in memory, dead ones included."""
+        return sum(len(each) for each in self.segments) + len(self._tail)
+
     def live_rows(self) -> int:
         """How many resources are there."""
         return sum(int(np.count_nonzero(each.alive)) for each in self.view())

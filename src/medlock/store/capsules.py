@@ -74,7 +74,7 @@ class Capsules:
             self._cached_rows -= dropped.cached_rows
 
     def _keep(self, slot: int, capsule: Capsule) -> None:
-        capsule.cached_rows = sum(len(each) for each in capsule.view())
+        capsule.cached_rows = capsule.size()
         self._cache[slot] = capsule
         self._cached_rows += capsule.cached_rows
         while len(self._cache) > CACHED or (self._cached_rows > CACHED_ROWS and len(self._cache) > 1):
