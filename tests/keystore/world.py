@@ -34,7 +34,8 @@ class World:
     def __post_init__(self) -> None:
         for directory in (self.data, self.secrets):
             directory.mkdir(parents=True, exist_ok=True)
-        self.write_passphrase(PASSPHRASE)
+        if not self.passphrase_file.exists():
+            self.write_passphrase(PASSPHRASE)
 
     @property
     def data(self) -> Path:
