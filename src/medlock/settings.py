@@ -32,6 +32,7 @@ class Settings:
 
     data_dir: Path
     passphrase_file: Path | None = None
+    key_provider: str = "passphrase-file"
     host: str = "127.0.0.1"
     port: int = 8443
     public_url: str = ""
@@ -39,6 +40,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     workers: int = 1
+    log_requests: bool = False
     limits: Limits = Limits()
 
     @property
@@ -59,5 +61,6 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
         passphrase_file=Path(passphrase) if passphrase else None,
+        key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
     )

@@ -104,8 +104,8 @@ class RecordCommands:
         json: AsJson = False,
     ) -> None:
         """Erase one patient for good: destroy the key, then everything under it. There is no way back."""
-        if not yes:
-            typer.confirm("Erase this patient for good?", abort=True, err=True)
+        if not yes and not typer.confirm("Erase this patient for good?", err=True):
+            raise typer.Exit(Exit.REFUSED)
         erased = run(self._shred(settings_for(data_dir), patient))
         if json:
             show_json(asdict(erased))
@@ -137,7 +137,7 @@ async def _verify(settings: Settings) -> list[dict[str, str | int]]:
     """All findings, ready to be shown."""
     async with open_tables(settings, Clock()) as records:
         found = [_row(finding) async for finding in _findings(records)]
-        found += [{"table": "keystore", "key": "", "kind": "", "text": text} for text in records.keystore.verify()]
+        found += [{"table": "keystore", "key": "", "kind": "", "sentence": text} for text in records.keystore.verify()]
     return found
 
 
@@ -156,7 +156,7 @@ def _row(finding: Finding) -> dict[str, str | int]:
         "table": str(finding.table),
         "key": finding.key,
         "kind": str(finding.kind),
-        "text": finding.text,
+        "sentence": finding.sentence,
     }
 
 
@@ -207,5 +207,3 @@ def add_commands(app: typer.Typer, open_: Open) -> None:
     mine = RecordCommands(open_)
     for command in (mine.load, mine.export, verify, mine.shred):
         app.command()(command)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from medlock.audit.ledger import MerkleLedger
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
+from medlock.errors import MedlockError
 from medlock.records.door import Door
 from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
@@ -101,14 +102,30 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
         keystore.close()
 
 
-async def keep_house(records: Records) -> None:
-    """What a server does beside answering, until cancelled: follow destroyed keys, index and sign the log."""
-    signed = -1
-    while True:
-        for _ in range(CHECKPOINT_SECONDS // KEY_SECONDS):
-            records.keystore.refresh()
-            await asyncio.sleep(KEY_SECONDS)
+async def keep_house(records: Records, report: Callable[[MedlockError], None]) -> None:
+    """What a server does beside answering, until cancelled: follow destroyed keys, index and sign the log.
+
+    What goes wrong is reported, and tried again at the next turn.
+    """
+
+    async def follow_keys() -> None:
+        records.keystore.refresh()
+
+    async def sign_log() -> None:
         while await records.log.index_run() is not None:
-            await asyncio.sleep(0)
-        if signed != (signed := await records.log.size()):
-            await records.log.seal_checkpoint()
+            pass
+        await records.log.seal_checkpoint()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
+        group.create_task(_repeat(sign_log, CHECKPOINT_SECONDS, report))
+
+
+async def _repeat(act: Callable[[], Awaitable[None]], seconds: float, report: Callable[[MedlockError], None]) -> None:
+    """Do something again and again, failures reported."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await act()
+        except MedlockError as fault:
+            report(fault)

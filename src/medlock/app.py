@@ -1,0 +1,93 @@
+"""The composition root: the one place where the parts are put together. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+
+from starlette.types import ASGIApp
+
+from medlock import __version__
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Principal, Role
+from medlock.access.roles import DEFAULT_SCOPES
+from medlock.access.scopes import parse_scopes
+from medlock.audit.events import Action, Event, Outcome
+from medlock.clock import Clock, instant
+from medlock.fhir.capability import Instance, capability_statement
+from medlock.oauth.commands import operator_name
+from medlock.oauth.requests import PURPOSES
+from medlock.oauth.tokens import TokenStore
+from medlock.records.opening import Records, keep_house, open_records
+from medlock.settings import Settings
+from medlock.store.tables import Table
+from medlock.web.fhir_api import FhirApi, Parts
+from medlock.web.oplog import OpLog
+from medlock.web.pipeline import Outer, Site
+from medlock.web.reply import Replies
+from medlock.web.watch import RefusalWatch
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that is open in one process."""
+
+    records: Records
+    tokens: TokenStore
+
+    def operator(self, role: Role) -> Principal:
+        """The person at the keyboard in one of the operator's roles: who holds the keys is authenticated by that."""
+        scopes = parse_scopes(DEFAULT_SCOPES[role])
+        return mint_principal(
+            operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore"
+        )
+
+    async def ready(self) -> None:
+        """Return when the store can be read. Raises Unavailable."""
+        await self.records.backend.last_key(Table.TIP)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """A data directory with all that stands on it, made when it is new. Raises SetupError."""
+    clock = Clock()
+    async with open_records(settings, clock, create=True) as records:
+        yield App(records, TokenStore(records.backend, records.keystore.tenant, clock, records.log))
+
+
+@asynccontextmanager
+async def open_site(settings: Settings) -> AsyncIterator[ASGIApp]:
+    """The whole site over an open data directory, with the work that goes on beside answering."""
+    async with open_app(settings) as app:
+        records = app.records
+        now = records.clock.now_ms()
+        opened = Event(Action.STORE_OPEN, Outcome.SUCCESS, operator_name(), (), "", "HSYSADMIN", now, "serve")
+        await records.log.append(opened)
+        log = OpLog(records.clock, requests=settings.log_requests)
+        house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        try:
+            yield _site(app, log)
+        finally:
+            house.cancel()
+            with suppress(asyncio.CancelledError):
+                await house
+
+
+def _site(app: App, log: OpLog) -> ASGIApp:
+    """The ASGI application."""
+    records, settings = app.records, app.records.settings
+    replies = Replies(settings.base_url, tls=settings.tls)
+    started = instant(records.clock.now_ms())
+
+    @cache
+    def capability() -> bytes:
+        return capability_statement(Instance(settings.base_url, __version__, started))
+
+    watch = RefusalWatch(records.log, records.clock)
+    parts = Parts(
+        app.tokens, records.door, watch, replies, settings.limits, settings.base_url, records.clock, log, capability
+    )
+    return Site(FhirApi(parts), Outer(replies, app, log, tls=settings.tls).app())

@@ -1,0 +1,80 @@
+"""`medlock`: mounts the commands that live beside their packages, and turns errors into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from medlock import __version__
+from medlock.app import open_app, open_site
+from medlock.clock import Clock
+from medlock.console import Exit
+from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
+from medlock.oauth.commands import token_app
+from medlock.records import commands as record_commands
+from medlock.store import commands as key_commands
+from medlock.web import commands as web_commands
+from medlock.web.oplog import OpLog
+
+_CODES: tuple[tuple[type[MedlockError], Exit], ...] = (
+    (SetupError, Exit.SETUP),
+    (Unavailable, Exit.UNAVAILABLE),
+    (BadRequest, Exit.USAGE),
+    (Denied, Exit.REFUSED),
+    (NotFound, Exit.REFUSED),
+    (Conflict, Exit.REFUSED),
+)
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        sys.stdout.write(f"medlock {__version__}\n")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """FHIR R4 server whose store is sealed patient by patient, behind one door."""
+    del version
+
+
+def make_cli() -> typer.Typer:
+    """The whole command line."""
+    cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    cli.callback()(_root)
+    web_commands.add_commands(cli, open_site, open_app)
+    record_commands.add_commands(cli, open_app)
+    cli.add_typer(token_app(open_app), name="token")
+    cli.add_typer(key_commands.app, name="keys")
+    return cli
+
+
+def main() -> None:
+    """Run a command. One sentence on stderr for every error, never a traceback; exit codes in docs/cli.md."""
+    try:
+        make_cli()()
+    except MedlockError as error:
+        _end(str(error), _code(error))
+    except KeyboardInterrupt:
+        _end("Stopped.", Exit.INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(Exit.OK)
+    except Exception as fault:  # noqa: BLE001 - the process boundary
+        OpLog(Clock()).fault(fault, "cli")
+        _end("A fault in medlock ended this command; the line above says where it arose.", Exit.FAULT)
+
+
+def _code(error: MedlockError) -> Exit:
+    """The exit code of a kind of error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAULT)
+
+
+def _end(sentence: str, code: Exit) -> None:
+    """Say it and leave."""
+    sys.stderr.write(f"medlock: {sentence}\n")
+    sys.exit(code)

@@ -1,0 +1,105 @@
+"""Opening a data directory: make it when it is new, find its keystore, refuse what does not belong together.
+
+    medlock.db   sealed tables        keystore.db   wrapped keys        store.id   names the store, for both
+
+Several processes may do this at once; a lock file lets one at a time in, so that a new directory is made once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from medlock.clock import Clock
+from medlock.errors import SetupError
+from medlock.settings import Settings
+from medlock.store.kek.oskeyring import OsKeyring
+from medlock.store.kek.passphrase import PassphraseFile
+from medlock.store.kek.provider import KekProvider
+from medlock.store.keystore import Keystore
+
+DATA = "medlock.db"
+KEYS = "keystore.db"
+NAME = "store.id"
+_LOCK = "open.lock"
+_NO_PASSPHRASE = (
+    "Set MEDLOCK_PASSPHRASE_FILE to a file, outside the data directory, that holds a passphrase of at least 12 "
+    "characters (or MEDLOCK_KEY_PROVIDER=os-keyring); medlock demo makes one by itself."
+)
+
+
+def provider_of(settings: Settings) -> KekProvider:
+    """What guards the keys, by the settings. Raises SetupError when they name none."""
+    if settings.key_provider == OsKeyring.name:
+        return OsKeyring()
+    if settings.key_provider != PassphraseFile.name:
+        raise SetupError("MEDLOCK_KEY_PROVIDER is passphrase-file or os-keyring.")
+    if settings.passphrase_file is None:
+        raise SetupError(_NO_PASSPHRASE)
+    return PassphraseFile(settings.passphrase_file, settings.data_dir)
+
+
+def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> Keystore:
+    """The keystore of a data directory; with `create`, a new one in a directory that holds nothing yet.
+
+    Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
+    """
+    directory = settings.data_dir
+    provider = provider_of(settings)
+    if not create and not (directory / KEYS).exists() and not (directory / DATA).exists():
+        raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
+    make_directory(directory)
+    with _one_at_a_time(directory):
+        return _opened(directory, provider, clock)
+
+
+def make_directory(directory: Path) -> None:
+    """The data directory, readable by this user only. Raises SetupError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SetupError(f"The data directory {directory} cannot be made: {fault.strerror}.") from fault
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise SetupError(f"The data directory {directory} is not writable for this user: change its owner or mode.")
+
+
+def _opened(directory: Path, provider: KekProvider, clock: Clock) -> Keystore:
+    """The keystore there, or a new one if nothing was ever sealed here."""
+    path, name = directory / KEYS, directory / NAME
+    expect = bytes.fromhex(name.read_text()) if name.exists() else None
+    if expect is None and not (directory / DATA).exists() and _blank(path):
+        keystore = Keystore.create(path, provider, clock=clock)
+    else:
+        keystore = Keystore.open(path, provider, expect=expect, clock=clock)
+    if expect is None:
+        name.write_text(keystore.store_id.hex())
+    return keystore
+
+
+def _blank(path: Path) -> bool:
+    """Whether there is no keystore, or one whose making was cut short before its first commit."""
+    if not path.exists():
+        return True
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.Error:
+        return False
+
+
+@contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Wait until no other process is opening this directory."""
+    try:
+        handle = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise SetupError(f"The data directory {directory} cannot be written to: {fault.strerror}.") from fault
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
