@@ -14,7 +14,7 @@ from medlock.audit.search import AuditQuery
 from medlock.errors import Denied, Gone, NotFound, PreconditionFailed, Unprocessable
 from medlock.fhir.question import Interaction
 from medlock.records.disclosure import Disclosure
-from records.world import World, clinician, ids, officer, open_world, patient
+from records.world import BASE, World, clinician, ids, officer, open_world, patient
 
 
 @pytest.fixture
@@ -226,6 +226,31 @@ async def test_everything(world: World) -> None:
     assert bundle["entry"][0]["resource"]["resourceType"] == "Patient"
     with pytest.raises(NotFound):
         await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "bob")
+
+
+async def test_everything_brings_who_treated(world: World) -> None:
+    """Shared resources that the record refers to come along, marked as included, also for the patient."""
+    await world.put({"resourceType": "Practitioner", "id": "doc"})
+    await world.put({"resourceType": "Practitioner", "id": "other"})
+    await world.put(weight("w1", "ann", 70, "2024-01-02", performer=[{"reference": f"{BASE}/Practitioner/doc"}]))
+    bundle = json.loads((await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "ann")).body)
+    modes = {f"{e['resource']['resourceType']}/{e['resource']['id']}": e["search"]["mode"] for e in bundle["entry"]}
+    assert modes == {"Patient/ann": "match", "Observation/w1": "match", "Practitioner/doc": "include"}
+
+
+async def test_absolute_references_to_ourselves_become_relative(world: World) -> None:
+    """An app may write our own address out; search finds it either way."""
+    obs = weight("w1", "ann", 70, "2024-01-02") | {"subject": {"reference": f"{BASE}/Patient/ann"}}
+    assert (await world.put(obs))["subject"]["reference"] == "Patient/ann"
+    assert ids(await world.search(clinician(), "Observation", f"patient={BASE}/Patient/ann")) == {"Observation/w1"}
+
+
+async def test_a_search_that_finds_nothing_is_noted_with_its_patient(world: World) -> None:
+    """Looking into Ann's record and finding nothing is an event of Ann's."""
+    await world.search(clinician(), "Observation", "patient=ann&code=nothing")
+    (recorded,) = await world.log.find(AuditQuery(limit=1))
+    assert recorded.event.patient == "ann"
+    assert "code=nothing" in recorded.event.query
 
 
 async def test_every_visit_is_in_the_log(world: World) -> None:

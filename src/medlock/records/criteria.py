@@ -20,6 +20,14 @@ from medlock.records.reach import reach_of
 _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]{1,40}\?(?:[^"\\]|\\.)*")')
 
 
+def with_local_references(body: bytes, base: str) -> bytes:
+    """The body with absolute references to this server's own address made relative (R4 §2.3.0.1)."""
+    own = base.encode() + b"/"
+    if own not in body:
+        return body
+    return re.sub(rb'("reference"\s*:\s*")' + re.escape(own), rb"\1", body)
+
+
 async def with_criteria_resolved(context: Context, body: bytes, path: str) -> bytes:
     """The body with every conditional reference replaced by the resource it means.
 

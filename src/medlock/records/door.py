@@ -131,7 +131,9 @@ class Door:
         if asked.interaction is Interaction.EVERYTHING:
             return replace(asked, query=None)
         asked_for = pairs(place.text.encode())
-        query = parse_search(place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max)
+        query = parse_search(
+            place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max, base_url=self._base
+        )
         return replace(asked, query=query)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
@@ -209,7 +211,7 @@ class Door:
 
     def frame(self) -> Frame:
         """What questions are read against now."""
-        return Frame(self._clock.now_ms(), self._limits.page_size_max)
+        return Frame(self._clock.now_ms(), self._limits.page_size_max, self._base)
 
     async def _transaction(self, visit: Visit) -> Finding:
         parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
@@ -238,7 +240,7 @@ class Door:
         return bundles.finding_response(Finding(shown.status, body, shown.version, shown.updated, shown.location))
 
     def _frame(self, visit: Visit) -> Frame:
-        return Frame(visit.now, self._limits.page_size_max)
+        return Frame(visit.now, self._limits.page_size_max, self._base)
 
 
 def _recheck(finding: Finding, visit: Visit) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 
 import numpy as np
 
 from medlock.access.grant import Grant
 from medlock.errors import Conflict, NotFound
 from medlock.fhir import bundle
+from medlock.fhir.extract import extract
+from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
@@ -33,7 +36,8 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
         opened = await vault.fetch(rows[start : start + page.size])
         if None not in opened:
             shown = [each for each in opened if each is not None and grant.covers(each.meta)]
-            return _assemble(vault, grant, (rows, start, shown), links)
+            beside = await _pointed_at(vault, grant, shown) if slot != TENANT else []
+            return _assemble(vault, grant, _Cut(rows, start, shown, beside), links)
     raise Conflict("These records are being changed right now; try again.")
 
 
@@ -69,14 +73,39 @@ def _start(rows: list[IndexRow], page: Page) -> int:
     return bisect_right(rows, page.last, 1, key=lambda row: row.rid)
 
 
-def _assemble(vault: Vault, grant: Grant, cut: tuple[list[IndexRow], int, list[Opened]], links: Links) -> Finding:
-    rows, start, shown = cut
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A page: all rows, where it starts, what it shows of the record, and the shared resources beside it."""
+
+    rows: list[IndexRow]
+    start: int
+    shown: list[Opened]
+    beside: list[Opened]
+
+
+async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened]) -> list[Opened]:
+    """Shared resources that the page refers to: who treated, where, with what (operation text of R4)."""
+    names = dict.fromkeys(
+        target for each in shown for _, target in extract(parse_json(each.body)).references if "://" not in target
+    )
+    found: list[Opened] = []
+    for name in names:
+        type_, _, id_ = name.partition("/")
+        opened = await vault.current(type_, id_) if type_ in grant.shared else None
+        if opened is not None and not opened.meta.patients and not opened.meta.deleted and grant.covers(opened.meta):
+            found.append(opened)
+    return found
+
+
+def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:
+    both = [*cut.shown, *cut.beside]
     entries = [
-        bundle.SearchEntry(f"{links.base}/{each.meta.reference}", minimised(grant, each), "match") for each in shown
+        bundle.SearchEntry(f"{links.base}/{each.meta.reference}", minimised(grant, each), mode)
+        for each, mode in [*((each, "match") for each in cut.shown), *((each, "include") for each in cut.beside)]
     ]
     addresses = {"self": links.here}
-    end = start + len(shown)
-    if shown and end < len(rows):
-        addresses["next"] = links.next(vault, "", "Patient", end, shown[-1].rid)
-    body = bundle.searchset(entries, total=len(rows), links=addresses)
-    return Finding(200, body, disclosed=shown)
+    end = cut.start + len(cut.shown)
+    if cut.shown and end < len(cut.rows):
+        addresses["next"] = links.next(vault, "", "Patient", end, cut.shown[-1].rid)
+    body = bundle.searchset(entries, total=len(cut.rows), links=addresses)
+    return Finding(200, body, disclosed=both)

@@ -44,11 +44,12 @@ class Hit:
 
 
 class Finder:
-    """Answers one query within one reach."""
+    """Answers one query within one reach. `about` is the one patient whose index was looked into: slot and id."""
 
     def __init__(self, vault: Vault, reach: Reach) -> None:
         self._vault = vault
         self._reach = reach
+        self.about = (0, "")
 
     async def find(self, query: SearchQuery) -> list[Hit]:
         """Every visible resource that matches, in default order."""
@@ -95,8 +96,13 @@ class Finder:
         if named is None:
             shared = [TENANT] if query.type in self._reach.grant.shared else []
             return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
-        slots = [await self._vault.patient_slot(patient) for patient in named]
-        return [slot for slot in slots if slot is not None and self._reach.rules(slot) is not None]
+        found = [(await self._vault.patient_slot(patient), patient) for patient in named]
+        within = [
+            (slot, patient) for slot, patient in found if slot is not None and self._reach.rules(slot) is not None
+        ]
+        if len(within) == 1:
+            self.about = within[0]
+        return [slot for slot, _ in within]
 
     def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Hit]:
         hits: list[Hit] = []

@@ -62,16 +62,20 @@ async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, lin
     """One page of a search. Bodies that change while they are fetched make it start again."""
     for _ in range(_TRIES):
         reach = await reach_of(vault, grant)
-        hits = await Finder(vault, reach).find(query)
+        finder = Finder(vault, reach)
+        hits = await finder.find(query)
         if query.sort:
             hits = await sort_hits(vault, hits, query.sort)
         if query.summary == "count" or query.count == 0:
-            return Finding(200, bundle.searchset([], total=len(hits), links={"self": links.here}))
+            body = bundle.searchset([], total=len(hits), links={"self": links.here})
+            return Finding(200, body, about=finder.about)
         start = _start(hits, page)
         opened = await vault.fetch([hit.row for hit in hits[start : start + page.size]])
         if None not in opened:
             shown = [each for each in opened if each is not None]
-            return await _assemble(vault, reach, query, Cut(hits, start, shown), links)
+            finding = await _assemble(vault, reach, query, Cut(hits, start, shown), links)
+            finding.about = finder.about
+            return finding
     raise Conflict("These records are being changed right now; try again.")
 
 

@@ -12,7 +12,7 @@ from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.ids import resource_id
 from medlock.records.commit import Committer, Written
-from medlock.records.criteria import with_criteria_resolved
+from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
@@ -91,7 +91,8 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
 async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = "", path: str = "") -> None:
     """Make a draft ready to commit: references resolved, resource valid, and the Grant covers what it will be."""
     context.born.setdefault(f"{draft.type}/{draft.id}", None)
-    draft.body = await with_criteria_resolved(context, draft.body, path or draft.type)
+    body = with_local_references(draft.body, context.base)
+    draft.body = await with_criteria_resolved(context, body, path or draft.type)
     resource = await describe(context, draft, grant, path)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
