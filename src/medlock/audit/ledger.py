@@ -42,12 +42,13 @@ class MerkleLedger:
 
     def resume(self, tip: bytes | None) -> range | None:
         """Take up the tree at the head on disk. Never asks for entries: the head is enough. Raises Tampered."""
+        if self._tree is not None:  # not forgotten, so the last extend was committed
+            self._floor = self._tree.size
         if self._tree is None or tip != self._row:
             self._tree, self._row = self._heads.open(tip).tree(), tip
         if self._tree.size < self._floor:
             self.forget()
             raise Tampered("the head of the log is older than one already seen: the file was put back")
-        self._floor = self._tree.size
         return None
 
     def load(self, entries: Sequence[bytes]) -> None:

@@ -79,7 +79,7 @@ async def leaves_of(backend: Backend, first: int, count: int) -> list[Leaf]:
     """The leaf hashes of `count` entries from `first`, None where one is missing."""
     rows = (await backend.scan(Table.LOG, first - 1, count))[:count]
     leaves = [sha256(b"\x00" + entry).digest() for _, entry in rows]
-    if len(rows) == count and rows[-1][0] == first + count - 1:  # ascending, so nothing is missing between
+    if rows and len(rows) == count and rows[-1][0] == first + count - 1:  # ascending, so nothing is missing between
         return list(leaves)
     found = {key: leaf for (key, _), leaf in zip(rows, leaves, strict=True)}
     return [found.get(key) for key in range(first, first + count)]
