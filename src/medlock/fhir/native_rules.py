@@ -15,6 +15,10 @@ from medlock.fhir.structures import json_names
 
 Json = dict[str, Any]
 
+_TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
+_IN_ERROR: Final = ("entered-in-error",)
+_ENDED: Final = ("resolved", "remission", "inactive")
+
 
 def per_1(period: Json) -> bool:
     """A Period does not end before it starts, as far as its precision can tell."""
@@ -83,8 +87,47 @@ def dom_5(resource: Json) -> bool:
     return not any(meta.get("security") for meta in _contained_metas(resource))
 
 
+def ait_1(allergy: Json) -> bool:
+    """An allergy that was not entered in error has a clinical status."""
+    return "clinicalStatus" in allergy or _is_verified_as(allergy, "allergyintolerance-verification")
+
+
+def ait_2(allergy: Json) -> bool:
+    """An allergy entered in error has none."""
+    return "clinicalStatus" not in allergy or not _is_verified_as(allergy, "allergyintolerance-verification")
+
+
+def con_4(condition: Json) -> bool:
+    """A condition that has ended is not active."""
+    if json_names("Condition", "abatement").isdisjoint(condition):
+        return True
+    return _has_coding(condition.get("clinicalStatus"), "condition-clinical", _ENDED)
+
+
+def con_5(condition: Json) -> bool:
+    """A condition entered in error has no clinical status."""
+    return "clinicalStatus" not in condition or not _is_verified_as(condition, "condition-ver-status")
+
+
+def bdl_5(entry: Json) -> bool:
+    """An entry has something in it."""
+    return "resource" in entry or "request" in entry or "response" in entry
+
+
+def bdl_8(entry: Json) -> bool:
+    """A fullUrl names no version."""
+    url = entry.get("fullUrl")
+    return type(url) is not str or "/_history/" not in url
+
+
 NATIVE: Final[dict[str, Callable[[Any], bool]]] = {
+    "ait-1": ait_1,
+    "ait-2": ait_2,
     "att-1": att_1,
+    "bdl-5": bdl_5,
+    "bdl-8": bdl_8,
+    "con-4": con_4,
+    "con-5": con_5,
     "cpt-2": cpt_2,
     "dom-2": dom_2,
     "dom-4": dom_4,
@@ -103,6 +146,16 @@ def _items(owner: Any, name: str) -> Iterator[Json]:
     """The objects in a list member."""
     items = owner.get(name) if type(owner) is dict else None
     return (item for item in items if type(item) is dict) if type(items) is list else iter(())
+
+
+def _is_verified_as(resource: Json, system: str) -> bool:
+    """True when the verification status, of this code system, is entered-in-error."""
+    return _has_coding(resource.get("verificationStatus"), system, _IN_ERROR)
+
+
+def _has_coding(concept: Any, system: str, codes: tuple[str, ...]) -> bool:
+    url = f"{_TERMINOLOGY}/{system}"
+    return any(each.get("system") == url and each.get("code") in codes for each in _items(concept, "coding"))
 
 
 def _codings(owner: Json) -> Iterator[Json]:

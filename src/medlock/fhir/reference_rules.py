@@ -34,7 +34,9 @@ def check_reference(value: dict[str, Any], targets: frozenset[str], place: Place
 
 def _check_literal(text: str, targets: frozenset[str], place: Place, report: Report) -> str:
     """Report a literal reference that is malformed or points to a wrong type; return the type it names, or ""."""
-    match = _relative(text) or _by_search(text)
+    match = _relative(text)
+    if match is None and "?" in text:
+        match = _by_search(text)
     if match is None:
         return _check_other(text, targets, place, report)
     kind = match[1]
@@ -49,6 +51,8 @@ def _check_literal(text: str, targets: frozenset[str], place: Place, report: Rep
 
 def _check_other(text: str, targets: frozenset[str], place: Place, report: Report) -> str:
     """References that are not Type/id: contained ones and absolute ones."""
+    if text[:4] == "urn:" and " " not in text and text.isprintable():
+        return ""
     if text[:1] == "#":
         return _check_contained(text[1:], targets, place, report)
     match = _absolute(text)
