@@ -12,6 +12,7 @@ import pytest
 from medlock.audit.events import Action, Outcome
 from medlock.audit.search import AuditQuery
 from medlock.errors import Denied, Gone, NotFound, PreconditionFailed, Unprocessable
+from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction
 from medlock.records.disclosure import Disclosure
 from records.world import BASE, World, clinician, ids, officer, open_world, patient
@@ -226,6 +227,26 @@ async def test_everything(world: World) -> None:
     assert bundle["entry"][0]["resource"]["resourceType"] == "Patient"
     with pytest.raises(NotFound):
         await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "bob")
+
+
+async def test_everything_goes_on(world: World) -> None:
+    """A long record comes in pages whose links lead back to the operation; together they are the record."""
+    for at in range(12):
+        await world.put(weight(f"a{at}", "ann", 60, "2024-01-01"))
+    query = SearchQuery("Patient", count=5, text="_count=5")
+    bundle = json.loads((await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "ann", query=query)).body)
+    seen = ids(bundle)
+    pages = 1
+    while link := next((each["url"] for each in bundle["link"] if each["relation"] == "next"), ""):
+        address, _, token = link.partition("?_page=")
+        assert address == f"{BASE}/Patient/ann/$everything"
+        shown = await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "ann", page=token)
+        bundle = json.loads(shown.body)
+        assert not seen & ids(bundle)
+        seen |= ids(bundle)
+        pages += 1
+    assert seen == {"Patient/ann"} | {f"Observation/a{at}" for at in range(12)}
+    assert pages == 3
 
 
 async def test_everything_brings_who_treated(world: World) -> None:

@@ -26,6 +26,7 @@ from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Ta
 from medlock.fhir import bundle
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
+from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
 from medlock.ids import random_bytes
@@ -129,7 +130,8 @@ class Door:
         if place.interaction != asked.interaction or place.type != asked.type or place.subject != asked.id:
             raise BadRequest("This page link belongs to another address.")
         if asked.interaction is Interaction.EVERYTHING:
-            return replace(asked, query=None)
+            count = int(place.text.partition("=")[2])
+            return replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
         asked_for = pairs(place.text.encode())
         query = parse_search(
             place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max, base_url=self._base

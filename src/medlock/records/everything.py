@@ -37,7 +37,7 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
         if None not in opened:
             shown = [each for each in opened if each is not None and grant.covers(each.meta)]
             beside = await _pointed_at(vault, grant, shown) if slot != TENANT else []
-            return _assemble(vault, grant, _Cut(rows, start, shown, beside), links)
+            return _assemble(vault, grant, _Cut(rows, start, shown, beside, page.size), links)
     raise Conflict("These records are being changed right now; try again.")
 
 
@@ -81,6 +81,7 @@ class _Cut:
     start: int
     shown: list[Opened]
     beside: list[Opened]
+    size: int
 
 
 async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened]) -> list[Opened]:
@@ -106,6 +107,6 @@ def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:
     addresses = {"self": links.here}
     end = cut.start + len(cut.shown)
     if cut.shown and end < len(cut.rows):
-        addresses["next"] = links.next(vault, "", "Patient", end, cut.shown[-1].rid)
+        addresses["next"] = links.next(vault, f"_count={cut.size}", "Patient", end, cut.shown[-1].rid)
     body = bundle.searchset(entries, total=len(cut.rows), links=addresses)
     return Finding(200, body, disclosed=both)

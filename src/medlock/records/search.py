@@ -55,7 +55,7 @@ class Links:
     def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int) -> str:
         """The address of the page that starts after `shown` resources, the last of which is row `last`."""
         place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires)
-        return f"{self.base}/{type_}?_page={vault.page_token(self.account, place)}"
+        return f"{self.here.partition('?')[0]}?_page={vault.page_token(self.account, place)}"
 
 
 async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, links: Links) -> Finding:
