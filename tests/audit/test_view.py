@@ -6,13 +6,11 @@ from base64 import b64decode
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from audit.world import NOW, World
 from medlock.audit.codings import LIFECYCLES, SHAPES
 from medlock.audit.events import Action, Outcome, Touched
-from medlock.audit.view import audit_event, event_id, sequence, values
+from medlock.audit.view import audit_event, event_id, values
 from medlock.clock import instant
 from medlock.fhir.match import matches
 from medlock.fhir.query import Condition, DateValue, Kind, Prefix, ReferenceValue, TokenValue
@@ -167,17 +165,3 @@ async def test_the_view_is_searchable(condition, fits):
         [condition], "AuditEvent", values(recorded), id=event_id(recorded.seq), updated_ms=recorded.event.recorded
     )
     assert found is fits
-
-
-@given(st.integers(0, 10**17))
-def test_an_id_names_its_entry(seq):
-    """Id and sequence number are the same thing."""
-    assert sequence(event_id(seq)) == seq
-
-
-@pytest.mark.parametrize(
-    "given_", ["", "log-", "log--1", "log-01", "log-1x", "log-\u0661", "5", "LOG-5", "log-" + "9" * 40, "log-1 "]
-)
-def test_what_is_not_an_id_names_no_entry(given_):
-    """One form only: no leading zeros, other digits or endless numbers."""
-    assert sequence(given_) is None

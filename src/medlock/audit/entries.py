@@ -98,13 +98,21 @@ class EntrySealer:
 
     def reveal(self, seq: int, entry: bytes, minimal: Minimal) -> Recorded:
         """As `open`, for an entry whose minimal copy has been opened already."""
+        plain = self._open_full(entry, minimal)
+        full = None if plain is None else _decode_full(unpad(plain))
+        return Recorded(seq, _event(minimal, full), full=full is not None, counts=minimal.counts)
+
+    def _open_full(self, entry: bytes, minimal: Minimal) -> bytes | None:
+        """What the full copy holds; None when its key is gone.
+
+        The minimal copy vouches for every byte of the full one. So if that does not open, its bytes were not
+        changed: it was sealed under a key that is no longer the patient's, or under none.
+        """
         try:
             key = self._keys.patient(minimal.slot) if minimal.slot else self._keys.detail
-        except NotFound:
-            return Recorded(seq, _event(minimal, None), full=False, counts=minimal.counts)
-        sealed = _parts(entry)[1]
-        full = _decode_full(unpad(key.open(sealed, self._place_of(minimal.event_id, minimal.slot))))
-        return Recorded(seq, _event(minimal, full), full=True, counts=minimal.counts)
+            return key.open(_parts(entry)[1], self._place_of(minimal.event_id, minimal.slot))
+        except (NotFound, Tampered):
+            return None
 
     def _seal_full(self, event: Event, event_id: bytes, nonce: bytes) -> bytes:
         touched = [(each.reference, each.version, each.crud) for each in event.touched]

@@ -40,13 +40,6 @@ def event_id(seq: int) -> str:
     return f"log-{seq}"
 
 
-def sequence(logical_id: str) -> int | None:
-    """The entry that a logical id names; None when it is not the id of one."""
-    number = logical_id.removeprefix("log-")
-    is_number = number.isascii() and number.isdigit() and len(number) <= 18
-    return int(number) if is_number and event_id(int(number)) == logical_id else None
-
-
 def _resource(recorded: Recorded) -> Json:
     event = recorded.event
     shape = codings.SHAPES[event.action]
