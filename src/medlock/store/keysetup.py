@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +65,11 @@ def open_epochs(path: Path, provider: KekProvider, expect: bytes | None) -> tupl
             file = KeyFile(path)
         except Unavailable as error:
             raise SetupError(f"The keystore at {path} cannot be opened. {error}", reason=error.reason) from error
-        try:
-            return file, _recognised(file, provider, expect)
-        except BaseException:
-            file.close()
-            raise
+        with ExitStack() as opened:
+            opened.callback(file.close)
+            epochs = _recognised(file, provider, expect)
+            opened.pop_all()
+        return file, epochs
 
 
 def tenant_key(file: KeyFile, epochs: Epochs) -> bytes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -86,12 +86,12 @@ class Keystore:
         another provider, wrong passphrase, an old copy, damaged.
         """
         file, epochs = open_epochs(path, provider, expect)
-        try:
+        with ExitStack() as opened:
+            opened.callback(file.close)
             with explained(path):
-                return cls(file, epochs, clock or Clock(), cache_entries)
-        except BaseException:
-            file.close()
-            raise
+                keystore = cls(file, epochs, clock or Clock(), cache_entries)
+            opened.pop_all()
+        return keystore
 
     # -- keys
 
