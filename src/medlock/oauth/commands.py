@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Annotated, Protocol
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from medlock.access.principal import Role
 from medlock.clock import instant
@@ -80,7 +80,7 @@ class TokenCommands:
         if json:
             show_json([asdict(token) | _times(token) for token in tokens])
             return
-        table = Table("id", "account", "role", "scopes", "patient", "expires", "revoked")
+        table = Table(Column("id", no_wrap=True), "account", "role", "scopes", "patient", "expires", "revoked")
         for token in tokens:
             times = _times(token)
             table.add_row(

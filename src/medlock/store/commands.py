@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress
 
 from medlock.clock import Clock
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, aside, people, settings_for, show_json
+from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, settings_for, show_json
 from medlock.store.keystatus import KeystoreStatus
 from medlock.store.keystore import Keystore
 from medlock.store.opening import open_keystore, provider_of
@@ -22,15 +22,13 @@ app = typer.Typer(help="The keystore: its condition, and renewing what guards it
 
 @app.command()
 def status(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Say whether a stolen copy of the data could be opened, and why. Exit code 1 when it could."""
+    """Say whether a stolen copy of the data could be opened, and why."""
     with _keystore(data_dir) as keystore:
         found = keystore.status()
     if json:
         show_json(asdict(found))
     else:
         _show(found)
-    if not found.breach_safe:
-        raise typer.Exit(Exit.FINDINGS)
 
 
 @app.command()
@@ -95,7 +93,7 @@ def _show(found: KeystoreStatus) -> None:
     console = people()
     console.print(f"Breach-safe: {'yes' if found.breach_safe else 'no'}")
     for reason in found.reasons:
-        console.print(f"  {reason}", markup=False)
+        console.print(f"  {reason}", markup=False, soft_wrap=True)
     days = found.epoch_age_seconds // 86_400
     console.print(f"{found.keys} keys ({found.spare} spare) in epoch {found.epoch}, {days} days old.")
     if found.rotating:

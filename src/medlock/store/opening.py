@@ -76,6 +76,7 @@ def _opened(directory: Path, provider: KekProvider, clock: Clock) -> Keystore:
     else:
         keystore = Keystore.open(path, provider, expect=expect, clock=clock)
     if expect is None:
+        name.touch(mode=0o600)
         name.write_text(keystore.store_id.hex())
     return keystore
 

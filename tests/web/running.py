@@ -1,0 +1,99 @@
+"""The real program, started as an operator starts it."""
+
+import json
+import os
+import select
+import signal
+import ssl
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+MEDLOCK = str(Path(sys.executable).with_name("medlock"))
+START_SECONDS = 60
+
+
+def environment(directory):
+    """An environment whose passphrase lies beside the data directory."""
+    passphrase = directory.with_name(directory.name + ".passphrase")
+    if not passphrase.exists():
+        passphrase.write_text("correct horse battery staple\n")
+        passphrase.chmod(0o600)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDLOCK_")}
+    return kept | {"MEDLOCK_DATA_DIR": str(directory), "MEDLOCK_PASSPHRASE_FILE": str(passphrase)}
+
+
+def medlock(directory, *arguments, **more):
+    """Run one command to its end."""
+    return subprocess.run(
+        [MEDLOCK, *arguments],
+        env=environment(directory),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **more,
+    )
+
+
+def new_token(directory, *arguments):
+    """A token's secret and id."""
+    done = medlock(directory, "token", "create", "--json", *(arguments or ("--role", "clinician")))
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    return made["token"], made["id"]
+
+
+class Server:
+    """A running server and how to talk to it."""
+
+    def __init__(self, directory, *arguments):
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [MEDLOCK, "serve", "--port", "0", *arguments],
+            env=environment(directory),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.ready = json.loads(self._first_line())
+
+    def _first_line(self):
+        """The ready line, or a failed test with what the server said instead."""
+        if select.select([self.process.stdout], [], [], START_SECONDS)[0]:
+            line = self.process.stdout.readline()
+            if line:
+                return line
+        self.process.kill()
+        raise AssertionError(f"the server did not start: {self.process.communicate()[1]}")
+
+    def client(self, token="", **more):
+        """A client that trusts this server's authority and nobody else."""
+        headers = {"accept": "application/fhir+json"} | ({"authorization": f"Bearer {token}"} if token else {})
+        verify = ssl.create_default_context(cafile=self.ready["ca"]) if self.ready["ca"] else False
+        return httpx.Client(base_url=self.ready["url"] + "/fhir", headers=headers, verify=verify, timeout=30, **more)
+
+    def healthy(self):
+        """Whether a stranger is told that all is well."""
+        with self.client() as client:
+            return client.get(self.ready["url"] + "/healthz").status_code == 200
+
+    def stop(self, number=signal.SIGTERM):
+        """Stop it; exit code and what it wrote on stderr."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def running(directory, *arguments):
+    """A server for the length of a block, stopped whatever happens."""
+    server = Server(directory, *arguments)
+    try:
+        yield server
+    finally:
+        server.stop()
