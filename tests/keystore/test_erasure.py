@@ -12,6 +12,7 @@ import pytest
 from keystore import naive
 from keystore.world import CHEAP, World
 from medlock.errors import SetupError, Unavailable
+from medlock.store import keyfile
 from medlock.store.kek.passphrase import PassphraseFile
 from medlock.store.kek.provider import EpochDestroyed
 from medlock.store.keyring import KeyDestroyed
@@ -92,11 +93,12 @@ def test_destroying_twice_is_no_error(keystore):
     assert list(keystore.verify()) == []
 
 
-def test_a_reader_that_holds_the_journal_is_reported(world, keystore):
+def test_a_reader_that_holds_the_journal_is_reported(world, keystore, monkeypatch):
     """The key is destroyed, the trace not yet: said, and mended by calling again."""
     (patient,) = keystore.allot()
     (blob,) = wrapped(world, patient.slot)
     keystore._file._writer.execute("PRAGMA busy_timeout = 50")
+    monkeypatch.setattr(keyfile, "BUSY_SECONDS", 0.1)
     reader = sqlite3.connect(world.path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM key").fetchall()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,10 +111,13 @@ class KeyFile:
 
     def scrub(self) -> None:
         """Leave no deleted row in the journal. Raises Unavailable while somebody else reads without pause."""
+        gives_up = time.monotonic() + BUSY_SECONDS
         with self._lock, reported():
-            busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            raise Unavailable("The keystore's journal is in use; what was deleted may linger in it. Try again.")
+            # SQLite waits for readers by itself, but not for another process that is checkpointing
+            while self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > gives_up:
+                    raise Unavailable("The keystore's journal is in use; what was deleted may linger. Try again.")
+                time.sleep(0.01)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -24,6 +24,7 @@ from medlock.crypto.aead import NONCE_BYTES, TAG_BYTES
 from medlock.errors import Tampered, Unavailable
 from medlock.ids import random_bytes
 from medlock.store.epochs import Epoch, Epochs, EpochState, insert_epoch, read_epochs, row_aad, wrapped_epoch
+from medlock.store.kek.provider import EpochDestroyed
 from medlock.store.keychange import KeyChange, KeyChanges
 from medlock.store.keyfile import KeyFile
 
@@ -69,11 +70,18 @@ class Ratchet:
         self._file.scrub()
 
     def _begin(self) -> None:
+        """Step 1. If another process is first, its epoch serves as well: it is younger than our call."""
         old = self._epochs.current
-        new, _ = wrapped_epoch(self._epochs.provider, self._epochs.store_id, old + 1, self._clock.now_ms())
+        try:
+            new, _ = wrapped_epoch(self._epochs.provider, self._epochs.store_id, old + 1, self._clock.now_ms())
+        except EpochDestroyed:
+            self._epochs.load(self._file.read)
+            if self._epochs.current == old:
+                raise
+            return
         with self._changes.begin() as change:
             if self._epochs.current != old:
-                return  # another process was first; its epoch serves as well
+                return
             change.tx.execute("UPDATE epoch SET state = 'retiring' WHERE number = ?", (old,))
             insert_epoch(change.tx, new)
         self._epochs.load(self._file.read)
@@ -84,6 +92,8 @@ class Ratchet:
         while True:
             with self._changes.begin() as change:
                 upto, count = _bounds(change, after)
+                if not _is_retiring(change, old):
+                    return  # another process ended this ratchet
                 if count:
                     self._rewrap_range(change, old.number, (after, upto))
             if not count:
@@ -111,6 +121,8 @@ class Ratchet:
 
     def _doom(self, old: Epoch) -> None:
         with self._changes.begin() as change:
+            if not _is_retiring(change, old):
+                return
             if change.tx.execute("SELECT 1 FROM key WHERE epoch = ? LIMIT 1", (old.number,)).fetchone():
                 raise Unavailable("Keys were left under the old epoch; run the ratchet again.")
             change.tx.execute(
@@ -149,6 +161,11 @@ def _nonces() -> Iterator[bytes]:
         block = random_bytes(NONCE_BYTES * 1024)
         for start in range(0, len(block), NONCE_BYTES):
             yield block[start : start + NONCE_BYTES]
+
+
+def _is_retiring(change: KeyChange, epoch: Epoch) -> bool:
+    sql = "SELECT 1 FROM epoch WHERE number = ? AND state = 'retiring'"
+    return change.tx.execute(sql, (epoch.number,)).fetchone() is not None
 
 
 def _bounds(change: KeyChange, after: int) -> tuple[int, int]:
