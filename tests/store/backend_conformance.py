@@ -138,3 +138,12 @@ class BackendConformance:
         await store.commit(Batch(deletes=[(Table.BODY, 2)]))
         await store.scrub()
         assert await store.get_many(Table.BODY, [1, 2]) == {1: b"kept"}
+
+    async def test_a_snapshot_stands_still(self, reopen: Reopen) -> None:
+        """Inside a snapshot nothing that others commit is seen, afterwards all of it; commits go on meanwhile."""
+        one, other = reopen(), reopen()
+        await one.commit(Batch(puts=[(Table.BODY, 1, b"before")]))
+        async with one.snapshot():
+            await other.commit(Batch(puts=[(Table.BODY, 1, b"after"), (Table.BODY, 2, b"new")]))
+            assert await one.scan(Table.BODY, None, 9) == [(1, b"before")]
+        assert await one.scan(Table.BODY, None, 9) == [(1, b"after"), (2, b"new")]

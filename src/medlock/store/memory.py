@@ -8,7 +8,8 @@ refuse, lose a write that it confirmed, apply a write twice, answer from an olde
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from medlock.errors import Raced, Tampered, Unavailable
@@ -135,6 +136,15 @@ class MemoryBackend:
         if any(table is Table.LOG and key in self.disk.rows[table] for table, key, _ in rows):
             raise Tampered("the log holds entries that its head does not know")
         return first, rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[None]:
+        """Reads answer from a copy until it is over."""
+        before, self._seen = self._seen, self._seen.copy()
+        try:
+            yield
+        finally:
+            self._seen = before
 
     async def scrub(self) -> None:
         """Nothing to do: deleted rows are gone."""

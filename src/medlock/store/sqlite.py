@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from medlock.errors import SetupError, Unavailable
@@ -82,6 +83,19 @@ class SqliteBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[None]:
+        """One read transaction: what is committed meanwhile is not seen, and the journal cannot be cut short."""
+        try:
+            self._execute("BEGIN")
+            self._execute("SELECT count(*) FROM sqlite_master").fetchone()  # BEGIN alone does not pin a state
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        try:
+            yield
+        finally:
+            self._execute("ROLLBACK")
 
     async def scrub(self) -> None:
         """Cut the journal to nothing: with secure_delete, deleted rows are then nowhere in the files."""

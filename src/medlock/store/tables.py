@@ -7,6 +7,7 @@ counter says nothing), so every table can be partitioned by hash. A back end nev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -89,6 +90,9 @@ class Backend(Protocol):
         Raises Raced when an insert's key exists (nothing written), Unavailable when the disk refuses.
         Concurrent commits share one fsync.
         """
+
+    def snapshot(self) -> AbstractAsyncContextManager[None]:
+        """Within it every read of this object sees the store as it was on entering, whoever writes meanwhile."""
 
     async def scrub(self) -> None:
         """Leave no trace of deleted rows in journals (secure delete, truncating checkpoint)."""
