@@ -30,6 +30,7 @@ PREFIX = NONCE + 16
 _HEADER = struct.Struct(">QIHBB")
 _RID = struct.Struct(">Q")
 _LENGTH = struct.Struct(">H")
+SLOT_MAX = (1 << 63) - 1
 _PLAINTEXT_MAX = 256 * 1024 * 1024
 DICTIONARY = 1
 """The zstd dictionary that new bodies use. Old ones stay in the package for as long as a row may name them."""
@@ -113,7 +114,10 @@ class BodyCipher:
         """Which key a row needs. Not authenticated: only `open` proves it."""
         if len(ct) < PREFIX + STEP:
             raise Tampered("a sealed body is cut short")
-        return Header(*_HEADER.unpack(self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])))
+        header = Header(*_HEADER.unpack(self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])))
+        if header.slot > SLOT_MAX:
+            raise Tampered("the header of a sealed body names a slot that cannot be")
+        return header
 
     def slot(self, ct: bytes) -> int:
         """The slot in a row's header."""
