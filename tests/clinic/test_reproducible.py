@@ -42,6 +42,11 @@ def test_processes_with_other_hash_seeds_agree():
     assert _elsewhere("0") == _elsewhere("4242") == _digest(5, 40)
 
 
+def test_the_clinic_is_the_recorded_one():
+    """Every machine and Python makes these bytes; a change of the clinic is deliberate and changes this digest."""
+    assert _digest(5, 40) == "301807b02cdc5b5ef50bb3c47025997c5f649ba6ca561710eb95cd2b15410813"
+
+
 def test_seeds_and_days_differ():
     """Another seed is another town, another day another state of it."""
     assert len({_digest(5, 12), _digest(6, 12), _digest(5, 12, date(2026, 11, 24))}) == 3
