@@ -133,14 +133,19 @@ def name_entries(wrong: Mapping[int, Leaf], places: Mapping[bytes, int], size: i
     if cut and cut[0] in rest:
         yield _entry(cut[0], Kind.TRUNCATED, f"The log was cut off: {len(cut)} entries from {cut[0]} on are missing.")
     for seq, leaf in rest.items():
-        if leaf is None and seq not in cut:
-            yield _entry(seq, Kind.DELETED, f"Entry {seq} of the log was deleted.")
-        elif leaf is not None and seq in moved:
-            there = seq + moved[seq]
-            kind = Kind.REORDERED if there in wrong else Kind.EDITED
-            yield _entry(seq, kind, f"In the place of entry {seq} of the log stands entry {there}.")
-        elif leaf is not None:
-            yield _entry(seq, Kind.EDITED, f"Entry {seq} of the log was edited.")
+        if leaf is not None or not cut or seq < cut[0]:
+            yield _named(seq, leaf, moved, wrong)
+
+
+def _named(seq: int, leaf: Leaf, moved: Mapping[int, int], wrong: Mapping[int, Leaf]) -> Finding:
+    """What happened to one entry: gone, changed, or in the place of another."""
+    if leaf is None:
+        return _entry(seq, Kind.DELETED, f"Entry {seq} of the log was deleted.")
+    if seq not in moved:
+        return _entry(seq, Kind.EDITED, f"Entry {seq} of the log was edited.")
+    there = seq + moved[seq]
+    kind = Kind.REORDERED if there in wrong else Kind.EDITED  # a copy when the other still stands in its own place
+    return _entry(seq, kind, f"In the place of entry {seq} of the log stands entry {there}.")
 
 
 def _shifted(rest: dict[int, Leaf], moved: dict[int, int], cut: list[int], size: int) -> Iterator[Finding]:

@@ -61,6 +61,7 @@ class Shape:
 
 _REST = _coding(_TERMS + "audit-event-type", "rest", "RESTful Operation")
 _EXPORT = _coding(_DCM, "110106", "Export")
+_IMPORT = _coding(_DCM, "110107", "Import")
 _DESTROY = _coding(_TERMS + "iso-21089-lifecycle", "destroy", "Destroy/Delete Record Lifecycle Event")
 _SIGN_IN = _coding(_DCM, "110114", "User Authentication")
 _ALERT = _coding(_DCM, "110113", "Security Alert")
@@ -98,6 +99,7 @@ SHAPES = {
     Action.SEARCH: _query("search-type"),
     Action.EVERYTHING: _query("operation"),
     Action.EXPORT: Shape(_EXPORT, _interaction("operation"), "R", DESTINATION, SOURCE, RECIPIENT),
+    Action.LOAD: Shape(_IMPORT, _interaction("operation"), "C", SOURCE, DESTINATION, AUTHOR),
     Action.CREATE: _write("create", "C"),
     Action.UPDATE: _write("update", "U"),
     Action.DELETE: Shape(_REST, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),

@@ -15,6 +15,7 @@ class Action(StrEnum):
     SEARCH = "record:resource:search"
     EVERYTHING = "record:patient:everything"
     EXPORT = "record:tenant:export"
+    LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
     UPDATE = "record:resource:update"
     DELETE = "record:resource:delete"

@@ -82,10 +82,6 @@ class RunIndex:
             found = np.intersect1d(found, other, assume_unique=True)
         return [base + offset for offset in found.tolist()]
 
-    def overlaps(self, since: int | None, until: int | None) -> bool:
-        """Whether some event may have been recorded in [since, until)."""
-        return (since is None or self.row.last >= since) and (until is None or self.row.first < until)
-
     def positions(self) -> list[Position]:
         """The last position of each slot in the run."""
         return [Position(*each) for each in _decode_positions(self.row.positions)]

@@ -40,10 +40,6 @@ class Retraced:
         """The tile as the entries make it; level 1 and above."""
         return b"".join(self.levels[level][index * WIDTH : (index + 1) * WIDTH])
 
-    def root(self) -> bytes:
-        """MTH over what was found; meaningful only when nothing is missing."""
-        return root_of(self.levels[1], self.tail)
-
 
 def root_of(tiles: Sequence[bytes], tail: Sequence[Leaf]) -> bytes:
     """The root over complete tiles of level 0, given by their roots, and the leaves behind them."""

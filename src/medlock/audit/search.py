@@ -80,13 +80,21 @@ class LogSearch:
     async def find(self, query: AuditQuery, size: int, indexed: int) -> list[Recorded]:
         """At most `query.limit` events of a log of `size` entries whose first `indexed` runs have an index."""
         found: list[Recorded] = []
-        fetch = min(max(query.limit, _FETCH_MIN), _FETCH_MAX)
         async for candidates in self._candidates(query, size, indexed):
-            for start in range(0, len(candidates), fetch):
-                found += await self._open(query, candidates[start : start + fetch])
-                if len(found) >= query.limit:
-                    return found[: query.limit]
+            found += await self._take(query, candidates, query.limit - len(found))
+            if len(found) == query.limit:
+                break
         return found
+
+    async def _take(self, query: AuditQuery, candidates: Sequence[int], wanted: int) -> list[Recorded]:
+        """The first `wanted` of the candidates that match."""
+        found: list[Recorded] = []
+        fetch = min(max(wanted, _FETCH_MIN), _FETCH_MAX)
+        for start in range(0, len(candidates), fetch):
+            found += await self._open(query, candidates[start : start + fetch])
+            if len(found) >= wanted:
+                break
+        return found[:wanted]
 
     async def _candidates(self, query: AuditQuery, size: int, indexed: int) -> AsyncIterator[Sequence[int]]:
         """Sequence numbers that may match, run by run in the order wanted; the unindexed tail counts as one run."""
@@ -106,10 +114,14 @@ class LogSearch:
         """Indexes of the runs whose time span meets the query, in the given order."""
         wanted = [run for run in runs if run not in self._spans or _meets(query, *self._spans[run])]
         for start in range(0, len(wanted), _RUNS):
-            for index in await self._indexer.runs(wanted[start : start + _RUNS]):
-                self._spans[index.number] = index.row.first, index.row.last
-                if _meets(query, index.row.first, index.row.last):
-                    yield index
+            for index in await self._meeting(query, wanted[start : start + _RUNS]):
+                yield index
+
+    async def _meeting(self, query: AuditQuery, runs: Sequence[int]) -> list[RunIndex]:
+        """Those of the runs' indexes whose time span, learnt now, meets the query."""
+        indexes = await self._indexer.runs(runs)
+        self._spans |= {index.number: (index.row.first, index.row.last) for index in indexes}
+        return [index for index in indexes if _meets(query, *self._spans[index.number])]
 
     async def _open(self, query: AuditQuery, seqs: Sequence[int]) -> list[Recorded]:
         """Those of the entries that match. Raises Tampered when one does not open."""

@@ -26,7 +26,6 @@ from medlock.crypto.tiles import WIDTH, split
 from medlock.errors import Tampered
 from medlock.store.tables import Backend, Table
 
-_LEVEL_1 = 1 << 48
 _PAGE = 256
 
 Watermark = tuple[int, bytes]
@@ -51,6 +50,8 @@ async def verify_log(
 
 
 class _Verification:
+    """One run over the log; the parts are called in order and build on each other."""
+
     def __init__(
         self, backend: Backend, keys: LogKeys, watermark: Watermark | None, positions: dict[int, Position]
     ) -> None:
@@ -104,13 +105,13 @@ class _Verification:
 
     async def anchors(self) -> AsyncIterator[Finding]:
         """The tree at the sizes that the checkpoint and the keystore remember, when nothing explains a difference."""
-        for size, root in self._anchors():
+        for size, root in self._remembered():
             if self._clean and size <= self._size and await self._root_at(size) != root:
                 sentence = f"The log is not the one that had {size} entries at its last checkpoint: it was forked."
                 yield Finding(Table.TIP, TREE_HEAD, Kind.ROLLED_BACK, sentence)
                 return
 
-    def _anchors(self) -> list[Watermark]:
+    def _remembered(self) -> list[Watermark]:
         """What is known of the log from elsewhere: size and root."""
         signed = self._at.checkpoint
         anchors = [] if signed is None else [(signed.size, signed.root)]
@@ -118,7 +119,7 @@ class _Verification:
 
     async def _is_old(self, size: int) -> bool:
         """Whether the log was longer than its head says: known elsewhere, or shown by an entry behind it."""
-        known = [anchor[0] for anchor in self._anchors()]
+        known = [anchor[0] for anchor in self._remembered()]
         return max(known, default=0) > size or (self._at.log_last >= size and await self._is_genuine(size))
 
     async def _is_genuine(self, seq: int) -> bool:
@@ -137,7 +138,8 @@ class _Verification:
 
     async def _count(self) -> int:
         """How many entries there are, when no head says so: complete tiles, and the entries behind the last."""
-        complete = max((key + 1 for key in self._at.tiles if 0 <= key < _LEVEL_1), default=0) * WIDTH
+        last = self._at.log_last // WIDTH
+        complete = max((key + 1 for key in self._at.tiles if 0 <= key <= last), default=0) * WIDTH
         rows = await self._backend.scan(Table.LOG, complete - 1, WIDTH)
         return max((key + 1 for key, _ in rows if key < complete + WIDTH), default=complete)
 
