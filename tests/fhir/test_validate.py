@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fhir.vectors import load, mended, resource_of
 
 from fhir import vectors
+from fhir.vectors import load, mended, resource_of
 from medlock.errors import Problem
 from medlock.fhir.report import PROBLEMS_MAX
 from medlock.fhir.structures import resource_types, structure

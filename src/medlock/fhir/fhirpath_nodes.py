@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
+from medlock.fhir import dates
 from medlock.fhir.structures import structure
 
 Node = tuple[Any, str]
@@ -20,7 +20,7 @@ Nodes = list[Node]
 
 TRUE: Final[Nodes] = [(True, "boolean")]
 FALSE: Final[Nodes] = [(False, "boolean")]
-_FUZZ: Final = timedelta(hours=14)  # a date without zone may begin this much earlier or later somewhere
+_FUZZ_MS: Final = 14 * 3_600_000  # a date without zone may begin this much earlier or later somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,28 +115,12 @@ def compare(left: Any, right: Any) -> int | None:
 
 def _compare_dates(left: str, right: str) -> int | None:
     try:
-        a, b = _interval(left), _interval(right)
+        a, b = dates.parse(left), dates.parse(right)
     except ValueError:
         return None
     if a == b:
         return 0
-    margin = _FUZZ if ("T" in left) != ("T" in right) else timedelta()
+    margin = _FUZZ_MS if ("T" in left) != ("T" in right) else 0
     if a[1] + margin <= b[0]:
         return -1
     return 1 if b[1] + margin <= a[0] else None
-
-
-def _interval(text: str) -> tuple[datetime, datetime]:
-    """[low, high) of a FHIR date, dateTime or instant; a date without zone is read as UTC. Raises ValueError."""
-    if "T" in text:
-        low = datetime.fromisoformat(text.replace(":60", ":59"))
-        return low, low + timedelta(microseconds=1)
-    year, month, day = [*map(int, text.split("-")), 0, 0][:3]
-    low = datetime(year, month or 1, day or 1, tzinfo=UTC)
-    if day:
-        return low, low + timedelta(days=1)
-    return low, _next_month(low) if month else _next_month(low.replace(month=12))
-
-
-def _next_month(first: datetime) -> datetime:
-    return (first.replace(day=28) + timedelta(days=4)).replace(day=1)

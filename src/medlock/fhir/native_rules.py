@@ -63,7 +63,7 @@ def att_1(attachment: Json) -> bool:
 
 def org_1(organization: Json) -> bool:
     """A name or an identifier."""
-    return bool({"name", "_name", "identifier"} & organization.keys()) and organization.get("identifier") != []
+    return "name" in organization or "_name" in organization or bool(organization.get("identifier"))
 
 
 def not_home(item: Any) -> bool:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import orjson
 
 from medlock.fhir.report import Place, path_of, top
-from medlock.fhir.structures import resource_types
+from medlock.fhir.structures import resource_types, structure
 
 _ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 _local = re.compile(rf"([A-Z][A-Za-z]{{1,63}})/({_ID})(?:/_history/{_ID})?").fullmatch
@@ -25,25 +25,28 @@ _link = re.compile(rb'(href|src)=\\"([^"\\<>&]+)\\"')
 
 
 def literal_references(resource: dict[str, Any]) -> list[tuple[str, str]]:
-    """(FHIRPath, Reference.reference) of every literal reference in a resource, in document order.
+    """(FHIRPath, Reference.reference) of every literal reference in a valid resource, in document order.
 
     Contained resources and extensions count; canonical URLs and logical references do not.
     """
     found: list[tuple[str, str]] = []
-    kind = resource.get("resourceType")
-    _collect(resource, top(kind if isinstance(kind, str) else ""), found)
+    _collect(resource, "Resource", top(resource["resourceType"]), found)
     return found
 
 
-def _collect(node: dict[str, Any], place: Place, found: list[tuple[str, str]]) -> None:
+def _collect(node: dict[str, Any], kind: str, place: Place, found: list[tuple[str, str]]) -> None:
+    definition = structure(node.get("resourceType", "") if kind == "Resource" else kind)
+    objects = {} if definition is None else definition.objects
     for name, value in node.items():
         if type(value) is dict:
-            _collect(value, (place, name, -1), found)
+            step, inner = objects.get(name, (name, ""))
+            _collect(value, inner, (place, step, -1), found)
         elif type(value) is list:
+            step, inner = objects.get(name, (name, ""))
             for index, item in enumerate(value):
                 if type(item) is dict:
-                    _collect(item, (place, name, index), found)
-        elif name == "reference" and type(value) is str:
+                    _collect(item, inner, (place, step, index), found)
+        elif name == "reference" and kind == "Reference":
             found.append((path_of((place, name, -1)), value))
 
 

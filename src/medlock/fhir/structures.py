@@ -98,6 +98,12 @@ class Structure:
         beside = [(f"_{key}", element, kind) for key, element, kind in pairs if f"_{key}" in element.json_names()]
         return {key: (element, kind) for key, element, kind in pairs + beside}
 
+    @cached_property
+    def objects(self) -> dict[str, tuple[str, str]]:
+        """JSON member → (FHIRPath name, type) of the object in it; beside a primitive stands an Element."""
+        owner = self.owner.items()
+        return {key: (element.name, "Element" if key[0] == "_" else kind) for key, (element, kind) in owner}
+
 
 class _Row(msgspec.Struct, frozen=True):
     base: str
