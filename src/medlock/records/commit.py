@@ -11,7 +11,6 @@ Another process may write between 2 and 5. Then an insert fails, `Raced` is rais
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -29,7 +28,7 @@ from medlock.store.capsule import Appended
 from medlock.store.directory import Change
 from medlock.store.entries import DELETED, DROPPED, POINTER, IndexEntry
 from medlock.store.keyring import PatientKeys
-from medlock.store.tables import Batch, Row, Table
+from medlock.store.tables import Batch, Table
 
 _DIRECTORY_LOCK = -1
 
@@ -58,9 +57,9 @@ class Stage:
 
 
 class Committer:
-    """Commits drafts for one visit; `extra` rows go into the same commit."""
+    """Commits drafts for one visit; the rows and events of `extra` go into the same commit."""
 
-    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Sequence[Row] = ()) -> None:
+    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Batch) -> None:
         self._extra = extra
         self._vault = vault
         self._log = log
@@ -69,7 +68,7 @@ class Committer:
     async def commit(self, drafts: list[Draft]) -> list[Written]:
         """Write all drafts or none. Raises PreconditionFailed, Conflict, Raced, Unavailable."""
         stage = Stage()
-        stage.batch.puts += self._extra
+        stage.batch.puts += self._extra.puts
         newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]
         await self._allot(stage, newborn)
         async with AsyncExitStack() as held:
@@ -98,7 +97,7 @@ class Committer:
             slots |= set(await self._owner_slots(stage, draft.patients))
             opened = None if draft.crud == CREATE else await self._vault.current(draft.type, draft.id)
             if opened is not None:
-                slots |= {opened.slot, *await self._owner_slots(stage, opened.meta.patients)}
+                slots |= {slot for slot, _ in await self._former(opened)}
             if draft.type == "Patient":
                 slots.add(_DIRECTORY_LOCK)
         return sorted(slots)
@@ -106,6 +105,13 @@ class Committer:
     async def _owner_slots(self, stage: Stage, patients: tuple[str, ...]) -> list[int]:
         """The slots of patients, the owner's first; the tenant's when there are none."""
         return [await self._slot(stage, patient) for patient in patients] or [TENANT]
+
+    async def _former(self, before: Opened) -> list[tuple[int, str]]:
+        """The indexes that hold a version, the owner's first: slot and patient. A shredded patient has none."""
+        if not before.meta.patients:
+            return [(TENANT, "")]
+        found = [(await self._vault.any_slot(patient), patient) for patient in before.meta.patients]
+        return [(slot, patient) for slot, patient in found if slot is not None]
 
     async def _slot(self, stage: Stage, patient: str) -> int:
         if patient in stage.newborn:
@@ -122,7 +128,8 @@ class Committer:
             raise Raced  # somebody created this patient while we waited for the lock
         _check_version(draft, before)
         if draft.crud == DELETE and before is not None:
-            draft.patients, draft.labels = before.meta.patients, before.meta.labels
+            draft.patients = tuple(patient for _, patient in await self._former(before) if patient)
+            draft.labels = before.meta.labels
         version = 1 if before is None else before.meta.version + 1
         deleted = draft.crud == DELETE
         meta = Meta(draft.type, draft.id, version, self._scribe.now, draft.patients, draft.labels, deleted)
@@ -158,14 +165,17 @@ class Committer:
             self._vault.directory.change(entry, self._keys(stage, slots[0]), stage.batch)
 
     async def _unindex(self, stage: Stage, rid: int, before: Opened | None, slots: list[int]) -> None:
-        """Take the row out of indexes that held the version before and do not hold this one."""
+        """Take the row out of indexes that held the version before and do not hold this one.
+
+        The former owner's keeps a mark: the history is sealed under that key and must be found when it is destroyed.
+        """
         if before is None:
             return
-        for patient, slot in zip(
-            before.meta.patients, await self._owner_slots(stage, before.meta.patients), strict=False
-        ):
+        for slot, patient in await self._former(before):
             if slot not in slots:
-                stage.entries.setdefault(slot, []).append(IndexEntry(rid, 0, 0, 0, 0, DROPPED, 0, (), (), (), ()))
+                version = before.meta.version if slot == before.slot != TENANT else 0
+                dropped = IndexEntry(rid, 0, version, 0, 0, DROPPED, 0, (), (), (), ())
+                stage.entries.setdefault(slot, []).append(dropped)
                 stage.patients[slot] = patient
 
     async def _seal_indexes(self, stage: Stage) -> None:
@@ -180,7 +190,8 @@ class Committer:
         if stage.directory:
             await self._vault.directory.refresh()
             self._vault.directory.announce([entry.slot for entry in stage.directory], Change.CHANGED, stage.batch)
-        stage.batch.entries = [self._log.seal(event) for event in self._events(stage, positions)]
+        sealed = [self._log.seal(event) for event in self._events(stage, positions)]
+        stage.batch.entries = sealed + self._extra.entries
 
     def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:
         """One event for each index that changed."""

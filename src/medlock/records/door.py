@@ -198,8 +198,13 @@ class Door:
         return await interaction(self._context(visit), visit.granted, visit.question, committer)
 
     def _committer(self, visit: Visit) -> Committer:
-        rows = [self._vault.receipt(visit.receipt)] if visit.receipt else []
-        return Committer(self._vault, self._log, visit.scribe, rows)
+        extra = self._receipt(visit.scribe, visit.receipt) if visit.receipt else Batch()
+        return Committer(self._vault, self._log, visit.scribe, extra)
+
+    def _receipt(self, scribe: Scribe, digest: bytes) -> Batch:
+        """A receipt, and the event that vouches for it."""
+        row = self._vault.notes.receipt(digest)
+        return Batch(puts=[row], entries=[self._log.seal(scribe.receipt(row[1]))])
 
     async def has_receipt(self, principal: Principal, digest: bytes) -> bool:
         """Whether a question with this receipt was answered before. Only those who may load may ask."""
@@ -208,8 +213,9 @@ class Door:
 
     async def give_receipt(self, principal: Principal, digest: bytes) -> None:
         """Leave a receipt for something that took several questions."""
-        decide(principal, Question(Interaction.CREATE, "Patient"))
-        await self._vault.backend.commit(Batch(puts=[self._vault.receipt(digest)]))
+        question = Question(Interaction.CREATE, "Patient")
+        decide(principal, question)
+        await self._vault.backend.commit(self._receipt(Scribe(principal, question, self._clock.now_ms(), ""), digest))
 
     def frame(self) -> Frame:
         """What questions are read against now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medlock.access.principal import Principal
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
@@ -73,6 +73,10 @@ class Scribe:
             self.basis,
             position,
         )
+
+    def receipt(self, key: int) -> Event:
+        """The event that vouches for a receipt: `request` names its row."""
+        return replace(self.event(Outcome.SUCCESS), action=Action.LOAD, request=f"{key:016x}")
 
     def _query(self) -> str:
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""

@@ -3,7 +3,8 @@
 Steps, each safe to repeat, with a sealed note of the work until the last is done, so that a crash in between is
 picked up at the next start:
  1. one commit takes away the patient's bodies, versions, index and directory entry, drops pointers to them from other
-    patients' indexes, and writes the event;
+    patients' indexes, puts tombstones in place of versions that lie under this key in the history of what is somebody
+    else's now, and writes the event;
  2. the keystore destroys the key: live copies and replicas of the data are unreadable from here on;
  3. both journals are scrubbed.
 Older copies of the keystore die with the next `medlock keys ratchet`.
@@ -15,6 +16,8 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from medlock.access.decide import decide_erasure
 from medlock.access.principal import Principal
 from medlock.audit.events import Action, Event, Outcome, Position
@@ -22,14 +25,14 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import Conflict, NotFound, Raced, Tampered
 from medlock.ids import random_bytes
+from medlock.records.notes import SHRED
 from medlock.records.read import NOT_FOUND
-from medlock.records.vault import Vault
+from medlock.records.vault import Opened, Vault
 from medlock.store.capsule import Appended, Capsule, IndexRow
 from medlock.store.entries import DROPPED, IndexEntry
 from medlock.store.tables import Batch, Table
 
 _TRIES = 8
-_NOTE = b"shred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Shredder:
             try:
                 erased = await self._take_away(principal, patient, slot)
             except Raced:
+                await self.resume()  # another's note may be in the way
                 continue
             await self._finish(slot)
             return erased
@@ -65,20 +69,17 @@ class Shredder:
 
     async def resume(self) -> None:
         """Finish an interrupted shredding, if there is one."""
-        key, name = self._note()
+        key = self._vault.notes.key(SHRED)
         ct = await self._vault.backend.get(Table.JOB, key)
         if ct is not None:
-            await self._finish(int.from_bytes(self._vault.keystore.tenant.job.open(ct, name), "big"))
-
-    def _note(self) -> tuple[int, bytes]:
-        return self._vault.keystore.tenant.job_labels.label(_NOTE), _NOTE
+            await self._finish(int.from_bytes(self._vault.notes.open(key, ct)[1], "big"))
 
     async def _finish(self, slot: int) -> None:
         """Steps 2 and 3, and the note away."""
         self._vault.keystore.destroy(slot)
         self._vault.capsules.forget(slot)
-        await self._vault.backend.commit(Batch(deletes=[(Table.JOB, self._note()[0])]))
         await self._vault.backend.scrub()
+        await self._vault.backend.commit(Batch(deletes=[(Table.JOB, self._vault.notes.key(SHRED))]))
 
     async def _take_away(self, principal: Principal, patient: str, slot: int) -> Erased:
         """Step 1."""
@@ -93,20 +94,17 @@ class Shredder:
             for other in sorted(others):
                 await held.enter_async_context(self._vault.lock(other))
             versions = await self._delete_rows(capsule, own, batch)
+            await self._blank_versions(capsule, batch)
             changes = [await self._drop(other, others[other], batch) for other in sorted(others)]
             await self._vault.directory.refresh()
             self._vault.directory.shred(slot, batch)
-            self._leave_note(slot, batch)
+            batch.inserts.append(self._vault.notes.seal(SHRED, slot.to_bytes(8, "big")))
             batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
             await self._vault.backend.commit(batch)
             for appended in changes:
                 self._vault.capsules.committed(appended)
             self._vault.directory.shredded(slot)
         return Erased(len(own), versions)
-
-    def _leave_note(self, slot: int, batch: Batch) -> None:
-        key, name = self._note()
-        batch.puts.append((Table.JOB, key, self._vault.keystore.tenant.job.seal(slot.to_bytes(8, "big"), name)))
 
     async def _delete_rows(self, capsule: Capsule, own: Iterable[IndexRow], batch: Batch) -> int:
         """Bodies, older versions and the index itself; returns how many versions there were."""
@@ -122,6 +120,23 @@ class Shredder:
             versions += row.version
         batch.deletes += capsule.row_keys()
         return versions
+
+    async def _blank_versions(self, capsule: Capsule, batch: Batch) -> None:
+        """Versions from the time when a resource was this patient's become tombstones under its owner's key."""
+        for row in capsule.departed():
+            ct = await self._vault.backend.get(Table.BODY, row.rid)
+            if ct is None:
+                continue  # its later owner was shredded, and the whole history with it
+            opened = self._vault.open(row.rid, ct)
+            names = {self._vault.history_key(opened.meta.reference, n): n for n in range(1, row.version + 1)}
+            found = await self._vault.backend.get_many(Table.HISTORY, list(names))
+            for key, sealed in found.items():
+                if self._vault.bodies.header(sealed).slot == capsule.slot:
+                    batch.puts.append((Table.HISTORY, key, self._tombstone(opened, names[key])))
+
+    def _tombstone(self, owner: Opened, version: int) -> bytes:
+        meta = replace(owner.meta, version=version, labels=(), deleted=True)
+        return self._vault.bodies.seal(owner.rid, self._vault.keystore.keys(owner.slot), meta, b"")
 
     async def _pointed_from(self, own: Iterable[IndexRow], slot: int) -> dict[int, list[int]]:
         """Other patients' indexes that point at these rows: slot → row ids."""

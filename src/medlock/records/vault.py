@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from medlock.errors import NotFound, Tampered
 from medlock.records.indexing import Indexer
+from medlock.records.notes import Notes
 from medlock.records.paging import Place, open_place, seal_place
 from medlock.records.plan import Planner
 from medlock.store.bodies import BodyCipher, Meta, tag_of
@@ -20,7 +21,7 @@ from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Capsules
 from medlock.store.directory import Directory
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Backend, Row, Table
+from medlock.store.tables import Backend, Table
 
 TENANT = 0
 _TRIES = 4
@@ -48,6 +49,7 @@ class Vault:
         self.directory = Directory(backend, keystore.tenant, keystore.keys)
         self.indexer = Indexer(keystore.tenant.values)
         self.planner = Planner(self.indexer, self.rid)
+        self.notes = Notes(keystore.tenant)
         self._rid_label = keystore.tenant.rid.label
         self._locks: dict[int, asyncio.Lock] = {}
 
@@ -138,16 +140,13 @@ class Vault:
             row = self.directory.find(rid)
         return None if row is None or row.deleted else row.slot
 
-    def receipt(self, digest: bytes) -> Row:
-        """A row that says: this was done. Found again by `has_receipt`."""
-        tenant = self.keystore.tenant
-        return Table.JOB, tenant.job_labels.label(b"receipt|" + digest), tenant.job.seal(b"done", b"receipt|" + digest)
-
     async def has_receipt(self, digest: bytes) -> bool:
-        """Whether the receipt is there. Raises Tampered when it is not one of ours."""
-        tenant = self.keystore.tenant
-        ct = await self.backend.get(Table.JOB, tenant.job_labels.label(b"receipt|" + digest))
-        return ct is not None and tenant.job.open(ct, b"receipt|" + digest) == b"done"
+        """Whether what has this digest was loaded before. Raises Tampered when the receipt is not one of ours."""
+        key = self.notes.receipt_key(digest)
+        ct = await self.backend.get(Table.JOB, key)
+        if ct is not None:
+            self.notes.open(key, ct)
+        return ct is not None
 
     def page_token(self, account: str, place: Place) -> str:
         """A sealed link to a place in an answer, for one account."""

@@ -136,13 +136,20 @@ class Capsule:
 
     def rows(self) -> Iterator[IndexRow]:
         """Every current row, tombstones included: for verification, shredding and sealing anew."""
+        return (row for row, flags in self._newest() if not flags & DROPPED)
+
+    def departed(self) -> Iterator[IndexRow]:
+        """Resources that now belong to somebody else; versions up to `version` may lie under this patient's key."""
+        return (row for row, flags in self._newest() if flags & DROPPED and row.version)
+
+    def _newest(self) -> Iterator[tuple[IndexRow, int]]:
+        """The last word on every resource, with its flags."""
         seen: set[int] = set()
         for each in reversed(self.view()):
             for rid, slot, version, tag, flags in each.rows[["rid", "slot", "version", "tag", "flags"]].tolist():
                 if rid not in seen:
                     seen.add(rid)
-                    if not flags & DROPPED:
-                        yield IndexRow(rid, slot, version, tag, deleted=bool(flags & DELETED))
+                    yield IndexRow(rid, slot, version, tag, deleted=bool(flags & DELETED)), flags
 
     def row_keys(self) -> Iterator[tuple[Table, int]]:
         """Where this index lies: head, segments, and the deltas from the anchor on."""
@@ -182,7 +189,7 @@ class Capsule:
             merged = {entry.rid: entry for entry in kept.pop().entries()} | merged
             batch.deletes.append((Table.CAPSULE, self.cipher.key("segment", names.pop().number)))
         if not kept:
-            merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED}
+            merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED or entry.version}
         if merged:
             kept.append(columns.build(list(merged.values())))
             ct = self.cipher.seal("segment", self.head.next_segment, columns.to_bytes(kept[-1]))

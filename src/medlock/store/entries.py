@@ -24,7 +24,8 @@ class IndexEntry(msgspec.Struct, array_like=True, frozen=True):
     `slot` is the owner of the body; in a pointer row it differs from the index's own. `tag` is the first 8 bytes
     of the sealed body's authentication tag as an integer: it names exactly one ciphertext. `updated` is ms since
     1970Z. `flags`: DELETED the resource is a tombstone, POINTER the body lies under another patient's key,
-    DROPPED the row leaves this index (the resource moved to another owner).
+    DROPPED the row leaves this index (the resource moved to another owner). A dropped row with a version stays as a
+    mark: history up to that version lies under this patient's key and must go with it.
     `dates` are (parameter, low, high), `texts` (parameter, folded text); parameters are `parameter_number`s.
     """
 
