@@ -68,7 +68,7 @@ def _resource(resource_type: str) -> dict[str, Any]:
         "type": resource_type,
         "interaction": [{"code": each.value} for each in interactions(resource_type)],
         "versioning": "no-version" if view else "versioned",
-        "searchInclude": _includes(resource_type),
+        "searchInclude": [] if view else _includes(resource_type),
         "searchParam": _search_params(resource_type),
     }
     if not view:

@@ -1,0 +1,156 @@
+"""Every route and method of the real site: credentials first, then a declared interaction, then a permission."""
+
+import httpx
+import orjson
+import pytest
+
+from medlock.access.decide import _NEEDED
+from medlock.access.principal import Role
+from medlock.app import _site, open_app
+from medlock.audit.search import AuditQuery
+from medlock.clock import Clock
+from medlock.fhir.address import ROUTES
+from medlock.fhir.question import Interaction
+from medlock.oauth.requests import TokenRequest
+from medlock.settings import Settings
+from medlock.web.oplog import OpLog
+
+BASE = "https://localhost:8443/fhir"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+BUNDLE = orjson.dumps(
+    {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"request": {"method": "GET", "url": "Patient/p1"}}],
+    }
+)
+PATIENT = orjson.dumps({"resourceType": "Patient", "id": "p1"})
+WALK = [(template, method) for template in ROUTES for method in METHODS]
+
+
+class Lines(list):
+    """A sink that keeps lines."""
+
+    write = list.append
+
+    def flush(self):
+        """Nothing is held back."""
+
+
+@pytest.fixture
+async def site(tmp_path):
+    """The real site over a fresh directory, and a client that presents any secret."""
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple\n")
+    passphrase.chmod(0o600)
+    lines = Lines()
+    async with open_app(Settings(tmp_path / "data", passphrase)) as app:
+        transport = httpx.ASGITransport(app=_site(app, OpLog(Clock(), lines)))
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            yield app, client
+    assert not lines
+
+
+async def token(app, role, scopes="user/*.cruds"):
+    """Headers with a new token."""
+    issued = await app.tokens.create(TokenRequest(role, "test", scopes))
+    return {"authorization": f"Bearer {issued.secret}"}
+
+
+def request_for(template, method):
+    """Path, headers and body that make sense for a route."""
+    path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
+    interaction = ROUTES[template].get(method)
+    if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
+        return path, {"content-type": "application/x-www-form-urlencoded"}, b""
+    return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
+
+
+async def ask(client, template, method, headers):
+    """One request of the walk."""
+    path, more, body = request_for(template, method)
+    return await client.request(method, path, headers=headers | more, content=body)
+
+
+async def test_every_route_demands_credentials(site):
+    """Without a token, and with an unknown one, each route and method is 401 with the same body."""
+    app, client = site
+    for headers in ({}, {"authorization": "Bearer unknown"}):
+        for template, method in WALK:
+            answer = await ask(client, template, method, headers)
+            assert answer.status_code == 401, (template, method)
+            assert answer.headers["www-authenticate"] == 'Bearer realm="medlock"'
+    assert len(await app.records.log.find(AuditQuery())) > 0
+
+
+async def test_every_route_declares_its_methods(site):
+    """With a clinician's token a declared method is answered, any other is 405 and says which there are."""
+    app, client = site
+    headers = await token(app, Role.CLINICIAN)
+    assert await client.put("Patient/p1", content=PATIENT, headers=headers | {"content-type": "application/json"})
+    for template, method in WALK:
+        if method == "DELETE":
+            continue
+        declared = ROUTES[template].get("GET" if method == "HEAD" else method)
+        answer = await ask(client, template, method, headers)
+        if declared is None:
+            assert answer.status_code == 405, (template, method)
+            assert answer.headers["allow"]
+        else:
+            assert answer.status_code in {200, 201}, (template, method, answer.text)
+
+
+async def test_every_interaction_demands_a_permission(site):
+    """A caller without rights gets 403 from each declared route, and the log has each denial with its reason."""
+    app, client = site
+    headers = await token(app, Role.SECURITY_ADMIN)
+    denied = 0
+    for template, method in WALK:
+        if (ROUTES[template].get("GET" if method == "HEAD" else method)) is not None:
+            answer = await ask(client, template, method, headers)
+            assert answer.status_code == 403, (template, method, answer.text)
+            denied += 1
+    events = [found.event for found in await app.records.log.find(AuditQuery())]
+    reasons = [event.reason for event in events if event.outcome == "denied"]
+    assert len(reasons) == denied
+    assert all(reason.startswith("denied: security-admin may not") for reason in reasons)
+
+
+def test_every_interaction_has_a_declared_right():
+    """Each interaction is either decided by a right or is a bundle, whose entries are."""
+    bundles = {Interaction.BATCH, Interaction.TRANSACTION}
+    assert set(_NEEDED) == set(Interaction) - bundles
+    assert {each for methods in ROUTES.values() for each in methods.values()} == set(Interaction) - {Interaction.BATCH}
+
+
+async def test_nothing_answers_outside_the_route_table(site):
+    """Addresses that look like operations of other servers are 404 for a clinician too."""
+    app, client = site
+    headers = await token(app, Role.CLINICIAN)
+    for path in (
+        "$export",
+        "Patient/$export",
+        "Group/1/$export",
+        "Patient/$match",
+        "_history",
+        "Patient/_history",
+        "Patient/p1/$validate",
+        "$graphql",
+        "Patient/p1/_history/1/x",
+        "Nothing",
+        "Patient/p1/Observation",
+    ):
+        for method in ("GET", "POST"):
+            answer = await client.request(method, path, headers=headers)
+            assert answer.status_code in {404, 400, 405}, path
+            assert answer.json()["resourceType"] == "OperationOutcome"
+    for path in ("/", "/admin", "/metrics", "/docs", "/openapi.json", "/.well-known/smart-configuration"):
+        assert (await client.get("https://localhost:8443" + path, headers=headers)).status_code == 404
+
+
+async def test_metadata_and_health_are_the_only_open_doors(site):
+    """Both answer strangers, and hold nothing of any record."""
+    _, client = site
+    statement = (await client.get("metadata")).json()
+    assert statement["implementation"]["url"] == BASE
+    assert (await client.get("https://localhost:8443/healthz")).json() == {"status": "ok"}
