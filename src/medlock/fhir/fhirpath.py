@@ -35,10 +35,11 @@ UCUM: Final = _CONSTANTS["%ucum"]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """An expression ready to run, and the first-level names that it reads (None: it may read anything)."""
+    """An expression ready to run, the children of its focus that it names, and whether it may read others too."""
 
     run: Expression
-    reads: frozenset[str] | None
+    reads: frozenset[str]
+    reads_more: bool
 
 
 def compile_expression(text: str) -> Compiled:
@@ -47,7 +48,7 @@ def compile_expression(text: str) -> Compiled:
     run = parser.expression(0)
     if parser.position != len(parser.tokens):
         raise ValueError("the expression goes on after its end")
-    return Compiled(run, None if parser.reads_anything else frozenset(parser.reads))
+    return Compiled(run, frozenset(parser.reads), parser.reads_more)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ class _Parser:
     position: int = 0
     depth: int = 0  # how many per-item arguments we are inside; names there are not children of the focus
     reads: set[str] = field(default_factory=set)
-    reads_anything: bool = False
+    reads_more: bool = False
 
     def peek(self) -> str:
         return self.tokens[self.position][1] if self.position < len(self.tokens) else ""
@@ -121,7 +122,7 @@ class _Parser:
             return _call(*self.arguments(name, _this, first=True))
         if self.depth == 0:
             self.reads.add(name)
-            self.reads_anything |= name[0].isupper()  # Appointment.status names the focus itself
+            self.reads_more |= name[0].isupper()  # Appointment.status names the focus itself
         return _step(_this, name)
 
     def special(self, text: str) -> Expression:
@@ -131,7 +132,7 @@ class _Parser:
             return inner
         if text in _CONSTANTS:
             return _constant(_CONSTANTS[text], "string")
-        self.reads_anything |= self.depth == 0
+        self.reads_more |= self.depth == 0
         return {"$this": _this, "%context": _context, "%resource": _resource}[text]
 
     def arguments(
@@ -141,7 +142,7 @@ class _Parser:
         if name not in FUNCTIONS:
             raise ValueError("a function that this FHIRPath subset does not know")
         self.take("(")
-        self.reads_anything |= first and self.depth == 0
+        self.reads_more |= first and self.depth == 0
         self.depth += name in PER_ITEM
         found = self.listed(name)
         self.depth -= name in PER_ITEM

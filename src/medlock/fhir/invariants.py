@@ -28,14 +28,15 @@ _TEXT_MAX: Final = 240
 class Rule:
     """One invariant.
 
-    `holds(value, resource)` tells whether an element, inside that resource, fulfils it. `reads` are the JSON
-    members that it depends on; None when it must always run.
+    `holds(value, resource)` tells whether an element, inside that resource, fulfils it. `reads` are the element's
+    JSON members that it looks at; with `optional` it need not run when they are all absent.
     """
 
     key: str
     expression: str
     holds: Holds
-    reads: frozenset[str] | None = None
+    reads: frozenset[str] = frozenset()
+    optional: bool = False
 
     @property
     def sentence(self) -> str:
@@ -58,10 +59,9 @@ def element_rules(rules: Iterable[tuple[str, str]], kind: str) -> tuple[Rule, ..
 def _structure_rule(key: str, text: str, shape: Structure) -> Rule:
     compiled = compile_expression(text)
     holds = _holds(key, compiled, shape.name)
-    if compiled.reads is None or not holds({}, {}):
-        return Rule(key, text, holds)
     members = [each.json_names() for each in shape.elements if each.name in compiled.reads]
-    return Rule(key, text, holds, frozenset().union(*members))
+    optional = not compiled.reads_more and holds({}, {})
+    return Rule(key, text, holds, frozenset().union(*members), optional)
 
 
 def _holds(key: str, compiled: Compiled, kind: str) -> Holds:
