@@ -23,8 +23,8 @@ _OWNERS: Final = ("subject", "patient", "beneficiary")  # who owns the body when
 
 
 def in_compartment(resource_type: str) -> bool:
-    """Can a resource of this type be in a Patient compartment at all? A Patient is in its own."""
-    return resource_type == "Patient" or resource_type in PATIENT_COMPARTMENT
+    """Can a resource of this type be in a Patient compartment at all?"""
+    return resource_type in PATIENT_COMPARTMENT
 
 
 def patients_of(resource: dict[str, Any], *, base_url: str = "") -> tuple[str, ...]:

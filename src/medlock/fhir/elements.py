@@ -131,10 +131,8 @@ def _quantity(quantity: Element, out: Values, names: Names) -> None:
 
 
 def _money(money: Element, out: Values, names: Names) -> None:
-    if "currency" in money:
-        _quantity({"value": 0, **money, "system": CURRENCIES, "code": money["currency"]}, out, names)
-    else:
-        _quantity(money, out, names)
+    currency = money.get("currency", "")
+    _quantity({**money, "system": CURRENCIES if currency else "", "code": currency}, out, names)
 
 
 def _range(element: Element, out: Values, names: Names) -> None:

@@ -42,11 +42,10 @@ def extract(resource: dict[str, Any], *, base_url: str = "") -> Values:
 def visit_of(wanted: Iterable[Parameter]) -> Visit:
     """The tree that adds to Values what a resource says under these parameters of its type."""
     ends: dict[tuple[tuple[Step, ...], Kind, str], list[tuple[str, str]]] = {}
-    for parameter in wanted:
-        for path in parameter.paths:
-            if parameter.kind and path.datatype != "truth":
-                end = (path.steps, parameter.kind, path.datatype)
-                ends.setdefault(end, []).append((parameter.name, path.only))
+    looked_at = ((seeker, seeker.kind, path) for seeker in wanted if seeker.kind for path in seeker.paths)
+    for seeker, kind, path in looked_at:
+        if path.datatype != "truth":
+            ends.setdefault((path.steps, kind, path.datatype), []).append((seeker.name, path.only))
     return tree((steps, _visit(kind, datatype, seekers)) for (steps, kind, datatype), seekers in ends.items())
 
 

@@ -21,10 +21,10 @@ from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameter
 
 CONDITIONS_MAX: Final = 64
 
-_UNSUPPORTED: Final = frozenset(
-    {"_contained", "_containedType", "_filter", "_has", "_list", "_query", "_score", "_text", "_content", "_type"}
+UNSUPPORTED: Final = frozenset(
+    {"_contained", "_containedType", "_filter", "_has", "_list", "_query", "_text", "_content", "_type"}
 )
-_MODIFIERS: Final = {
+MODIFIERS: Final = {
     Kind.TOKEN: frozenset({"not"}),
     Kind.STRING: frozenset({"exact", "contains"}),
     Kind.REFERENCE: frozenset({"identifier"}),
@@ -100,7 +100,7 @@ def _condition(resource_type: str, name: str, text: str, frame: Frame) -> Condit
 def _field(resource_type: str, name: str) -> Field:
     """The parameter and modifier that a name asks for. Raises BadRequest for what is unknown or unsupported."""
     base, colon, modifier = name.partition(":")
-    if base in _UNSUPPORTED:
+    if base in UNSUPPORTED:
         raise refusal(name, "is not supported by this server.", "not-supported")
     if "." in name:
         raise refusal(name, "is chained, which is not supported by this server.", "not-supported")
@@ -120,7 +120,7 @@ def _field(resource_type: str, name: str) -> Field:
 
 def _modifiers(known: Parameter, kind: Kind) -> frozenset[str]:
     # Canonical addresses carry no identifier, so :identifier needs an element of type Reference (R4 §3.1.1.4.12).
-    own = _MODIFIERS.get(kind, _NONE) if kind is not Kind.REFERENCE or "Reference" in known.datatypes else _NONE
+    own = MODIFIERS.get(kind, _NONE) if kind is not Kind.REFERENCE or "Reference" in known.datatypes else _NONE
     return own | {"missing"}
 
 

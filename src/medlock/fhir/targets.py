@@ -35,9 +35,9 @@ def target_of(reference: str) -> tuple[str, str]:
     The target is `Type/id` when the reference is relative, "" when it is empty or names a contained resource, else
     as written. The type is read from any address of the form that FHIR's REST API has, else it is "".
     """
-    name, _, rest = reference.partition("/")
-    if name in RESOURCE_TYPES:
-        return name, f"{name}/{rest.partition('/_history/')[0]}" if "/" in rest else reference
+    local = split_local(reference)
+    if local is not None:
+        return local[0], f"{local[0]}/{local[1]}"
     if not reference or reference[0] == "#":
         return "", ""
     if "://" not in reference:
