@@ -17,13 +17,14 @@ from medlock.fhir.fhirpath_functions import (
     FUNCTIONS,
     OPERATORS,
     PER_ITEM,
+    SETTLED_BY,
     TYPE_ARGUMENT,
     TYPE_OPERATORS,
     Expression,
     Function,
     Operator,
 )
-from medlock.fhir.fhirpath_nodes import Nodes, Scope, child
+from medlock.fhir.fhirpath_nodes import Nodes, Scope, child, truth_of
 
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<string>'(?:[^'\\]|\\.)*')|(?P<number>[0-9]+)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[%$]\w+|!=|<=|>=|[()|.,=<>+&]))"
@@ -70,6 +71,7 @@ class _Parser:
     depth: int = 0  # how many per-item arguments we are inside; names there are not children of the focus
     reads: set[str] = field(default_factory=set)
     reads_more: bool = False
+    uses_this: int = 0  # how often `$this` was meant so far
 
     def peek(self) -> str:
         return self.tokens[self.position][1] if self.position < len(self.tokens) else ""
@@ -94,16 +96,18 @@ class _Parser:
     def operation(self, sign: str, left: Expression, binding: int) -> Expression:
         if sign in TYPE_OPERATORS:
             return _call(FUNCTIONS[sign], left, (_constant(self.take()[1], "string"),))
-        return _binary(OPERATORS[sign][1], left, self.expression(binding))
+        right = self.expression(binding)
+        return _lazy(sign, left, right) if sign in SETTLED_BY else _binary(OPERATORS[sign][1], left, right)
 
     def path(self) -> Expression:
         """A term and the steps after it."""
+        fixed, before = self.peek() in {"%resource", "%context"}, self.uses_this
         left = self.term()
         while self.peek() == ".":
             self.take()
             name = self.take()[1]
             left = _call(*self.arguments(name, left, first=False)) if self.peek() == "(" else _step(left, name)
-        return left
+        return _remembered(left) if fixed and self.uses_this == before else left
 
     def term(self) -> Expression:
         kind, text = self.take()
@@ -118,6 +122,7 @@ class _Parser:
     def named(self, name: str) -> Expression:
         if name in {"true", "false"}:
             return _constant(name == "true", "boolean")
+        self.uses_this += 1
         if self.peek() == "(":
             return _call(*self.arguments(name, _this, first=True))
         if self.depth == 0:
@@ -133,6 +138,7 @@ class _Parser:
         if text in _CONSTANTS:
             return _constant(_CONSTANTS[text], "string")
         self.reads_more |= self.depth == 0
+        self.uses_this += text == "$this"
         return {"$this": _this, "%context": _context, "%resource": _resource}[text]
 
     def arguments(
@@ -177,12 +183,35 @@ def _resource(scope: Scope) -> Nodes:
     return [scope.resource]
 
 
+def _remembered(expression: Expression) -> Expression:
+    """An expression that does not depend on `$this`: evaluated once, or a long list would make it quadratic."""
+
+    def run(scope: Scope) -> Nodes:
+        if expression not in scope.known:
+            scope.known[expression] = expression(scope)
+        return scope.known[expression]
+
+    return run
+
+
 def _step(left: Expression, name: str) -> Expression:
     return lambda scope: child(left(scope), name)
 
 
 def _call(function: Function, left: Expression, args: Sequence[Expression]) -> Expression:
     return lambda scope: function(left(scope), scope, args)
+
+
+def _lazy(sign: str, left: Expression, right: Expression) -> Expression:
+    """A logical operator whose left side alone may settle it."""
+    settling, settled = SETTLED_BY[sign]
+    operator = OPERATORS[sign][1]
+
+    def run(scope: Scope) -> Nodes:
+        first = left(scope)
+        return settled if truth_of(first) is settling else operator(first, right(scope))
+
+    return run
 
 
 def _binary(operator: Operator, left: Expression, right: Expression) -> Expression:

@@ -21,7 +21,7 @@ Operator = Callable[[Nodes, Nodes], Nodes]
 
 
 def _items(focus: Nodes, scope: Scope) -> list[Scope]:
-    return [Scope([node], scope.context, scope.resource) for node in focus]
+    return [scope.at([node]) for node in focus]
 
 
 def _where(focus: Nodes, scope: Scope, args: Sequence[Expression]) -> Nodes:
@@ -42,7 +42,7 @@ def _exists(focus: Nodes, scope: Scope, args: Sequence[Expression]) -> Nodes:
 
 
 def _iif(focus: Nodes, scope: Scope, args: Sequence[Expression]) -> Nodes:
-    inner = Scope(focus, scope.context, scope.resource)
+    inner = scope.at(focus)
     chosen = args[1:2] if truth_of(args[0](inner)) is True else args[2:3]
     return chosen[0](inner) if chosen else []
 
@@ -236,4 +236,5 @@ OPERATORS: Final[dict[str, tuple[int, Operator]]] = {
     "+": (9, _plus),
     "&": (9, _concatenate),
 }
+SETTLED_BY: Final = {"or": (True, TRUE), "and": (False, FALSE), "implies": (False, TRUE)}
 TYPE_OPERATORS: Final = {"is": 8, "as": 8}

@@ -8,7 +8,7 @@ but has no value. Nothing here raises on malformed data; what cannot be read is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
 
@@ -25,11 +25,19 @@ _FUZZ_MS: Final = 14 * 3_600_000  # a date without zone may begin this much earl
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an expression is evaluated against: `$this`, `%context` and `%resource`."""
+    """What an expression is evaluated against: `$this`, `%context` and `%resource`.
+
+    `known` keeps what was found out about the latter two while one rule is evaluated, whatever `$this` is.
+    """
 
     this: Nodes
     context: Nodes
     resource: Node
+    known: dict[Any, Nodes] = field(default_factory=dict)
+
+    def at(self, this: Nodes) -> Scope:
+        """The same scope with another `$this`."""
+        return Scope(this, self.context, self.resource, self.known)
 
 
 def answer(truth: bool) -> Nodes:

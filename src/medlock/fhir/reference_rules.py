@@ -69,19 +69,14 @@ def _check_other(text: str, targets: frozenset[str], place: Place, report: Repor
 
 def _check_contained(ident: str, targets: frozenset[str], place: Place, report: Report) -> str:
     """ref-1; `#` alone is the container (R4 §2.3.0.3)."""
-    report.referred.add(ident)
-    found = [report.root] if not ident else [item for item in _contained(report.root) if item.get("id") == ident]
-    kind = found[0].get("resourceType") if found else None
-    if not found:
+    root = report.root
+    root.referred.add(ident)
+    kind = root.contained().get(ident) if ident else str(root.resource.get("resourceType"))
+    if kind is None:
         report.add("invariant", "rule ref-1 of FHIR R4 does not hold: no contained resource has this id", place)
-    elif targets and isinstance(kind, str) and kind not in targets:
+    elif targets and kind not in targets:
         report.add("value", _sentence(targets), place)
-    return kind if isinstance(kind, str) else ""
-
-
-def _contained(root: dict[str, Any]) -> list[dict[str, Any]]:
-    items = root.get("contained")
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return kind or ""
 
 
 def _check_type(named: str, kind: str, targets: frozenset[str], place: Place, report: Report) -> None:

@@ -39,21 +39,41 @@ def shown_name(place: Place, name: str) -> Place:
     return (place, name, -1) if is_name(name) else place
 
 
+class Root:
+    """A resource in which `#id` is looked up.
+
+    `referred` collects the ids that references of that form name.
+    """
+
+    __slots__ = ("_contained", "referred", "resource")
+
+    def __init__(self, resource: dict[str, Any]) -> None:
+        self.resource = resource
+        self.referred: set[str] = set()
+        self._contained: dict[str, str] | None = None
+
+    def contained(self) -> dict[str, str]:
+        """The ids of contained resources and their types; read once, since references to them may be many."""
+        if self._contained is None:
+            items = self.resource.get("contained")
+            named = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+            self._contained = {str(item.get("id")): str(item.get("resourceType")) for item in named}
+        return self._contained
+
+
 class Report:
     """The problems of one validation.
 
-    `root` is the resource in which `#id` is looked up, `resource` the one that invariants call %resource;
-    they differ only inside a contained resource. `referred` collects the ids of contained resources that are
-    referred to.
+    `root` is the resource in which `#id` is looked up, `resource` the one that invariants call %resource; they
+    differ only inside a contained resource.
     """
 
-    __slots__ = ("problems", "referred", "resource", "root")
+    __slots__ = ("problems", "resource", "root")
 
-    def __init__(self, root: dict[str, Any]) -> None:
+    def __init__(self, resource: dict[str, Any]) -> None:
         self.problems: list[Problem] = []
-        self.root = root
-        self.resource = root
-        self.referred: set[str] = set()
+        self.root = Root(resource)
+        self.resource = resource
 
     def add(self, code: str, text: str, place: Place) -> None:
         """Record one problem. Raises Full when there are enough."""

@@ -19,7 +19,7 @@ from medlock.fhir.members import Check, Inner, Json, Member
 from medlock.fhir.narrative import problems_of
 from medlock.fhir.primitives import Predicate
 from medlock.fhir.reference_rules import check_reference
-from medlock.fhir.report import Place, Report
+from medlock.fhir.report import Place, Report, Root
 from medlock.fhir.structures import Element, Structure, is_primitive, resource_types, structure
 
 
@@ -104,24 +104,26 @@ def check_resource(value: Any, place: Place, report: Report) -> None:
         report.add("structure", "resourceType must be a resource type of FHIR R4", (place, "resourceType", -1))
     else:
         shape(kind).check(value, place, report)
-        if "contained" in value and value is report.root:
+        if value is report.root.resource and type(value.get("contained")) is list:
             _check_referred(value, place, report)
 
 
 def _check_referred(root: Json, place: Place, report: Report) -> None:
     """dom-3: a contained resource is referred to from the resource around it, or refers to that one."""
-    items = root["contained"] if type(root["contained"]) is list else []
-    for index, item in enumerate(items):
-        ident = item.get("id") if type(item) is dict else None
-        if type(ident) is str and ident not in report.referred and not _has_text(root, f"#{ident}", (item, "#")):
+    items = [(index, item) for index, item in enumerate(root["contained"]) if _is_named(item)]
+    first = {item["id"]: index for index, item in reversed(items)}
+    others = first.keys() - report.root.referred
+    texts = set(_texts(root)) if others else set()  # a canonical or uri may refer as well
+    for index, item in items:
+        if first[item["id"]] != index:
+            report.add("invariant", "the ids of contained resources must differ", (place, "contained", index))
+        elif item["id"] in others and f"#{item['id']}" not in texts and "#" not in _texts(item):
             text = "rule dom-3 of FHIR R4 does not hold: a contained resource must be referred to"
             report.add("invariant", text, (place, "contained", index))
 
 
-def _has_text(root: Json, wanted: str, other: tuple[Json, str]) -> bool:
-    """True when `wanted` is a text anywhere in the resource, as of a canonical, or the other text in its object."""
-    inside, beside = other
-    return any(text == wanted for text in _texts(root)) or any(text == beside for text in _texts(inside))
+def _is_named(item: Any) -> bool:
+    return type(item) is dict and type(item.get("id")) is str
 
 
 def _texts(tree: Any) -> Iterator[str]:
@@ -241,8 +243,8 @@ def _check_contained(value: Any, place: Place, report: Report) -> None:
 
 def _check_independent(value: Any, place: Place, report: Report) -> None:
     """A resource in a Bundle or in Parameters: it stands for itself in every way."""
-    outer = report.root, report.resource, report.referred
-    report.root = report.resource = value if type(value) is dict else {}
-    report.referred = set()
+    outer = report.root, report.resource
+    report.resource = value if type(value) is dict else {}
+    report.root = Root(report.resource)
     check_resource(value, place, report)
-    report.root, report.resource, report.referred = outer
+    report.root, report.resource = outer
