@@ -21,7 +21,9 @@ from medlock.fhir.capability import Instance, capability_statement
 from medlock.oauth.commands import operator_name
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.tokens import TokenStore
+from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
+from medlock.records.verify import Check
 from medlock.settings import Settings
 from medlock.store.tables import Table
 from medlock.web.fhir_api import FhirApi, Parts
@@ -56,6 +58,11 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     clock = Clock()
     async with open_records(settings, clock, create=True) as records:
         yield App(records, TokenStore(records.backend, records.keystore.tenant, clock, records.log))
+
+
+def verify_checks(records: Records) -> list[Check]:
+    """What `medlock verify` checks beside the records."""
+    return [TokenCheck(records.backend, records.keystore.tenant).findings]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medlock import __version__
-from medlock.app import open_app, open_site
+from medlock.app import open_app, open_site, verify_checks
 from medlock.clock import Clock
 from medlock.console import Exit
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
@@ -47,7 +47,7 @@ def make_cli() -> typer.Typer:
     cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
     cli.callback()(_root)
     web_commands.add_commands(cli, open_site, open_app)
-    record_commands.add_commands(cli, open_app)
+    record_commands.add_commands(cli, open_app, verify_checks)
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(key_commands.app, name="keys")
     return cli
@@ -56,7 +56,7 @@ def make_cli() -> typer.Typer:
 def main() -> None:
     """Run a command. One sentence on stderr for every error, never a traceback; exit codes in docs/cli.md."""
     try:
-        make_cli()()
+        make_cli()(prog_name="medlock")
     except MedlockError as error:
         _end(str(error), _code(error))
     except KeyboardInterrupt:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from medlock.store.tables import Table
-
 
 class Kind(StrEnum):
     """What happened to a row, or to the rows from its key on."""
@@ -20,11 +18,15 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"
 
 
+KEYSTORE = "keystore"
+"""The table of a finding about the keystore's own file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it was written."""
+    """One thing that is not as it was written. `table` is a Table or KEYSTORE, `key` the row's (a slot there)."""
 
-    table: Table
+    table: str
     key: int
     kind: Kind
     sentence: str

@@ -118,7 +118,7 @@ class TokenStore:
 
     def __init__(self, backend: Backend, keys: TokenKeys, clock: Clock, log: Sealer) -> None:
         self._backend = backend
-        self._aead = keys.token
+        self._keys = keys
         self._label_of: Callable[[bytes], int] = keys.token_labels.label
         self._clock = clock
         self._log = log
@@ -153,7 +153,7 @@ class TokenStore:
         row = await self._backend.get(Table.TOKEN, label)
         if row is None:
             raise NotFound("There is no token with this id; medlock token list shows them.")
-        token = self._open(label, row)
+        token = open_token(self._keys, label, row)
         if token.revoked:
             return
         now = self._clock.now_ms()
@@ -167,7 +167,7 @@ class TokenStore:
         found: list[ListedToken] = []
         after: int | None = None
         while page := await self._backend.scan(Table.TOKEN, after, _PAGE):
-            found += [_listed(label, self._open(label, row)) for label, row in page]
+            found += [_listed(label, open_token(self._keys, label, row)) for label, row in page]
             after = page[-1][0]
         return sorted(found, key=lambda token: token.created, reverse=True)
 
@@ -189,7 +189,7 @@ class TokenStore:
 
     def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:
         """Decode a row that is new or has changed."""
-        token = self._open(label, row)
+        token = open_token(self._keys, label, row)
         if not compare_digest(token.digest, digest):
             raise NotAuthenticated(_SENTENCE, reason="unknown token")
         known = _Known(label, row, token, _principal(token))
@@ -202,20 +202,24 @@ class TokenStore:
         """A row, padded so that its length says nothing about scopes or names."""
         plain = _encode(token)
         framed = len(plain).to_bytes(4, "big") + plain
-        return self._aead.seal(framed + bytes(-len(framed) % _BLOCK), _binding(label))
-
-    def _open(self, label: int, row: bytes) -> Token:
-        """What a row says. Raises Tampered."""
-        framed = self._aead.open(row, _binding(label))
-        try:
-            return _decode(framed[4 : 4 + int.from_bytes(framed[:4], "big")])
-        except msgspec.MsgspecError:
-            raise Tampered("a token row opens but holds no token") from None
+        return self._keys.token.seal(framed + bytes(-len(framed) % _BLOCK), _binding(label))
 
     def _event(self, action: Action, by: str, label: int, token: Token, now: int) -> Event:
         """The audit event of an administrative act on a token."""
         about = f"token {_id(label)} account {token.account} role {token.role} scopes {token.scopes}"
         return Event(action, Outcome.SUCCESS, by, (), "", "HSYSADMIN", now, _id(label), query=about)
+
+
+def open_token(keys: TokenKeys, label: int, row: bytes) -> Token:
+    """What the row under `label` says. Raises Tampered."""
+    framed = keys.token.open(row, _binding(label))
+    try:
+        token = _decode(framed[4 : 4 + int.from_bytes(framed[:4], "big")])
+    except msgspec.MsgspecError:
+        raise Tampered("a token row opens but holds no token") from None
+    if keys.token_labels.label(token.digest) != label:
+        raise Tampered("a token lies in another one's place")
+    return token
 
 
 def _principal(token: Token) -> Principal:
@@ -239,7 +243,7 @@ def _listed(label: int, token: Token) -> ListedToken:
 
 def _binding(label: int) -> bytes:
     """Ties a sealed row to its place."""
-    return b"medlock/1/token|" + label.to_bytes(8, "big")
+    return b"medlock/1/token|" + label.to_bytes(8, "big", signed=True)
 
 
 def _id(label: int) -> str:

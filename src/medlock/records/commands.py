@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,16 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table as TextTable
 
 from medlock.access.principal import Principal, Role
-from medlock.audit.events import Position
 from medlock.audit.findings import Finding
-from medlock.audit.verify import verify_log
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, aside, people, run, settings_for, show_json
 from medlock.records.export import Exporter
 from medlock.records.load import Loader, Report, as_json, found_files
-from medlock.records.opening import Records, StoreKeys, open_tables
+from medlock.records.opening import Records, open_tables
 from medlock.records.shred import Erased, Shredder
-from medlock.records.verify import StoreVerifier
+from medlock.records.verify import Check, verify_all
 from medlock.settings import Settings
 
 SHOWN_MAX = 20
@@ -41,13 +39,15 @@ class Desk(Protocol):
 
 
 Open = Callable[[Settings], AbstractAsyncContextManager[Desk]]
+Checks = Callable[[Records], Sequence[Check]]
 
 
 class RecordCommands:
-    """The commands; `open_` opens a data directory and makes it when it is new."""
+    """The commands. `open_` opens a data directory, made when new; `checks` are what other packages add to verify."""
 
-    def __init__(self, open_: Open) -> None:
+    def __init__(self, open_: Open, checks: Checks) -> None:
         self._open = open_
+        self._checks = checks
 
     def load(
         self,
@@ -121,34 +121,20 @@ class RecordCommands:
             shredder = Shredder(records.vault, records.log, records.clock)
             return await shredder.shred(desk.operator(Role.PRIVACY_OFFICER), patient)
 
+    def verify(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+        """Check log, indexes, bodies, tokens and keystore, and name every row that is not as it was written."""
+        findings = run(self._verify(settings_for(data_dir)))
+        if json:
+            show_json({"well": not findings, "findings": findings})
+        else:
+            _show_findings(findings)
+        if findings:
+            raise typer.Exit(Exit.FINDINGS)
 
-def verify(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Check log, indexes, bodies and keystore, and name every row that is not as it was written."""
-    findings = run(_verify(settings_for(data_dir)))
-    if json:
-        show_json({"well": not findings, "findings": findings})
-    else:
-        _show_findings(findings)
-    if findings:
-        raise typer.Exit(Exit.FINDINGS)
-
-
-async def _verify(settings: Settings) -> list[dict[str, str | int]]:
-    """All findings, ready to be shown."""
-    async with open_tables(settings, Clock()) as records:
-        found = [_row(finding) async for finding in _findings(records)]
-        found += [{"table": "keystore", "key": "", "kind": "", "sentence": text} for text in records.keystore.verify()]
-    return found
-
-
-async def _findings(records: Records) -> AsyncIterator[Finding]:
-    """First the log; then the store, against the positions that the log gives."""
-    positions: dict[int, Position] = {}
-    keys = StoreKeys(records.keystore)
-    async for finding in verify_log(records.backend, keys, records.keystore.watermark(), positions):
-        yield finding
-    async for finding in StoreVerifier(records.vault, positions).findings():
-        yield finding
+    async def _verify(self, settings: Settings) -> list[dict[str, str | int]]:
+        """All findings, ready to be shown."""
+        async with open_tables(settings, Clock()) as records:
+            return [_row(finding) for finding in await verify_all(records, self._checks(records))]
 
 
 def _row(finding: Finding) -> dict[str, str | int]:
@@ -202,8 +188,8 @@ def _show_findings(findings: list[dict[str, str | int]]) -> None:
         console.print(" ".join(str(value) for value in finding.values() if value != ""), markup=False)
 
 
-def add_commands(app: typer.Typer, open_: Open) -> None:
+def add_commands(app: typer.Typer, open_: Open, checks: Checks) -> None:
     """Mount the commands."""
-    mine = RecordCommands(open_)
-    for command in (mine.load, mine.export, verify, mine.shred):
+    mine = RecordCommands(open_, checks)
+    for command in (mine.load, mine.export, mine.verify, mine.shred):
         app.command()(command)

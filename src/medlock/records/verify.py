@@ -1,173 +1,186 @@
-"""Offline verification of the sealed store: every row is vouched for, or named in a Finding.
+"""Offline verification of everything: every row is vouched for, or named in a Finding.
 
-The audit log says where each patient's index stood after its last write; the index says which bodies there are and
-what their tags must be; a body says its version, and so which older versions must exist. Whatever a table holds
-beyond that was put there by somebody else. `audit.verify` judges the log itself first.
+Trust flows down. The keystore accounts for its keys and remembers how long the log was. The log says where each
+index stood after its last write, which tokens were made and what was loaded. An index says which bodies there are and
+what their tags must be; a body's version, which older versions must exist. Whatever a table holds beyond that was put
+there by somebody else.
+
+It judges one snapshot, so it may run beside servers that write. It reads; it changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from medlock.audit.events import Position
-from medlock.audit.findings import Finding, Kind
-from medlock.errors import MedlockError, NotFound
+from medlock.audit.acts import Evidence, requests_of
+from medlock.audit.events import Action, Position
+from medlock.audit.findings import KEYSTORE, Finding, Kind
+from medlock.audit.verify import verify_log
+from medlock.errors import Tampered, Unavailable
+from medlock.records.notes import SHRED
+from medlock.records.opening import Records, StoreKeys
 from medlock.records.vault import TENANT, Vault
-from medlock.store.bodies import tag_of
-from medlock.store.capsule import Capsule, IndexRow
-from medlock.store.entries import IndexEntry
+from medlock.records.verify_bodies import BodyCheck, scan
+from medlock.records.verify_directory import DirectoryCheck, keys_of
+from medlock.records.verify_index import IndexReader
 from medlock.store.tables import Table
 
-_SCAN = 2_000
-_CHECKED = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
+Check = Callable[[Evidence], AsyncIterator[Finding]]
+"""A check of a table that this package knows nothing of, against what the log says."""
+
+ACTS = (Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.LOAD)
+_TRIES = 4
+_STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
+
+
+async def verify_all(records: Records, checks: Sequence[Check] = ()) -> list[Finding]:
+    """Everything that is not as it was written; nothing means that all is well.
+
+    Raises Unavailable when a file cannot be read, or when patients are being erased all the while.
+    """
+    for _ in range(_TRIES):
+        _keys_changed(records)
+        found = [finding async for finding in _findings(records, checks)]
+        if not found or not _keys_changed(records):
+            return found
+    raise Unavailable("Patients were erased while this was checked: run it again.")
+
+
+def _keys_changed(records: Records) -> bool:
+    """Whether keys were destroyed since the last call: what lay under them looks like somebody's insertion."""
+    try:
+        return records.keystore.refresh()
+    except Tampered:
+        return False  # the keystore's own check names it
+
+
+async def _findings(records: Records, checks: Sequence[Check]) -> AsyncIterator[Finding]:
+    """One pass over one snapshot."""
+    for sentence in records.keystore.verify():
+        yield Finding(KEYSTORE, 0, Kind.EDITED, sentence)
+    watermark = _watermark(records)
+    keys = StoreKeys(records.keystore)
+    async with records.backend.snapshot():
+        positions: dict[int, Position] = {}
+        whole = True
+        async for finding in verify_log(records.backend, keys, watermark, positions):
+            whole = False
+            yield finding
+        evidence = Evidence(positions, await requests_of(records.backend, keys, ACTS), whole)
+        for check in (StoreVerifier(records.vault).findings, NoteCheck(records.vault).findings, *checks):
+            async for finding in check(evidence):
+                yield finding
+
+
+def _watermark(records: Records) -> tuple[int, bytes] | None:
+    """What the keystore remembers of the log; nothing when its own account is damaged, which is named already."""
+    try:
+        return records.keystore.watermark()
+    except Tampered:
+        return None
 
 
 class StoreVerifier:
-    """One pass over the store. Collects which rows are vouched for, then looks for rows that are not."""
+    """One pass over bodies, history, indexes and directory.
 
-    def __init__(self, vault: Vault, positions: Mapping[int, Position]) -> None:
+    lost    slots whose key cannot be had although nobody erased them
+    blind   slots whose index cannot be read whole
+    unsaid  erased slots of whose erasure the directory's log does not tell
+    """
+
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._positions = positions
-        self._known: dict[Table, set[int]] = {table: set() for table in _CHECKED}
-        self._patients: dict[int, IndexRow] = {}
+        self._known: dict[Table, set[int]] = {Table.CAPSULE: set(), Table.DELTA: set()}
+        self._lost: set[int] = set()
+        self._blind: set[int] = set()
+        self._unsaid: set[int] = set()
+        self._directory = DirectoryCheck(vault)
+        self._bodies = BodyCheck(vault, self._lost)
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self, evidence: Evidence) -> AsyncIterator[Finding]:
         """Everything that is wrong, row by row."""
-        for slot, position in sorted(self._positions.items()):
-            if slot != TENANT and self._vault.key_destroyed(slot):
-                continue
-            async for finding in self._index(slot, position):
-                yield finding
-        async for finding in self._directory():
+        async for finding in self._directory.read():
             yield finding
-        for table in _CHECKED:
-            async for finding in self._strangers(table):
+        slots = {TENANT, *evidence.positions, *self._directory.places} - self._directory.erased
+        for slot in sorted(slots):
+            async for finding in self._slot(slot, evidence):
                 yield finding
+        async for finding in self._unfinished():
+            yield finding
+        async for finding in self._bodies.unnamed(self._blind):
+            yield finding
+        for finding in self._directory.findings(self._bodies.patients, len(self._unsaid)):
+            yield finding
+        async for finding in self._strangers():
+            yield finding
 
-    async def _index(self, slot: int, position: Position) -> AsyncIterator[Finding]:
-        """One patient's index against the log, and everything that it names."""
-        self._vault.capsules.forget(slot)
-        try:
-            capsule = await self._vault.capsules.open(slot)
-        except MedlockError as fault:
-            yield Finding(
-                Table.CAPSULE, slot, Kind.UNREADABLE, f"the index of slot {slot} does not open: {fault.reason}"
-            )
+    async def _slot(self, slot: int, evidence: Evidence) -> AsyncIterator[Finding]:
+        """One patient: the key, the index, and everything that the index names."""
+        keys = keys_of(self._vault, slot)
+        if keys is None:
+            for finding in self._keyless(slot):
+                yield finding
             return
-        for table, key in capsule.row_keys():
+        report = await IndexReader(self._vault.backend, keys, evidence.positions.get(slot), whole=evidence.whole).read()
+        for table, key in report.known:
             self._known[table].add(key)
-        found = _compare(capsule, position)
-        if found is not None:
-            yield found
-        for row in capsule.rows():
-            async for finding in self._row(slot, row):
+        for finding in report.findings:
+            yield finding
+        if report.capsule is None:
+            self._blind.add(slot)
+            return
+        for row in report.capsule.rows():
+            async for finding in self._bodies.named(slot, row):
                 yield finding
 
-    async def _row(self, slot: int, row: IndexRow) -> AsyncIterator[Finding]:
-        """One resource: its body, and every version before."""
-        if row.slot != slot:
-            return  # a pointer; the owner's index vouches for the body
-        self._known[Table.BODY].add(row.rid)
-        ct = await self._vault.backend.get(Table.BODY, row.rid)
-        if ct is None:
-            yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
-            return
-        if tag_of(ct) != row.tag:
-            yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body is not the version that its index names")
-        try:
-            meta = self._vault.open(row.rid, ct).meta
-        except MedlockError as fault:
-            yield Finding(Table.BODY, row.rid, Kind.UNREADABLE, f"a body does not open: {fault.reason}")
-            return
-        if self._vault.rid(meta.reference) != row.rid:
-            yield Finding(Table.BODY, row.rid, Kind.REORDERED, "a body lies under another resource's name")
-        if meta.type == "Patient" and slot != TENANT:
-            self._patients[slot] = row
-        for version in range(1, row.version):
-            found = await self._version(row.rid, meta.reference, version)
-            if found is not None:
-                yield found
+    def _keyless(self, slot: int) -> list[Finding]:
+        """A key that is gone without a word: it was taken away, or the line about the erasure was."""
+        if slot not in self._directory.places:
+            self._unsaid.add(slot)
+            return []
+        self._lost.add(slot)
+        self._directory.known.add(self._directory.places[slot])
+        return [Finding(KEYSTORE, slot, Kind.DELETED, f"the key of slot {slot} is gone or damaged; nobody erased it")]
 
-    async def _version(self, rid: int, reference: str, version: int) -> Finding | None:
-        key = self._vault.history_key(reference, version)
-        self._known[Table.HISTORY].add(key)
-        ct = await self._vault.backend.get(Table.HISTORY, key)
-        if ct is None:
-            return Finding(Table.HISTORY, key, Kind.DELETED, f"version {version} of a resource is gone")
-        try:
-            meta = self._vault.open(rid, ct).meta
-        except NotFound:
-            return None  # it lay under a patient who was shredded since
-        except MedlockError as fault:
-            return Finding(Table.HISTORY, key, Kind.UNREADABLE, f"an older version does not open: {fault.reason}")
-        if meta.version != version or meta.reference != reference:
-            return Finding(Table.HISTORY, key, Kind.REORDERED, "an older version lies under another version's name")
-        return None
+    async def _unfinished(self) -> AsyncIterator[Finding]:
+        """An erasure whose key still exists leaves a note, so that the next start destroys it."""
+        left = [slot for slot in self._directory.erased if keys_of(self._vault, slot) is not None]
+        key = self._vault.notes.key(SHRED)
+        if left and await self._vault.backend.get(Table.JOB, key) is None:
+            sentence = f"the key of slot {left[0]} outlived its erasure, and the note that says so is gone"
+            yield Finding(Table.JOB, key, Kind.DELETED, sentence)
 
-    async def _directory(self) -> AsyncIterator[Finding]:
-        """Every patient's entry is there, opens, and names the version that the patient's own index names."""
-        entries: dict[int, IndexEntry] = {}
-        async for key, ct in self._scan(Table.DIRECTORY):
-            try:
-                entry = self._vault.directory.open_row(key, ct)
-            except MedlockError as fault:
-                self._known[Table.DIRECTORY].add(key)
-                yield Finding(Table.DIRECTORY, key, Kind.EDITED, f"a directory entry does not open: {fault.reason}")
-                continue
-            if entry is not None:
-                entries[entry.slot] = entry
-        for slot, row in sorted(self._patients.items()):
-            key = self._vault.directory.key(slot)
-            self._known[Table.DIRECTORY].add(key)
-            found = entries.get(slot)
-            if found is None:
-                yield Finding(Table.DIRECTORY, key, Kind.DELETED, "a patient's entry in the directory is gone")
-            elif (found.rid, found.tag) != (row.rid, row.tag):
-                yield Finding(Table.DIRECTORY, key, Kind.ROLLED_BACK, "a directory entry names another version")
-        async for finding in self._operations():
-            yield finding
-
-    async def _operations(self) -> AsyncIterator[Finding]:
-        """The directory's log: no number missing, every line opens, as many changes as there are versions."""
-        counted: dict[int, int] = {}
-        expected = 1
-        async for number, ct in self._scan(Table.DIROP):
-            while expected < number:
-                yield Finding(Table.DIROP, expected, Kind.DELETED, "a line of the directory's log is gone")
-                expected += 1
-            expected = number + 1
-            slot = self._vault.directory.slot_of_operation(number, ct)
-            if slot is None:
-                yield Finding(Table.DIROP, number, Kind.EDITED, "a line of the directory's log does not open")
-            else:
-                counted[slot] = counted.get(slot, 0) + 1
-        for slot, row in sorted(self._patients.items()):
-            if counted.get(slot, 0) != row.version:
-                yield Finding(Table.DIROP, slot, Kind.TRUNCATED, f"the directory's log misses changes of slot {slot}")
-
-    async def _strangers(self, table: Table) -> AsyncIterator[Finding]:
+    async def _strangers(self) -> AsyncIterator[Finding]:
         """Rows that nothing vouches for."""
-        async for key, _ in self._scan(table):
-            if key not in self._known[table]:
-                yield Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
-
-    async def _scan(self, table: Table) -> AsyncIterator[tuple[int, bytes]]:
-        after = None
-        while rows := await self._vault.backend.scan(table, after, _SCAN):
-            for row in rows:
-                yield row
-            after = rows[-1][0]
+        known = {**self._known, **self._bodies.known, Table.DIRECTORY: self._directory.known}
+        for table in _STRANGERS:
+            async for key, _ in scan(self._vault.backend, table):
+                if key not in known[table]:
+                    yield Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
 
 
-def _compare(capsule: Capsule, position: Position) -> Finding | None:
-    """An index against the last position in the log."""
-    if capsule.number < position.number:
-        return Finding(
-            Table.DELTA, capsule.slot, Kind.ROLLED_BACK,
-            f"the index of slot {capsule.slot} stands at change {capsule.number}, the log at {position.number}",
-        )  # fmt: skip
-    if capsule.number > position.number or capsule.tag != position.tag:
-        return Finding(
-            Table.DELTA, capsule.slot, Kind.EDITED, f"the index of slot {capsule.slot} is not the one in the log"
-        )
-    return None
+class NoteCheck:
+    """Table JOB: receipts, each named by an event, and at most one note of an erasure under way."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    async def findings(self, evidence: Evidence) -> AsyncIterator[Finding]:
+        """Everything that is wrong, row by row."""
+        expected = {int(request, 16) for request in evidence.requests[Action.LOAD]}
+        async for key, ct in scan(self._vault.backend, Table.JOB):
+            fault = self._fault(key, ct, expected, evidence)
+            expected.discard(key)
+            if fault is not None:
+                yield Finding(Table.JOB, key, *fault)
+        for key in sorted(expected):
+            yield Finding(Table.JOB, key, Kind.DELETED, "the receipt of a load is gone")
+
+    def _fault(self, key: int, ct: bytes, expected: set[int], evidence: Evidence) -> tuple[Kind, str] | None:
+        try:
+            name, _ = self._vault.notes.open(key, ct)
+        except Tampered:
+            return Kind.EDITED if key in expected else Kind.INSERTED, "a note does not open"
+        if key in expected or name == SHRED or not evidence.whole:
+            return None
+        return Kind.INSERTED, "a receipt of a load that the log does not know"

@@ -169,23 +169,29 @@ class Directory:
         """Where a patient's entry lies."""
         return self._labels.label(_name(slot))
 
-    def slot_of_operation(self, number: int, ct: bytes) -> int | None:
-        """Whom a line of the directory's log is about; None when it does not open as that line."""
+    def operation(self, number: int, ct: bytes) -> tuple[int, Change] | None:
+        """What a line of the directory's log says: of which slot, and what; None when it does not open as that line."""
         try:
-            return int(_OPERATION.unpack(self._log.open(ct, _operation_name(number)))[0])
+            slot, change = _OPERATION.unpack(self._log.open(ct, _operation_name(number)))
         except Tampered:
             return None
+        return slot, Change(change)
 
     def open_row(self, key: int, ct: bytes) -> IndexEntry | None:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""
-        slot = int.from_bytes(self._log.open(ct[:_SLOT_SEALED], b"slot"), "big")
-        if self._labels.label(_name(slot)) != key:
-            raise Tampered("a directory entry lies under another patient's name")
+        slot = self.row_slot(key, ct)
         try:
             keys = self._keys(slot)
         except NotFound:
             return None
         return decode_entry(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(slot))))
+
+    def row_slot(self, key: int, ct: bytes) -> int:
+        """Whose entry a row holds, whether or not it can be opened. Raises Tampered."""
+        slot = int.from_bytes(self._log.open(ct[:_SLOT_SEALED], b"slot"), "big")
+        if self._labels.label(_name(slot)) != key:
+            raise Tampered("a directory entry lies under another patient's name")
+        return slot
 
 
 _SLOT_SEALED = 12 + 8 + 16
@@ -200,4 +206,4 @@ def _name(slot: int) -> bytes:
 
 
 def _operation_name(number: int) -> bytes:
-    return b"dirop|" + number.to_bytes(8, "big")
+    return b"dirop|" + number.to_bytes(8, "big", signed=True)

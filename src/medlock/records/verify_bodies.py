@@ -1,0 +1,124 @@
+"""Verification of bodies and older versions against what vouches for them.
+
+A body's index names its tag, a body's version says which older versions there must be. Where an index could not be
+read, its patient's bodies vouch for themselves: one that opens under its own name is taken as current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
+
+from medlock.audit.findings import Finding, Kind
+from medlock.errors import MedlockError, NotFound, Tampered
+from medlock.records.vault import Vault
+from medlock.store.bodies import Meta, tag_of
+from medlock.store.capsule import IndexRow
+from medlock.store.tables import Backend, Table
+
+_SCAN = 2_000
+
+
+async def scan(backend: Backend, table: Table) -> AsyncIterator[tuple[int, bytes]]:
+    """Every row of a table, ascending by key."""
+    after = None
+    while rows := await backend.scan(table, after, _SCAN):
+        for row in rows:
+            yield row
+        after = rows[-1][0]
+
+
+@dataclass(slots=True)
+class BodyCheck:
+    """Judges bodies as their indexes name them.
+
+    known     rows accounted for
+    patients  slot → the row of its Patient resource
+    """
+
+    vault: Vault
+    lost: Collection[int]  # slots whose key cannot be had: what lies under them is not judged
+    known: dict[Table, set[int]] = field(default_factory=lambda: {Table.BODY: set(), Table.HISTORY: set()})
+    patients: dict[int, IndexRow] = field(default_factory=dict)
+
+    async def named(self, slot: int, row: IndexRow) -> AsyncIterator[Finding]:
+        """One resource that the index of `slot` names: its body and every version before."""
+        if row.slot != slot:
+            return  # a pointer; the owner's index vouches for the body
+        self.known[Table.BODY].add(row.rid)
+        ct = await self.vault.backend.get(Table.BODY, row.rid)
+        if ct is None:
+            yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
+            return
+        meta = self._meta(row.rid, ct)
+        if meta is None:
+            yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body does not open as what its index names")
+            return
+        if tag_of(ct) != row.tag:
+            yield Finding(Table.BODY, row.rid, Kind.ROLLED_BACK, "a body is another version than its index names")
+            return
+        async for finding in self._versions(slot, row, meta):
+            yield finding
+
+    async def unnamed(self, slots: Collection[int]) -> AsyncIterator[Finding]:
+        """Bodies of patients whose index could not be read, and what lies under lost keys."""
+        if not slots and not self.lost:
+            return
+        async for rid, ct in scan(self.vault.backend, Table.BODY):
+            slot = self._slot(ct)
+            if slot in self.lost:
+                self.known[Table.BODY].add(rid)
+            elif slot in slots and rid not in self.known[Table.BODY] and slot is not None:
+                async for finding in self._itself(slot, rid, ct):
+                    yield finding
+        async for key, ct in scan(self.vault.backend, Table.HISTORY):
+            if self._slot(ct) in self.lost:
+                self.known[Table.HISTORY].add(key)
+
+    async def _itself(self, slot: int, rid: int, ct: bytes) -> AsyncIterator[Finding]:
+        meta = self._meta(rid, ct)
+        if meta is None or self.vault.rid(meta.reference) != rid:
+            return
+        self.known[Table.BODY].add(rid)
+        row = IndexRow(rid, slot, meta.version, tag_of(ct), meta.deleted)
+        async for finding in self._versions(slot, row, meta):
+            yield finding
+
+    async def _versions(self, slot: int, row: IndexRow, meta: Meta) -> AsyncIterator[Finding]:
+        if self.vault.rid(meta.reference) != row.rid:
+            yield Finding(Table.BODY, row.rid, Kind.REORDERED, "a body lies under another resource's name")
+        if meta.type == "Patient" and slot:
+            self.patients[slot] = row
+        keys = {self.vault.history_key(meta.reference, version): version for version in range(1, row.version)}
+        self.known[Table.HISTORY] |= keys.keys()
+        found = await self.vault.backend.get_many(Table.HISTORY, list(keys))
+        for key, version in keys.items():
+            fault = self._version(row.rid, version, found.get(key))
+            if fault is not None:
+                yield Finding(Table.HISTORY, key, *fault)
+
+    def _version(self, rid: int, version: int, ct: bytes | None) -> tuple[Kind, str] | None:
+        """What is wrong with an older version. Its row id is bound, so only its number can be another one's."""
+        if ct is None:
+            return Kind.DELETED, f"version {version} of a resource is gone"
+        meta = self._meta(rid, ct)
+        if meta is None:
+            if self._slot(ct) in self.lost:
+                return None
+            return Kind.EDITED, f"version {version} of a resource does not open"
+        if meta.version != version:
+            return Kind.REORDERED, f"in the place of version {version} of a resource stands version {meta.version}"
+        return None
+
+    def _meta(self, rid: int, ct: bytes) -> Meta | None:
+        """What a sealed body says of itself; None when it does not open here, or not any more."""
+        try:
+            return self.vault.open(rid, ct).meta
+        except (Tampered, NotFound):
+            return None
+
+    def _slot(self, ct: bytes) -> int | None:
+        try:
+            return self.vault.bodies.header(ct).slot
+        except MedlockError:
+            return None
