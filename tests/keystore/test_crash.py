@@ -194,6 +194,26 @@ def test_ratchets_at_once_share_the_work(world, filled):
     keystore.close()
 
 
+def test_a_ratchet_overtaken_by_another_gives_way(world, filled, monkeypatch):
+    """While one is half through, another process ends it and does a whole one: the first returns, all is well."""
+    monkeypatch.setattr(ratchet, "BATCH", 100)
+    slow, fast = world.open(), world.open()
+    overtaken = []
+
+    def overtake(done, _):
+        if not overtaken:
+            overtaken.append(done)
+            fast.ratchet()
+
+    slow.ratchet(overtake)
+    assert overtaken == [100]
+    assert slow.status().epoch == 3
+    for keystore in (slow, fast):
+        assert all_open(keystore, filled)
+        assert list(keystore.verify()) == []
+        keystore.close()
+
+
 def test_an_outage_in_the_middle_is_said_and_overcome(world, filled):
     """The provider fails when the old epoch is to be destroyed: status says that it lives on, the next call ends it."""
     keystore = world.open()

@@ -2,17 +2,17 @@
 
 Root and epoch secrets are entries of the service `medlock <store id>`. Good for one person's machine; most
 keyrings are a file on the same disk, locked by the sign-in password, so the verdict is never breach-safe.
+
+The `keyring` package is loaded when the first `OsKeyring` is made, because loading it costs a quarter of a second
+(measured) and most installations use another provider.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-import keyring
-from keyring.backend import KeyringBackend
-from keyring.backends import fail, null
-from keyring.errors import KeyringError, NoKeyringError, PasswordDeleteError
+from importlib import import_module
+from typing import Protocol
 
 from medlock.errors import SetupError, Unavailable
 from medlock.ids import random_bytes
@@ -26,13 +26,31 @@ _NO_KEYRING = (
 )
 
 
+class Backend(Protocol):
+    """What is used of `keyring.backend.KeyringBackend`."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """An entry, or None."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Make or replace an entry."""
+
+    def delete_password(self, service: str, username: str) -> None:
+        """Delete an entry."""
+
+
 class OsKeyring:
     """A KekProvider over the keyring that the `keyring` package finds, or over the one given."""
 
     name = NAME
 
-    def __init__(self, backend: KeyringBackend | None = None) -> None:
-        self._backend = backend or keyring.get_keyring()
+    def __init__(self, backend: Backend | None = None) -> None:
+        self._errors = import_module("keyring.errors")
+        self._backend: Backend = backend or import_module("keyring").get_keyring()
         self._service = ""
         self._root = b""
 
@@ -107,40 +125,40 @@ class OsKeyring:
         return int(self._get("destroyed") or "0")
 
     def _refuse_useless(self) -> None:
-        if isinstance(self._backend, (fail.Keyring, null.Keyring)):
+        useless = tuple(import_module(f"keyring.backends.{name}").Keyring for name in ("fail", "null"))
+        if isinstance(self._backend, useless):
             raise SetupError(_NO_KEYRING)
 
     def _get(self, entry: str) -> str | None:
-        with _reported():
+        with self._reported():
             return self._backend.get_password(self._service, entry)
 
     def _set(self, entry: str, value: str) -> None:
-        with _reported():
+        with self._reported():
             self._backend.set_password(self._service, entry, value)
             if self._backend.get_password(self._service, entry) != value:
                 raise Unavailable("The OS keyring did not keep what it was given. Nothing depends on it yet.")
 
     def _delete(self, entry: str) -> None:
-        with _reported():
+        with self._reported():
             if self._backend.get_password(self._service, entry) is None:
                 return
             self._backend.delete_password(self._service, entry)
             if self._backend.get_password(self._service, entry) is not None:
                 raise Unavailable("The OS keyring did not delete an entry. Run the ratchet again.")
 
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """The keyring's errors as ours; their texts may name entries, never their values, and stay private."""
-    try:
-        yield
-    except NoKeyringError as error:
-        raise SetupError(_NO_KEYRING) from error
-    except (KeyringError, PasswordDeleteError, OSError) as error:
-        raise Unavailable(
-            "The OS keyring does not answer or is locked. Unlock it and try again.",
-            reason=f"keyring: {type(error).__name__}",
-        ) from error
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """The keyring's errors as ours; their texts may name entries and stay private."""
+        try:
+            yield
+        except self._errors.NoKeyringError as error:
+            raise SetupError(_NO_KEYRING) from error
+        except (self._errors.KeyringError, OSError) as error:
+            raise Unavailable(
+                "The OS keyring does not answer or is locked. Unlock it and try again.",
+                reason=f"keyring: {type(error).__name__}",
+            ) from error
 
 
 def _service(store_id: bytes) -> str:
