@@ -57,8 +57,8 @@ def child(nodes: Nodes, name: str) -> Nodes:
     """The children called `name` of every node, in order."""
     found: Nodes = []
     for value, kind in nodes:
-        for key, kind_there in _steps(value, kind).get(name, ()):
-            _collect(value, key, kind_there, found)
+        for step in _steps(value, kind).get(name, ()):
+            _collect(value, step, found)
         if kind == name:  # Appointment.status, said of an Appointment
             found.append((value, kind))
     return found
@@ -68,8 +68,8 @@ def children(nodes: Nodes) -> Nodes:
     """All children of every node."""
     found: Nodes = []
     for value, kind in nodes:
-        for key, kind_there in chain.from_iterable(_steps(value, kind).values()):
-            _collect(value, key, kind_there, found)
+        for step in chain.from_iterable(_steps(value, kind).values()):
+            _collect(value, step, found)
     return found
 
 
@@ -91,16 +91,20 @@ def type_of(value: Any, kind: str) -> str:
     return kind
 
 
-def _steps(value: Any, kind: str) -> Mapping[str, tuple[tuple[str, str], ...]]:
+def _steps(value: Any, kind: str) -> Mapping[str, tuple[tuple[str, str, str], ...]]:
     shape = structure(type_of(value, kind)) if type(value) is dict else None
     return {} if shape is None else shape.steps
 
 
-def _collect(owner: dict[str, Any], key: str, kind: str, found: Nodes) -> None:
+def _collect(owner: dict[str, Any], step: tuple[str, str, str], found: Nodes) -> None:
+    key, beside, kind = step
     value = owner.get(key)
-    if type(value) is list:
-        found.extend((item, kind) for item in value)
-    elif value is not None or f"_{key}" in owner:
+    if value is None:
+        if beside in owner:
+            found.append((None, kind))
+    elif type(value) is list:
+        found.extend([(item, kind) for item in value])
+    else:
         found.append((value, kind))
 
 

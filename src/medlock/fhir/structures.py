@@ -87,9 +87,9 @@ class Structure:
     is_resource: bool
 
     @cached_property
-    def steps(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        """FHIRPath child name → (JSON member, type) of the forms it can take."""
-        return {element.name: element.members() for element in self.elements}
+    def steps(self) -> dict[str, tuple[tuple[str, str, str], ...]]:
+        """FHIRPath child name → (JSON member, the same with _ before it, type) of the forms it can take."""
+        return {each.name: tuple((key, f"_{key}", kind) for key, kind in each.members()) for each in self.elements}
 
     @cached_property
     def owner(self) -> dict[str, tuple[Element, str]]:
