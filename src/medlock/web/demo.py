@@ -91,12 +91,15 @@ class Prepared:
             return
         console = people()
         done = f"loaded {self.loaded} resources" if self.loaded else "loaded earlier"
-        console.print(f"A synthetic clinic with {self.patients} patients ({done}) at {ready.fhir}")
-        console.print(f"Data in {self.settings.data_dir}, passphrase in {self.settings.passphrase_file}", markup=False)
-        console.print(f"A clinician's token, good until {expires}:\n\n  {self.token.secret}\n\nTry:\n", markup=False)
-        for request in self.requests():
-            console.print(_curl(ready, self.token.secret, request), markup=False, soft_wrap=True)
-        console.print("\nCtrl-C stops the server; medlock demo starts it again.")
+        lines = (
+            f"A synthetic clinic with {self.patients} patients ({done}) at {ready.fhir}",
+            f"Data in {self.settings.data_dir}, passphrase in {self.settings.passphrase_file}",
+            f"A clinician's token, good until {expires}:\n\n  {self.token.secret}\n\nTry:\n",
+            *(_curl(ready, self.token.secret, request) for request in self.requests()),
+            "\nCtrl-C stops the server; medlock demo starts it again.",
+        )
+        for line in lines:
+            console.print(line, markup=False, soft_wrap=True)
 
     def requests(self) -> tuple[str, str, str]:
         """Three requests that have something to show."""

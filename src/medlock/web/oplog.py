@@ -40,12 +40,12 @@ class Line:
 
 
 class OpLog:
-    """Writes lines to `sink`; requests only when `requests` is set."""
+    """Writes lines to `sink`, by default to stderr; requests only when `requests` is set."""
 
-    def __init__(self, clock: Clock, sink: Sink = sys.stderr, *, requests: bool = False) -> None:
+    def __init__(self, clock: Clock, sink: Sink | None = None, *, requests: bool = False) -> None:
         self.requests = requests
         self._clock = clock
-        self._sink = sink
+        self._sink = sys.stderr if sink is None else sink
 
     def request(self, line: Line) -> None:
         """Note an answered request."""
