@@ -91,18 +91,23 @@ class Finder:
         return rules is not None and rules.allow(_PatientFacts(labels=labels))
 
     async def _scope(self, query: SearchQuery) -> list[int]:
-        """The indexes that can hold a match: those of the patients that the query names, or all within reach."""
+        """The indexes that can hold a match: those of the patients that the query names, or all within reach.
+
+        A caller held to some patients is shown their indexes whoever is named: a resource of two patients lies in both.
+        """
         named = _named_patients(query)
-        if named is None:
-            shared = [TENANT] if query.type in self._reach.grant.shared else []
-            return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
-        found = [(await self._vault.patient_slot(patient), patient) for patient in named]
-        within = [
-            (slot, patient) for slot, patient in found if slot is not None and self._reach.rules(slot) is not None
-        ]
+        within = [(slot, patient) for slot, patient in await self._slots_of(named or []) if self._reach.rules(slot)]
         if len(within) == 1:
             self.about = within[0]
-        return [slot for slot, _ in within]
+        if named is not None and self._reach.grant.everyone is not None:
+            return [slot for slot, _ in within]
+        shared = [TENANT] if query.type in self._reach.grant.shared else []
+        return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
+
+    async def _slots_of(self, patients: list[str]) -> list[tuple[int, str]]:
+        """Slot and id of those patients that there are."""
+        found = [(await self._vault.patient_slot(patient), patient) for patient in patients]
+        return [(slot, patient) for slot, patient in found if slot is not None]
 
     def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Hit]:
         hits: list[Hit] = []

@@ -54,7 +54,7 @@ class Reach:
     def visible_everything(self, capsule: Capsule, segment: Segment) -> Mask:
         """Rows of any type that the rules allow."""
         mask: Mask = np.zeros(len(segment), np.bool_)
-        for number in np.unique(segment.rows["type"]).tolist():
+        for number in np.unique(segment.rows["type"][segment.alive]).tolist():
             seen = self.visible(capsule, segment, TYPE_NAMES[number])
             if seen is not None:
                 mask |= seen & segment.of_type(number)
