@@ -1,0 +1,46 @@
+"""docs/access.md shows the table that decides."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from medlock.access.groups import AUDIT, DEMOGRAPHICS, DIRECTORY, KNOWLEDGE, LOOSE, RECORD
+from medlock.access.principal import Role
+from medlock.access.roles import KINDS, role_rights
+from medlock.access.scopes import rights
+
+PAGE = (Path(__file__).parents[2] / "docs/access.md").read_text()
+COLUMNS = [RECORD, AUDIT, DIRECTORY, KNOWLEDGE, LOOSE]
+
+
+def table():
+    """Role → cells of its row."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")
+    ]
+    return {row[0].partition(" ")[0]: row for row in rows if row[0] != "role"}
+
+
+def test_every_role_has_a_row():
+    """No role is missing and none is invented."""
+    assert set(table()) == {role.value for role in Role}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_row_is_what_the_program_does(role):
+    """Letters, restrictions to some types, purposes and kinds of scope are those of the program."""
+    name, *cells, kinds = table()[role.value]
+    purpose = (re.findall(r"purpose (\w+)", name) or ["TREAT"])[0]
+    for types, cell in zip(COLUMNS, cells, strict=True):
+        letters, _, only = cell.partition(" on ")
+        named = set(re.findall(r"\w+", only)) or types
+        for resource_type in types:
+            want = rights(letters) if resource_type in named else 0
+            assert role_rights(role, resource_type, purpose) == want, resource_type
+    assert tuple(kinds.split()) == tuple(kind.value for kind in KINDS[role])
+
+
+def test_the_loader_may_do_nothing_for_another_purpose():
+    """The purpose in the table is demanded."""
+    assert not any(role_rights(Role.LOADER, name, "TREAT") for name in RECORD | DEMOGRAPHICS)
