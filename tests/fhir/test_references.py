@@ -111,3 +111,15 @@ def test_rewriting_bytes_is_rewriting_the_tree(tree, indented):
     """Quotes, backslashes and look-alike members inside texts do not lead the bytes astray."""
     data = orjson.dumps(tree, option=orjson.OPT_INDENT_2 if indented else 0)
     assert orjson.loads(rewrite(data, MAPPING)) == naively(tree)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b'"reference":"', b'"', b"\\", b"\xff", b"\\u00", b' href=\\"', UUID.encode(), b"x", b"\\ud800"]
+        )
+    )
+)
+def test_rewriting_survives_bytes_that_are_no_json(pieces):
+    """Rewriting comes before parsing; what is malformed passes through to be refused there."""
+    assert isinstance(rewrite(b"".join(pieces), MAPPING), bytes)

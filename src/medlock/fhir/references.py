@@ -21,7 +21,7 @@ _local = re.compile(rf"([A-Z][A-Za-z]{{1,63}})/({_ID})(?:/_history/{_ID})?").ful
 
 # Reference.reference, and the members of type uri, url, uuid and oid that name an instance (R4 §3.1.0.11.2).
 _member = re.compile(rb'"(reference|ur[il]|value(?:Ur[il]|Uuid|Oid))"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"')
-_link = re.compile(rb'(href|src)=\\"([^"\\<>&]+)\\"')
+_attribute = re.compile(rb'=\\"([^"\\<>&]+)\\"')
 
 
 def literal_references(resource: dict[str, Any]) -> list[tuple[str, str]]:
@@ -66,17 +66,27 @@ def rewrite(data: bytes, mapping: Mapping[str, str]) -> bytes:
 
     Looked at are Reference.reference, members named uri, url, valueUri, valueUrl, valueUuid and valueOid, and
     href and src in the narrative; always the whole text. Identifiers and canonicals in other members are not,
-    even when their value equals a key. `data` has been through `fhir.parse`, which refuses escapes in names.
+    even when their value equals a key. Bytes that are not yet known to be FHIR pass through: `fhir.parse` must
+    see the result, and refuses what could hide a reference from here (escapes in names).
     """
 
     def replace(match: re.Match[bytes]) -> bytes:
-        text = match[2]
-        new = mapping.get(orjson.loads(b'"%b"' % text) if b"\\" in text else text.decode())
+        new = mapping.get(_text(match[2]))
         return match[0] if new is None else b'"%b":%b' % (match[1], orjson.dumps(new))
 
     def relink(match: re.Match[bytes]) -> bytes:
-        new = mapping.get(match[2].decode())
-        return match[0] if new is None else b'%b=\\"%b\\"' % (match[1], orjson.dumps(escape(new))[1:-1])
+        new = mapping.get(_text(match[1]))
+        if new is None or not data.endswith((b" href", b" src"), 0, match.start()):
+            return match[0]
+        return b'=\\"%b\\"' % orjson.dumps(escape(new))[1:-1]
 
     data = _member.sub(replace, data)
-    return _link.sub(relink, data) if b'href=\\"' in data or b'src=\\"' in data else data
+    return _attribute.sub(relink, data) if b"=\\" in data else data
+
+
+def _text(inner: bytes) -> str:
+    """What stands between the quotes of a JSON string; "" for what is none, which no reference is."""
+    try:
+        return str(orjson.loads(b'"%b"' % inner)) if b"\\" in inner else inner.decode()
+    except ValueError:
+        return ""
