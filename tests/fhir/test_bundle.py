@@ -101,6 +101,39 @@ def test_any_bytes_are_taken_in_or_refused(data):
             assert refusal.problems  # noqa: PT017 - both outcomes are right
 
 
+PIECES = [
+    b'"',
+    b":",
+    b",",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\\ud800",
+    b"\\u0000",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\\x",
+    b"1e999",
+    b"request",
+]
+PIECES += [b'"request":{"method":"GET","url":"', b'"fullUrl":"', b'"resource":{', b"Patient", b"null", b"\n", b"\x01"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join))
+def test_almost_json_is_taken_in_or_refused(content):
+    """The same for entries, heads and members that look like a bundle's for a while."""
+    for text in (
+        b'{"resourceType":"Bundle","type":"batch","entry":[{' + content + b"}]}",
+        b'{"resourceType":"Bundle","type":"batch",' + content + b"}",
+        b'{"resourceType":"Bundle","type":"batch","' + content + b'":1}',
+    ):
+        try:
+            assert isinstance(bundle.entries(text, 10), tuple)
+        except BadRequest as refusal:
+            assert refusal.problems  # noqa: PT017 - both outcomes are right
+
+
 LINKS = {
     "self": "https://clinic.example/fhir/Patient?name=\u00e4",
     "next": "https://clinic.example/fhir/Patient?_page=x",
