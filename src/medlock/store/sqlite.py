@@ -103,6 +103,7 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Finish queued commits and close both connections."""
+        self._writer.hand_over()
         await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
         self._read.close()
         self._writer.close()

@@ -1,9 +1,12 @@
 """The one thread that writes to the SQLite file: many commits, one transaction, one fsync.
 
-Request handlers queue a Batch and wait. The thread takes everything that is queued, applies it in one transaction
-(each batch inside a savepoint, so that one batch's conflict leaves the others alone), lets the ledger append the
-audit entries, commits with fsync, and only then wakes the waiters. There is no artificial delay: while one fsync
-runs, the next group gathers by itself.
+Request handlers submit a Batch and wait. What one turn of the event loop submits is handed over together; the thread
+takes everything that was handed over, applies it in one transaction (each batch inside a savepoint, so that one
+batch's conflict leaves the others alone), lets the ledger append the audit entries, commits with fsync, and only then
+wakes the waiters. There is no artificial delay: while one fsync runs, the next group gathers by itself.
+
+Every statement costs a hand-over of the interpreter between this thread and the event loop, and every transaction
+costs the readers their page cache. So rows are written many to a statement, and batches many to a transaction.
 
 It fails closed: when the disk refuses, every waiter of the group gets `Unavailable` and nothing was written.
 """
@@ -15,14 +18,16 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from queue import Empty, SimpleQueue
 
 from medlock.errors import MedlockError, Raced, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
-_INSERT = {table: f"INSERT INTO {table.value} (key, ct) VALUES (?, ?)" for table in Table}  # noqa: S608 - enum
-_PUT = {table: f"INSERT OR REPLACE INTO {table.value} (key, ct) VALUES (?, ?)" for table in Table}  # noqa: S608 - enum
+ROWS_MAX = 64  # in one statement; fewer hand-overs beyond that no longer show
+_INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
@@ -53,16 +58,26 @@ class Writer(threading.Thread):
         self._db = db
         self._ledger = ledger
         self._loop = loop
-        self._queue: SimpleQueue[Waiting | Scrub | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Waiting] | Scrub | None] = SimpleQueue()
+        self._submitted: list[Waiting] = []
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Called from the event loop."""
         waiting = Waiting(batch, self._loop.create_future())
-        self._queue.put(waiting)
+        if not self._submitted:
+            self._loop.call_soon(self.hand_over)
+        self._submitted.append(waiting)
         return waiting.future
+
+    def hand_over(self) -> None:
+        """Pass on what was submitted. By itself at the end of each turn of the event loop; before `stop`, call it."""
+        if self._submitted:
+            self._queue.put(self._submitted)
+            self._submitted = []
 
     def scrub(self) -> asyncio.Future[int]:
         """Queue a truncating checkpoint."""
+        self.hand_over()
         wish = Scrub(self._loop.create_future())
         self._queue.put(wish)
         return wish.future
@@ -93,17 +108,17 @@ class Writer(threading.Thread):
             elif follower is _STOP:
                 return
 
-    def _gather(self, first: Waiting) -> tuple[list[Waiting], object]:
-        """Everything queued now, up to GROUP_MAX; and what ended the gathering, if it was not a batch."""
-        group = [first]
+    def _gather(self, first: list[Waiting]) -> tuple[list[Waiting], object]:
+        """Everything queued now, until GROUP_MAX is reached; and what ended the gathering, if it was no batches."""
+        group = first
         while len(group) < GROUP_MAX:
             try:
                 item = self._queue.get_nowait()
             except Empty:
                 break
-            if not isinstance(item, Waiting):
+            if not isinstance(item, list):
                 return group, _STOP if item is None else item
-            group.append(item)
+            group += item
         return group, None
 
     def _commit(self, group: list[Waiting]) -> None:
@@ -198,15 +213,26 @@ def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) 
             future.set_result(result)
 
 
-def _run(db: sqlite3.Connection, statements: dict[Table, str], rows: list[Row]) -> None:
-    """Execute row by row per table, sorted by key: neighbouring leaves are touched once."""
-    if len(rows) == 1:
-        table, key, ct = rows[0]
-        db.execute(statements[table], (key, ct))
-        return
+def _run(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
+    """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many to a statement."""
     by_table: dict[Table, list[tuple[int, bytes]]] = {}
     for table, key, ct in rows:
         by_table.setdefault(table, []).append((key, ct))
     for table, values in by_table.items():
         values.sort()
-        db.executemany(statements[table], values)
+        for start in range(0, len(values), ROWS_MAX):
+            _run_some(db, verb, table, values[start : start + ROWS_MAX])
+
+
+def _run_some(db: sqlite3.Connection, verb: str, table: Table, values: list[tuple[int, bytes]]) -> None:
+    """Write up to ROWS_MAX rows in statements whose widths are powers of two, so that few are ever compiled."""
+    at = 0
+    while at < len(values):
+        width = 1 << (len(values) - at).bit_length() - 1
+        db.execute(_statement(verb, table, width), tuple(chain.from_iterable(values[at : at + width])))
+        at += width
+
+
+@cache
+def _statement(verb: str, table: Table, width: int) -> str:
+    return f"{verb} INTO {table.value} (key, ct) VALUES {', '.join(['(?, ?)'] * width)}"
