@@ -105,7 +105,7 @@ class Door:
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
         for _ in range(_TRIES):
-            visit = replace(self._decided(principal, question, scribe), receipt=receipt)
+            visit = self._decided(principal, question, scribe, receipt)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
             except Raced:
@@ -114,7 +114,7 @@ class Door:
             return finding, visit
         raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
 
-    def _decided(self, principal: Principal, asked: Question, scribe: Scribe) -> Visit:
+    def _decided(self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes) -> Visit:
         """The visit with its Grant. A page token is opened first: its question is decided like any other."""
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
@@ -122,7 +122,8 @@ class Door:
         if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
             grant = decide(principal, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        return Visit(principal, question, grant, replace(scribe, question=question, basis=basis), now)
+        decided = Scribe(principal, question, now, scribe.request, basis)
+        return Visit(principal, question, grant, decided, now, receipt)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
         """The question that a page token goes on with."""

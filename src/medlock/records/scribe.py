@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 
-from medlock.access.principal import Principal
+from medlock.access.principal import Principal, Role
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.fhir.question import Interaction, Question
 from medlock.records.finding import Finding
@@ -22,6 +23,12 @@ ACTIONS = {
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
 }
+
+
+@cache
+def _names(roles: frozenset[Role]) -> tuple[str, ...]:
+    """Roles in a fixed order; there are few sets of them."""
+    return tuple(sorted(roles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Scribe:
             ACTIONS[self.question.interaction],
             outcome,
             who.account,
-            tuple(sorted(who.roles)),
+            _names(who.roles),
             who.client,
             who.purpose,
             self.now,

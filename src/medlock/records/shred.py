@@ -131,7 +131,7 @@ class Shredder:
             names = {self._vault.history_key(opened.meta.reference, n): n for n in range(1, row.version + 1)}
             found = await self._vault.backend.get_many(Table.HISTORY, list(names))
             for key, sealed in found.items():
-                if self._vault.bodies.header(sealed).slot == capsule.slot:
+                if self._vault.bodies.slot(sealed) == capsule.slot:
                     batch.puts.append((Table.HISTORY, key, self._tombstone(opened, names[key])))
 
     def _tombstone(self, owner: Opened, version: int) -> bytes:

@@ -67,10 +67,8 @@ class Vault:
 
     def open(self, rid: int, ct: bytes) -> Opened:
         """Decrypt a row. Raises Tampered, or NotFound when its patient's key was destroyed."""
-        header = self.bodies.header(ct)
-        keys = self.keystore.keys(header.slot, header.generation)
-        meta, body = self.bodies.open(rid, keys, ct)
-        return Opened(meta, body, rid, header.slot, ct)
+        slot, meta, body = self.bodies.open(rid, ct, self.keystore.keys)
+        return Opened(meta, body, rid, slot, ct)
 
     async def current(self, type_: str, id_: str) -> Opened | None:
         """The current version of a resource, tombstones included, vouched for by its index; None when unknown."""
@@ -97,7 +95,7 @@ class Vault:
         """The index row of a body: the directory's for patients, else its owner's capsule's."""
         if type_ == "Patient":
             return self.directory.find(rid)
-        return (await self.capsules.open(self.bodies.header(ct).slot)).find(rid)
+        return (await self.capsules.open(self.bodies.slot(ct))).find(rid)
 
     async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
         """The bodies that index rows name, in order; None where the row has changed since (search again)."""

@@ -34,12 +34,14 @@ class BodyCheck:
 
     known     rows accounted for
     patients  slot → the row of its Patient resource
+    damaged   bodies that do not say what they are: their older versions are found by trying
     """
 
     vault: Vault
     lost: Collection[int]  # slots whose key cannot be had: what lies under them is not judged
     known: dict[Table, set[int]] = field(default_factory=lambda: {Table.BODY: set(), Table.HISTORY: set()})
     patients: dict[int, IndexRow] = field(default_factory=dict)
+    damaged: set[int] = field(default_factory=set)
 
     async def named(self, slot: int, row: IndexRow) -> AsyncIterator[Finding]:
         """One resource that the index of `slot` names: its body and every version before."""
@@ -48,32 +50,44 @@ class BodyCheck:
         self.known[Table.BODY].add(row.rid)
         ct = await self.vault.backend.get(Table.BODY, row.rid)
         if ct is None:
+            self.damaged.add(row.rid)
             yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
             return
         meta = self._meta(row.rid, ct)
         if meta is None:
+            self.damaged.add(row.rid)
             yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body does not open as what its index names")
             return
         if tag_of(ct) != row.tag:
             yield Finding(Table.BODY, row.rid, Kind.ROLLED_BACK, "a body is another version than its index names")
-            return
         async for finding in self._versions(slot, row, meta):
             yield finding
 
     async def unnamed(self, slots: Collection[int]) -> AsyncIterator[Finding]:
-        """Bodies of patients whose index could not be read, and what lies under lost keys."""
-        if not slots and not self.lost:
-            return
-        async for rid, ct in scan(self.vault.backend, Table.BODY):
-            slot = self._slot(ct)
-            if slot in self.lost:
-                self.known[Table.BODY].add(rid)
-            elif slot in slots and rid not in self.known[Table.BODY] and slot is not None:
-                async for finding in self._itself(slot, rid, ct):
+        """Bodies of patients whose index could not be read; versions of damaged bodies; what lies under lost keys."""
+        if slots or self.lost:
+            async for rid, ct in scan(self.vault.backend, Table.BODY):
+                async for finding in self._unnamed_body(slots, rid, ct):
                     yield finding
-        async for key, ct in scan(self.vault.backend, Table.HISTORY):
-            if self._slot(ct) in self.lost:
-                self.known[Table.HISTORY].add(key)
+        if self.damaged or self.lost:
+            async for key, ct in scan(self.vault.backend, Table.HISTORY):
+                if self._slot(ct) in self.lost or self._of_damaged(key, ct):
+                    self.known[Table.HISTORY].add(key)
+
+    async def _unnamed_body(self, slots: Collection[int], rid: int, ct: bytes) -> AsyncIterator[Finding]:
+        slot = self._slot(ct)
+        if slot in self.lost:
+            self.known[Table.BODY].add(rid)
+        elif slot in slots and rid not in self.known[Table.BODY] and slot is not None:
+            async for finding in self._itself(slot, rid, ct):
+                yield finding
+
+    def _of_damaged(self, key: int, ct: bytes) -> bool:
+        """Whether this is an older version of a body that is damaged, in its own place."""
+        if key in self.known[Table.HISTORY]:
+            return False
+        found = [meta for rid in self.damaged if (meta := self._meta(rid, ct)) is not None]
+        return any(self.vault.history_key(meta.reference, meta.version) == key for meta in found)
 
     async def _itself(self, slot: int, rid: int, ct: bytes) -> AsyncIterator[Finding]:
         meta = self._meta(rid, ct)
@@ -119,6 +133,6 @@ class BodyCheck:
 
     def _slot(self, ct: bytes) -> int | None:
         try:
-            return self.vault.bodies.header(ct).slot
+            return self.vault.bodies.slot(ct)
         except MedlockError:
             return None

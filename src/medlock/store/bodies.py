@@ -12,7 +12,7 @@ The sealed `Meta` in front of the JSON lets the door decide about a resource wit
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.resources import files
 
 import msgspec
@@ -57,15 +57,8 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
         return f"{self.type}/{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Which key opens a row, and which version of the resource it holds."""
-
-    slot: int
-    version: int
-    generation: int
-    dictionary: int
-    format: int
+KeyFinder = Callable[[int, int], PatientKeys]
+"""Slot and generation → keys."""
 
 
 class Codec:
@@ -110,35 +103,30 @@ class BodyCipher:
         sealed = keys.body.seal_with(nonce, packed, header + _RID.pack(rid))
         return nonce + self._mask.hide(nonce, header) + sealed
 
-    def header(self, ct: bytes) -> Header:
-        """Which key a row needs. Not authenticated: only `open` proves it."""
+    def slot(self, ct: bytes) -> int:
+        """The slot that a row's header names. Not authenticated: only `open` proves it. Raises Tampered."""
+        return self._header(ct)[1]
+
+    def _header(self, ct: bytes) -> tuple[bytes, int, int, int]:
+        """The header revealed, and the slot, version and key generation in it."""
         if len(ct) < PREFIX + STEP:
             raise Tampered("a sealed body is cut short")
-        header = Header(*_HEADER.unpack(self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])))
-        if header.slot > SLOT_MAX:
-            raise Tampered("the header of a sealed body names a slot that cannot be")
-        return header
+        header = self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])
+        slot, version, generation, dictionary, form = _HEADER.unpack(header)
+        if slot > SLOT_MAX or form != FORMAT or dictionary != DICTIONARY:
+            raise Tampered("the header of a sealed body names a slot, format or dictionary that cannot be")
+        return header, slot, version, generation
 
-    def slot(self, ct: bytes) -> int:
-        """The slot in a row's header."""
-        found: int = _HEADER.unpack(self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX]))[0]
-        return found
-
-    def open(self, rid: int, keys: PatientKeys, ct: bytes) -> tuple[Meta, bytes]:
-        """The meta and JSON of a row. Raises Tampered when the row is not what `rid` and its header say."""
-        if len(ct) < PREFIX + STEP:
-            raise Tampered(f"row {rid} is too short to be a sealed body")
-        nonce = ct[:NONCE]
-        header = self._mask.reveal(nonce, ct[NONCE:PREFIX])
-        slot, version, _, dictionary, form = _HEADER.unpack(header)
-        if slot != keys.slot or form != FORMAT or dictionary != DICTIONARY:
-            raise Tampered(f"row {rid} has a header that its key does not match")
-        plaintext = self._codec.unpack(keys.body.open_with(nonce, ct[PREFIX:], header + _RID.pack(rid)))
+    def open(self, rid: int, ct: bytes, keys: KeyFinder) -> tuple[int, Meta, bytes]:
+        """Slot, meta and JSON of a row. Raises Tampered when it is not the row `rid`, and what `keys` raises."""
+        header, slot, version, generation = self._header(ct)
+        sealed = keys(slot, generation).body.open_with(ct[:NONCE], ct[PREFIX:], header + _RID.pack(rid))
+        plaintext = self._codec.unpack(sealed)
         end = 2 + _LENGTH.unpack_from(plaintext)[0]
         meta = _decode_meta(plaintext[2:end])
         if meta.version != version:
             raise Tampered(f"row {rid} says version {version} outside and {meta.version} inside")
-        return meta, plaintext[end:]
+        return slot, meta, plaintext[end:]
 
 
 def tag_of(ct: bytes) -> int:
