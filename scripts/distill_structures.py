@@ -6,7 +6,7 @@
 Kept: element names, cardinalities, types, reference targets, summary and modifier flags, error invariants as
 FHIRPath, and the codes of required bindings. Left out: all prose, narrative and mappings, and every code list
 that HL7 does not own or that carries another owner's notice (DICOM, LOINC, SNOMED CT, UCUM, ISO, SPDX);
-`fhir.primitives` has patterns of its own for three of those. `fhir.structures` describes the rows field by field.
+`fhir.primitives` has patterns of its own for six of those. `fhir.structures` describes the rows field by field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TARGET = Path(__file__).resolve().parent.parent / "src/medlock/fhir/data/r4-stru
 SUMMARY, MODIFIER, BARE, CHOICE = 1, 2, 4, 8
 OURS = ("http://hl7.org/fhir/", "http://terminology.hl7.org/CodeSystem/")
 NOT_OURS = {"http://hl7.org/fhir/spdx-license"}
-PATTERNS = {"mimetypes", "currencies", "units-of-time"}
+PATTERNS = {"mimetypes", "currencies", "units-of-time", "audit-event-action", "audit-event-outcome", "network-type"}
 BUILT_IN = {"ele-1", "ext-1"}  # repeated on every element; the validator has them from their own type
 
 Json = dict[str, Any]

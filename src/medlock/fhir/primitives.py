@@ -149,4 +149,7 @@ CODE_PATTERNS: Final = {
     ).fullmatch,
     "currencies": re.compile(r"[A-Z]{3}").fullmatch,  # ISO 4217
     "units-of-time": re.compile(r"s|min|h|d|wk|mo|a").fullmatch,  # UCUM §§ 4.3 and 4.4
+    "audit-event-action": re.compile(r"[CRUDE]").fullmatch,  # RFC 3881 §5.1.2
+    "audit-event-outcome": re.compile(r"0|4|8|12").fullmatch,  # RFC 3881 §5.1.4
+    "network-type": re.compile(r"[1-5]").fullmatch,  # RFC 3881 §5.3.1, and two that came later
 }
