@@ -69,11 +69,7 @@ class HeadSealer:
 
     def open(self, row: bytes | None) -> Head:
         """The head in a row; EMPTY when there is no row."""
-        if row is None:
-            return EMPTY
-        head = _decode_head(self._aead.open(row, self._head_place))
-        head.tree()
-        return head
+        return EMPTY if row is None else _decode_head(self._aead.open(row, self._head_place))
 
     def seal_index(self, runs: int) -> bytes:
         """The index head: `runs` runs are indexed."""
