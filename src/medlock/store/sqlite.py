@@ -23,11 +23,13 @@ _LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}  # noq
 _SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > ? ORDER BY key LIMIT ?" for table in Table}  # noqa: S608
 _BEFORE_ALL = -(1 << 63)
 _CHUNK = 256
-_ABSENT = -1  # no table has a negative key: it pads a list of keys to a length that is already compiled
 
 
 def _many(table: Table, width: int) -> str:
-    """A select of `width` keys; widths are powers of two, so that few statements are ever compiled."""
+    """A select of `width` keys; widths are powers of two, so that few statements are ever compiled.
+
+    A shorter list is filled up with its own last key, which changes nothing.
+    """
     return f"SELECT key, ct FROM {table.value} WHERE key IN ({','.join('?' * width)})"  # noqa: S608 - enum
 
 
@@ -63,7 +65,7 @@ class SqliteBackend:
         statement = self._selects.get((table, width))
         if statement is None:
             statement = self._selects[table, width] = _many(table, width)
-        return self._execute(statement, (*keys, *(_ABSENT,) * (width - len(keys)))).fetchall()
+        return self._execute(statement, (*keys, *(keys[-1],) * (width - len(keys)))).fetchall()
 
     async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` rows with key > `after`, ascending."""
