@@ -129,7 +129,10 @@ class StoreVerifier:
         if report.capsule is None:
             self._blind.add(slot)
             return
+        entry = self._directory.entries.get(slot)
         for row in report.capsule.rows():
+            if entry is not None and entry.rid == row.rid:
+                self._bodies.patients[slot] = row
             async for finding in self._bodies.named(slot, row):
                 yield finding
 
