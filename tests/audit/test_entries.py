@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.world import STORE, Keys, World
+from audit.world import STORE, Keys, World, changed
 from medlock.audit.entries import EntrySealer
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.audit.wire import pad, unpad
@@ -57,7 +55,7 @@ def test_after_erasure_the_minimal_copy_is_all_there_is(event):
     keys.destroy(event.slot)
     recorded = sealer.open(0, entry)
     assert recorded.full is False
-    assert recorded.event == replace(event, patient="", touched=(), query="", reason="", basis="")
+    assert recorded.event == changed(event, patient="", touched=(), query="", reason="", basis="")
 
 
 @given(events.filter(lambda event: event.slot))
@@ -102,7 +100,7 @@ def test_an_entry_of_another_store_does_not_open():
 @given(events)
 def test_an_entry_holds_nothing_in_clear(event):
     """No field of an event stands in its entry."""
-    marked = replace(event, account="ACCOUNT-MARK", patient="PATIENT-MARK", query="QUERY-MARK", reason="REASON-MARK")
+    marked = changed(event, account="ACCOUNT-MARK", patient="PATIENT-MARK", query="QUERY-MARK", reason="REASON-MARK")
     entry = EntrySealer(Keys()).seal(marked)
     assert b"-MARK" not in entry
     assert event.action.value.encode() not in entry
@@ -123,7 +121,7 @@ def test_lengths_come_in_few_sizes():
     lengths = set()
     for number in range(100):
         event = world.event(number)
-        lengths.add(len(sealer.seal(replace(event, touched=event.touched * (1 + number % 5)))))
+        lengths.add(len(sealer.seal(changed(event, touched=event.touched * (1 + number % 5)))))
     assert len(lengths) <= 3
 
 

@@ -48,6 +48,11 @@ class Keys:
         self._destroyed.add(slot)
 
 
+def changed(event: Event, **given: object) -> Event:
+    """The event with some fields given anew."""
+    return Event(**{name: getattr(event, name) for name in Event.__annotations__} | given)
+
+
 @dataclass
 class World:
     """One log on a disk in memory; `another()` is a second process on the same disk."""
