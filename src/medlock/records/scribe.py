@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 from medlock.access.principal import Principal, Role
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
@@ -83,7 +85,7 @@ class Scribe:
 
     def receipt(self, key: int) -> Event:
         """The event that vouches for a receipt: `request` names its row."""
-        return replace(self.event(Outcome.SUCCESS), action=Action.LOAD, request=f"{key:016x}")
+        return msgspec.structs.replace(self.event(Outcome.SUCCESS), action=Action.LOAD, request=f"{key:016x}")
 
     def _query(self) -> str:
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from medlock.errors import NotFound, Tampered
 from medlock.records.indexing import Indexer
@@ -27,8 +28,7 @@ TENANT = 0
 _TRIES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """One version of a resource, decrypted: sealed meta, JSON bytes, and where it lay."""
 
     meta: Meta
