@@ -300,6 +300,7 @@ async def test_gzip_bodies_are_read(world, client):
         (b"{}", "br", 415),
         (gzip.compress(gzip.compress(b"{}")), "gzip, gzip", 415),
     ],
+    ids=["text", "cut", "followed", "doubled", "exploding", "deflate", "br", "twice"],
 )
 async def test_bodies_that_do_not_inflate(world, client, body, coding, status):
     """Broken, doubled and exploding bodies are refused before the door."""
