@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -80,8 +81,16 @@ def test_a_ratchet_killed_anywhere_is_resumed(world, filled, point):
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_start_can_end_what_was_left_over(world, filled, point):
-    """`finish_ratchet` ends a killed one without beginning another, and does nothing when none was begun."""
+    """`finish_ratchet` ends a killed one without beginning another, and does nothing when none was begun.
+
+    An epoch that nothing needs any more is zeros before the provider is asked to destroy its part.
+    """
     killed(world, "ratchet", point)
+    connection = sqlite3.connect(world.path)
+    doomed = connection.execute("SELECT wrapped FROM epoch WHERE state = 'doomed'").fetchall()
+    connection.close()
+    assert len(doomed) == ("destruction" in point)
+    assert all(wrapped == bytes(60) for (wrapped,) in doomed)
     keystore = world.open()
     keystore.finish_ratchet()
     assert keystore.status().epoch == (1 if point in UNBEGUN else 2)

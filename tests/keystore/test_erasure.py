@@ -166,7 +166,10 @@ def test_the_secrets_of_an_ended_epoch_are_in_no_file(world):
     keystore = world.create()
     (secrets,) = world.secrets.glob("*.kek")
     old = secrets.read_bytes().split(b'"secret":"')[1][:64]
+    wrapped_epoch = Thief(world).wrapped[12:44]
+    assert world.holds(wrapped_epoch)
     keystore.ratchet()
+    assert world.holds(wrapped_epoch) == []
     assert world.holds(old) == []
     assert world.holds(bytes.fromhex(old.decode())) == []
     keystore.close()

@@ -191,6 +191,7 @@ def test_the_watermark_only_rises(world, keystore):
     assert keystore.watermark() is None
     keystore.set_watermark(5, b"5" * 32)
     keystore.set_watermark(3, b"3" * 32)
+    assert keystore.watermark() == (5, b"5" * 32)
     keystore.set_watermark(5, b"5" * 32)
     assert keystore.watermark() == (5, b"5" * 32)
     with pytest.raises(Tampered):

@@ -93,8 +93,6 @@ class Keystore:
             opened.pop_all()
         return keystore
 
-    # -- keys
-
     def keys(self, slot: int, generation: int | None = None) -> PatientKeys:
         """The keys of one slot, the newest generation unless another is named.
 
@@ -192,8 +190,6 @@ class Keystore:
         self._cache.drop(slot)
         self._file.scrub()
 
-    # -- epochs
-
     def ratchet(self, progress: Progress = _silent) -> None:
         """Wrap all keys under a new epoch and destroy the old one: copies made before the call are dead then.
 
@@ -235,8 +231,6 @@ class Keystore:
         lost = discard_damaged(self._changes)
         self._cache.clear()
         return lost
-
-    # -- the audit log's high-water mark
 
     def watermark(self) -> tuple[int, bytes] | None:
         """Size and Merkle root (32 bytes) that the audit log is known to have had, or None."""
