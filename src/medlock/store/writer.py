@@ -26,6 +26,7 @@ from medlock.errors import MedlockError, Raced, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
+PART = 8  # handed over before the turn ends, so that the disk is at work while the event loop goes on
 ROWS_MAX = 64  # in one statement; fewer hand-overs beyond that no longer show
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
@@ -67,6 +68,8 @@ class Writer(threading.Thread):
         if not self._submitted:
             self._loop.call_soon(self.hand_over)
         self._submitted.append(waiting)
+        if len(self._submitted) == PART:
+            self.hand_over()
         return waiting.future
 
     def hand_over(self) -> None:
