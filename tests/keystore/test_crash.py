@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from keystore.world import World
 from medlock.errors import SetupError, Unavailable
 from medlock.store import ratchet
 from medlock.store.kek.provider import EpochDestroyed
@@ -42,13 +44,18 @@ def killed(world, *task):
     assert process.returncode == -signal.SIGKILL, errors
 
 
-@pytest.fixture
-def filled(world):
+def fill(world):
     """A closed keystore with 300 patients; returns what each sealed."""
     keystore = world.create()
     sealed = {keys.slot: keys.body.seal(b"text", b"") for keys in keystore.allot(KEYS)}
     keystore.close()
     return sealed
+
+
+@pytest.fixture
+def filled(world):
+    """The same as a fixture."""
+    return fill(world)
 
 
 def all_open(keystore, sealed):
@@ -57,45 +64,63 @@ def all_open(keystore, sealed):
     return all(keystore.keys(slot).body.open(blob, b"") == b"text" for slot, blob in sealed.items())
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_ratchet_killed_anywhere_is_resumed(world, filled, point):
-    """Every key opens in between and afterwards; the next call ends it, and no earlier copy opens any more."""
+@dataclass(frozen=True)
+class Wreck:
+    """What a ratchet that was killed at a point leaves: the world, a copy from before, what patients sealed."""
+
+    point: str
+    world: World
+    before: World
+    sealed: dict[int, bytes]
+
+
+@pytest.fixture(scope="module", params=POINTS)
+def wreck(request, tmp_path_factory):
+    """One killed ratchet for each point; tests work on clones."""
+    world = World(tmp_path_factory.mktemp("wreck") / "world")
+    sealed = fill(world)
     before = world.stolen_copy()
-    killed(world, "ratchet", point)
+    killed(world, "ratchet", request.param)
+    return Wreck(request.param, world, before, sealed)
+
+
+def test_a_killed_ratchet_is_followed_by_a_whole_one(wreck):
+    """Every key opens in between and afterwards, and no copy made before the call opens with today's secrets."""
+    world = wreck.world.clone()
     keystore = world.open()
-    assert all_open(keystore, filled)
+    assert all_open(keystore, wreck.sealed)
     assert list(keystore.verify()) == []
     keystore.allot(3)
     between = world.stolen_copy()
     keystore.ratchet()
     status = keystore.status()
     assert (status.rotating, status.remaining) == (False, 0)
-    assert status.epoch == (2 if point in UNBEGUN else 3)
-    assert all_open(keystore, filled)
+    assert status.epoch == (2 if wreck.point in UNBEGUN else 3)
+    assert all_open(keystore, wreck.sealed)
     assert list(keystore.verify()) == []
     keystore.close()
-    for copy in (before, between):
-        with pytest.raises(EpochDestroyed):
-            copy.open()
+    with pytest.raises(EpochDestroyed):
+        between.open()
+    with pytest.raises(EpochDestroyed):
+        Keystore.open(wreck.before.path, world.provider())
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_start_can_end_what_was_left_over(world, filled, point):
+def test_a_start_can_end_what_was_left_over(wreck):
     """`finish_ratchet` ends a killed one without beginning another, and does nothing when none was begun.
 
     An epoch that nothing needs any more is zeros before the provider is asked to destroy its part.
     """
-    killed(world, "ratchet", point)
+    world = wreck.world.clone()
     connection = sqlite3.connect(world.path)
     doomed = connection.execute("SELECT wrapped FROM epoch WHERE state = 'doomed'").fetchall()
     connection.close()
-    assert len(doomed) == ("destruction" in point)
+    assert len(doomed) == ("destruction" in wreck.point)
     assert all(wrapped == bytes(60) for (wrapped,) in doomed)
     keystore = world.open()
     keystore.finish_ratchet()
-    assert keystore.status().epoch == (1 if point in UNBEGUN else 2)
+    assert keystore.status().epoch == (1 if wreck.point in UNBEGUN else 2)
     assert not keystore.status().rotating
-    assert all_open(keystore, filled)
+    assert all_open(keystore, wreck.sealed)
     keystore.close()
 
 

@@ -75,6 +75,12 @@ class World:
         (copy / "secrets").symlink_to(self.secrets)
         return World(copy)
 
+    def clone(self) -> World:
+        """A copy of everything, secrets included."""
+        copy = Path(tempfile.mkdtemp(prefix="clone-", dir=self.root.parent))
+        shutil.copytree(self.root, copy, dirs_exist_ok=True)
+        return World(copy)
+
     def holds(self, needle: bytes) -> list[str]:
         """The files of this world in which some bytes occur."""
         return [str(path) for path in self.root.rglob("*") if path.is_file() and needle in path.read_bytes()]
