@@ -185,4 +185,7 @@ class Epochs:
         return self.provider.unwrap(epoch.under, epoch.wrapped, aad)
 
     def _open(self, epoch: Epoch) -> Aead:
-        return self._keks.get(epoch.number) or Aead(self.raw(epoch))
+        try:
+            return self._keks.get(epoch.number) or Aead(self.raw(epoch))
+        except Tampered as error:
+            raise Tampered(f"the row of epoch {epoch.number} is not what was written: {error.reason}") from error

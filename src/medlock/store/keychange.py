@@ -95,4 +95,7 @@ class KeyChanges:
     def _open(self, rows: list[Row]) -> KeyState:
         if not rows or not isinstance(rows[0][0], bytes):
             raise Tampered("the keystore's state row is missing")
-        return open_state(rows[0][0], self._seal, self._epochs.store_id)
+        try:
+            return open_state(rows[0][0], self._seal, self._epochs.store_id)
+        except Tampered as error:
+            raise Tampered(f"the keystore's state row is not what was written: {error.reason}") from error

@@ -78,7 +78,9 @@ def tenant_key(file: KeyFile, epochs: Epochs) -> bytes:
         try:
             return epochs.read_key(file, SHARED, 0)[1]
         except KeyDestroyed:
-            raise Tampered("the tenant's key row is missing") from None
+            raise Tampered("the tenant's key row (slot 0) is missing") from None
+        except Tampered as error:
+            raise Tampered(f"the tenant's key row (slot 0) is not what was written: {error.reason}") from error
 
 
 def _enrolled(provider: KekProvider) -> Epochs:
@@ -148,10 +150,10 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (Tampered, msgspec.DecodeError) as error:
+        fault = error.reason if isinstance(error, Tampered) else "the row 'provider' of table meta is not readable"
         raise SetupError(
-            f"The keystore at {path} is damaged or not the one that its key provider knows. "
+            f"The keystore at {path} is damaged or not the one that its key provider knows: {fault}. "
             "Put back the newest good copy of it.",
-            reason=error.reason if isinstance(error, Tampered) else "the provider's record is not readable",
         ) from error
 
 
