@@ -159,7 +159,13 @@ class StoreVerifier:
         for table in _STRANGERS:
             async for key, _ in scan(self._vault.backend, table):
                 if key not in known[table]:
-                    yield Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
+                    yield self._stranger(table, key)
+
+    def _stranger(self, table: Table, key: int) -> Finding:
+        """A row that nothing vouches for. Index rows do not say whose they are: with a lost key, they may be its."""
+        if self._lost and table in {Table.CAPSULE, Table.DELTA}:
+            return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")
+        return Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
 
 
 class NoteCheck:
