@@ -7,9 +7,12 @@ search. Everything else (another server's address, urn:uuid, a canonical address
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from medlock.fhir.searchparams import RESOURCE_TYPES
+
+REMEMBERED: Final = 4_096  # the records of one patient name the same few resources over and over
 
 ID_FORM: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _VERSIONED = re.compile(r"([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
@@ -29,6 +32,7 @@ def strip_base(reference: str, base_url: str) -> str:
     return reference.removeprefix(base_url + "/") if base_url else reference
 
 
+@lru_cache(maxsize=REMEMBERED)
 def target_of(reference: str) -> tuple[str, str]:
     """(type, target) of a Reference.reference: what it points to, in the form that search compares.
 
