@@ -25,6 +25,7 @@ from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.verify import Check
 from medlock.settings import Settings
+from medlock.store.commands import Renewable
 from medlock.store.tables import Table
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.oplog import OpLog
@@ -47,16 +48,31 @@ class App:
             operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore"
         )
 
+    @property
+    def keystore(self) -> Renewable:
+        """The keys of the records."""
+        return self.records.keystore
+
+    async def note(self, action: Action, about: str) -> None:
+        """Write down an act of the operator. Raises Unavailable."""
+        now = self.records.clock.now_ms()
+        event = Event(action, Outcome.SUCCESS, operator_name(), (), "", "HSYSADMIN", now, about, query=about)
+        await self.records.log.append(event)
+
+    async def note_keys(self, about: str) -> None:
+        """Write down that the operator is about to renew keys. Raises Unavailable."""
+        await self.note(Action.KEY_RATCHET, about)
+
     async def ready(self) -> None:
         """Return when the store can be read. Raises Unavailable."""
         await self.records.backend.last_key(Table.TIP)
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """A data directory with all that stands on it, made when it is new. Raises SetupError."""
+async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator[App]:
+    """A data directory with all that stands on it; `create` makes it when it is new. Raises SetupError."""
     clock = Clock()
-    async with open_records(settings, clock, create=True) as records:
+    async with open_records(settings, clock, create=create) as records:
         yield App(records, TokenStore(records.backend, records.keystore.tenant, clock, records.log))
 
 
@@ -68,11 +84,9 @@ def verify_checks(records: Records) -> list[Check]:
 @asynccontextmanager
 async def open_site(settings: Settings) -> AsyncIterator[ASGIApp]:
     """The whole site over an open data directory, with the work that goes on beside answering."""
-    async with open_app(settings) as app:
+    async with open_app(settings, create=True) as app:
         records = app.records
-        now = records.clock.now_ms()
-        opened = Event(Action.STORE_OPEN, Outcome.SUCCESS, operator_name(), (), "", "HSYSADMIN", now, "serve")
-        await records.log.append(opened)
+        await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         try:

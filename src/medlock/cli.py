@@ -14,7 +14,7 @@ from medlock.console import Exit
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
 from medlock.oauth.commands import token_app
 from medlock.records import commands as record_commands
-from medlock.store import commands as key_commands
+from medlock.store.commands import key_app
 from medlock.web import commands as web_commands
 from medlock.web.oplog import OpLog
 
@@ -49,7 +49,7 @@ def make_cli() -> typer.Typer:
     web_commands.add_commands(cli, open_site, open_app)
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.add_typer(token_app(open_app), name="token")
-    cli.add_typer(key_commands.app, name="keys")
+    cli.add_typer(key_app(open_app), name="keys")
     return cli
 
 

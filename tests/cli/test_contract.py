@@ -6,6 +6,11 @@ import sqlite3
 
 import pytest
 
+from medlock.app import open_app
+from medlock.audit.events import Action
+from medlock.audit.search import AuditQuery
+from medlock.console import run, settings_for
+from medlock.oauth.commands import operator_name
 from medlock.store.opening import DATA, KEYS
 
 ONE_SENTENCE = re.compile(r"medlock: [A-Z][^\n]+[.!]\n")
@@ -48,6 +53,9 @@ def test_a_token_for_programs(terminal):
     assert terminal.type("token", "list", "--json").json[0]["revoked"]
     shown = terminal.type("token", "list")
     assert made.json["id"] in shown.out
+    refused(terminal.type("token", "revoke", "x"), 2)
+    refused(terminal.type("token", "revoke", "0" * 16), 5)
+    refused(terminal.type("shred", "nobody", "--yes"), 5)
 
 
 def test_data_dir_by_option_and_by_variable(terminal, tmp_path):
@@ -118,9 +126,10 @@ def test_verify_finds_an_edited_row(terminal, tmp_path):
         (("token", "create", "--role", "clinician", "--scope", "everything"), 2),
         (("token", "create", "--role", "clinician", "--expires-in", "soon"), 2),
         (("token", "create", "--role", "clinician", "--expires-in", "91d"), 2),
-        (("token", "revoke", "x"), 2),
-        (("token", "revoke", "0" * 16), 5),
-        (("shred", "nobody", "--yes"), 5),
+        (("token", "list"), 3),
+        (("token", "revoke", "0" * 16), 3),
+        (("shred", "nobody", "--yes"), 3),
+        (("export", "never-made"), 3),
         (("serve", "--host", "no such host"), 3),
         (("serve", "--no-tls", "--host", "0.0.0.0"), 3),  # noqa: S104 - the refusal is what is tested
     ],
@@ -260,6 +269,21 @@ def test_the_passphrase_can_be_changed(terminal, tmp_path, monkeypatch):
     assert status.code == 0
     assert status.json["breach_safe"] in {True, False}
     assert "Breach-safe: " in terminal.type("keys", "status").out
+
+
+def test_the_operators_acts_are_in_the_audit_log(terminal):
+    """Making and revoking tokens and renewing keys are events by the person at the keyboard."""
+    token_id = terminal.type("token", "create", "--role", "clinician", "--json").json["id"]
+    terminal.type("token", "revoke", token_id)
+    terminal.type("keys", "ratchet")
+
+    async def events():
+        async with open_app(settings_for(terminal.directory)) as app:
+            return [found.event for found in await app.records.log.find(AuditQuery())]
+
+    found = run(events())
+    assert {event.action for event in found} == {Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.KEY_RATCHET}
+    assert {event.account for event in found} == {operator_name()}
 
 
 def test_a_fault_says_where_and_not_what(terminal, monkeypatch):

@@ -23,6 +23,7 @@ BASE = "https://localhost:8443/fhir"
 TOKEN = "a-token-that-is-known"
 AUTH = {"authorization": f"Bearer {TOKEN}"}
 UPDATED = 1_700_000_000_000
+STATEMENT = capability_statement(Instance(BASE, "0.0.0", "2026-01-01T00:00:00Z"))
 
 
 class SmallGate:
@@ -107,8 +108,7 @@ class SmallWorld:
         self.lines = Lines()
         log = OpLog(Clock(), self.lines, requests=requests)
         replies = Replies(BASE, tls=tls)
-        statement = capability_statement(Instance(BASE, "0.0.0", "2026-01-01T00:00:00Z"))
         self.parts = Parts(
-            self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: statement
+            self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: STATEMENT
         )
         self.site = Site(FhirApi(self.parts), Outer(replies, self.probe, log, tls=tls).app())

@@ -44,7 +44,7 @@ async def site(tmp_path):
     passphrase.write_text("correct horse battery staple\n")
     passphrase.chmod(0o600)
     lines = Lines()
-    async with open_app(Settings(tmp_path / "data", passphrase)) as app:
+    async with open_app(Settings(tmp_path / "data", passphrase), create=True) as app:
         transport = httpx.ASGITransport(app=_site(app, OpLog(Clock(), lines)))
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             yield app, client

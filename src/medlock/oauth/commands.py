@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Annotated, Protocol
@@ -31,7 +30,11 @@ class Desk(Protocol):
         """The tokens."""
 
 
-Open = Callable[[Settings], AbstractAsyncContextManager[Desk]]
+class Open(Protocol):
+    """Opens a data directory; `create` makes it when it is new."""
+
+    def __call__(self, settings: Settings, *, create: bool = False) -> AbstractAsyncContextManager[Desk]:
+        """For the length of a block. Raises SetupError."""
 
 
 def operator_name() -> str:
@@ -40,7 +43,7 @@ def operator_name() -> str:
 
 
 class TokenCommands:
-    """The commands; `open_` opens a data directory and makes it when it is new."""
+    """The commands."""
 
     def __init__(self, open_: Open) -> None:
         self._open = open_
@@ -71,7 +74,7 @@ class TokenCommands:
             people().print(f"{issued.secret}\nid {issued.id}, expires {expires}", soft_wrap=True)
 
     async def _create(self, settings: Settings, request: TokenRequest) -> IssuedToken:
-        async with self._open(settings) as desk:
+        async with self._open(settings, create=True) as desk:
             return await desk.tokens.create(request)
 
     def list_(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:

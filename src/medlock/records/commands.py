@@ -38,12 +38,18 @@ class Desk(Protocol):
         """The operator in one of their roles."""
 
 
-Open = Callable[[Settings], AbstractAsyncContextManager[Desk]]
+class Open(Protocol):
+    """Opens a data directory; `create` makes it when it is new."""
+
+    def __call__(self, settings: Settings, *, create: bool = False) -> AbstractAsyncContextManager[Desk]:
+        """For the length of a block. Raises SetupError."""
+
+
 Checks = Callable[[Records], Sequence[Check]]
 
 
 class RecordCommands:
-    """The commands. `open_` opens a data directory, made when new; `checks` are what other packages add to verify."""
+    """The commands. `checks` are what other packages add to verify."""
 
     def __init__(self, open_: Open, checks: Checks) -> None:
         self._open = open_
@@ -67,7 +73,7 @@ class RecordCommands:
     async def _load(self, settings: Settings, path: Path) -> Report:
         """Load under a progress bar."""
         files = found_files(path)
-        async with self._open(settings) as desk:
+        async with self._open(settings, create=True) as desk:
             with _bar() as bar:
                 task = bar.add_task("loading", total=len(files), resources=0)
                 seen: set[str] = set()

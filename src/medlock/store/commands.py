@@ -2,82 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from rich.progress import Progress
 
 from medlock.clock import Clock
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, settings_for, show_json
+from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, run, settings_for, show_json
+from medlock.settings import Settings
+from medlock.store.kek.provider import KekProvider
 from medlock.store.keystatus import KeystoreStatus
-from medlock.store.keystore import Keystore
 from medlock.store.opening import open_keystore, provider_of
 
-app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
+Turn = Callable[[int, int], None]
 
 
-@app.command()
-def status(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Say whether a stolen copy of the data could be opened, and why."""
-    with _keystore(data_dir) as keystore:
-        found = keystore.status()
-    if json:
-        show_json(asdict(found))
-    else:
-        _show(found)
+class Renewable(Protocol):
+    """What is used of a `Keystore`."""
+
+    def ratchet(self, progress: Turn) -> None:
+        """Wrap all keys under a new epoch."""
+
+    def rewrap_to(self, provider: KekProvider, progress: Turn) -> None:
+        """The same under another provider."""
+
+    def status(self) -> KeystoreStatus:
+        """Its condition."""
 
 
-@app.command()
-def ratchet(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-    """Wrap all keys anew and destroy the old wrapping: older copies of the keystore no longer open. Weekly."""
-    with _keystore(data_dir) as keystore, _progress() as bar:
-        task = bar.add_task("keys", total=None)
-        keystore.ratchet(lambda done, total: bar.update(task, completed=done, total=total))
-        found = keystore.status()
-    _say(f"Epoch {found.epoch}: {found.keys} keys wrapped anew, the epoch before destroyed.", found, json)
+class Desk(Protocol):
+    """An open data directory; `app.App` is one."""
+
+    @property
+    def keystore(self) -> Renewable:
+        """Its keystore."""
+
+    async def note_keys(self, about: str) -> None:
+        """Write down that the operator is about to renew keys. Raises Unavailable."""
 
 
-@app.command()
-def move(
-    passphrase_file: Annotated[
-        Path | None, typer.Option("--to-passphrase-file", help="The file that will guard the keys.")
-    ] = None,
-    to_keyring: Annotated[bool, typer.Option("--to-os-keyring", help="Use the operating system's keyring.")] = False,
-    data_dir: DataDir = DEFAULT_DIRECTORY,
-    json: AsJson = False,
-) -> None:
-    """Change the passphrase, or what kind of provider guards the keys. Restart running servers afterwards."""
-    if (passphrase_file is None) is not to_keyring:
-        raise typer.BadParameter("Give --to-passphrase-file FILE or --to-os-keyring.")
-    name = "os-keyring" if to_keyring else "passphrase-file"
-    settings = replace(settings_for(data_dir), passphrase_file=passphrase_file, key_provider=name)
-    with _keystore(data_dir) as keystore, _progress() as bar:
-        task = bar.add_task("keys", total=None)
-        keystore.rewrap_to(provider_of(settings), lambda done, total: bar.update(task, completed=done, total=total))
-        found = keystore.status()
-    _say(f"The keys are now guarded by {name}: {found.keys} keys wrapped anew.", found, json)
+class Open(Protocol):
+    """Opens a data directory; `create` makes it when it is new."""
+
+    def __call__(self, settings: Settings, *, create: bool = False) -> AbstractAsyncContextManager[Desk]:
+        """For the length of a block. Raises SetupError."""
+
+
+class KeyCommands:
+    """The commands. What renews keys is in the audit log before it begins."""
+
+    def __init__(self, open_: Open) -> None:
+        self._open = open_
+
+    def status(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+        """Say whether a stolen copy of the data could be opened, and why."""
+        keystore = open_keystore(settings_for(data_dir), Clock())
+        try:
+            found = keystore.status()
+        finally:
+            keystore.close()
+        if json:
+            show_json(asdict(found))
+        else:
+            _show(found)
+
+    def ratchet(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+        """Wrap all keys anew and destroy the old wrapping: older copies of the keystore no longer open. Weekly."""
+        found = run(self._renew(settings_for(data_dir), "ratchet", lambda keystore, turn: keystore.ratchet(turn)))
+        _say(f"Epoch {found.epoch}: {found.keys} keys wrapped anew, the epoch before destroyed.", found, json)
+
+    def move(
+        self,
+        passphrase_file: Annotated[
+            Path | None, typer.Option("--to-passphrase-file", help="The file that will guard the keys.")
+        ] = None,
+        to_keyring: Annotated[
+            bool, typer.Option("--to-os-keyring", help="Use the operating system's keyring.")
+        ] = False,
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Change the passphrase, or what kind of provider guards the keys. Restart running servers afterwards."""
+        if (passphrase_file is None) is not to_keyring:
+            raise typer.BadParameter("Give --to-passphrase-file FILE or --to-os-keyring.")
+        name = "os-keyring" if to_keyring else "passphrase-file"
+        settings = settings_for(data_dir)
+        provider = provider_of(replace(settings, passphrase_file=passphrase_file, key_provider=name))
+        found = run(self._renew(settings, f"move to {name}", lambda keystore, turn: keystore.rewrap_to(provider, turn)))
+        _say(f"The keys are now guarded by {name}: {found.keys} keys wrapped anew.", found, json)
+
+    async def _renew(self, settings: Settings, about: str, act: Callable[[Renewable, Turn], None]) -> KeystoreStatus:
+        """Write down, then act under a progress bar."""
+        async with self._open(settings) as desk:
+            await desk.note_keys(about)
+            with _progress() as turn:
+                act(desk.keystore, turn)
+            return desk.keystore.status()
 
 
 @contextmanager
-def _keystore(data_dir: Path) -> Iterator[Keystore]:
-    """The keystore of a data directory, closed afterwards."""
-    keystore = open_keystore(settings_for(data_dir), Clock())
-    try:
-        yield keystore
-    finally:
-        keystore.close()
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[Turn]:
     """A bar on stderr when that is a terminal."""
     console = aside()
     with Progress(console=console, disable=not console.is_terminal) as bar:
-        yield bar
+        task = bar.add_task("keys", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _say(sentence: str, found: KeystoreStatus, json: bool) -> None:
@@ -98,3 +131,12 @@ def _show(found: KeystoreStatus) -> None:
     console.print(f"{found.keys} keys ({found.spare} spare) in epoch {found.epoch}, {days} days old.")
     if found.rotating:
         console.print(f"A ratchet is under way: {found.remaining} keys left. Run medlock keys ratchet to finish it.")
+
+
+def key_app(open_: Open) -> typer.Typer:
+    """`medlock keys`."""
+    app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
+    mine = KeyCommands(open_)
+    for command in (mine.status, mine.ratchet, mine.move):
+        app.command()(command)
+    return app

@@ -6,7 +6,6 @@ Started again, it finds its clinic and loads nothing. Its passphrase lies beside
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,7 +43,11 @@ class Desk(Protocol):
         """The operator in one of their roles."""
 
 
-Open = Callable[[Settings], AbstractAsyncContextManager[Desk]]
+class Open(Protocol):
+    """Opens a data directory; `create` makes it when it is new."""
+
+    def __call__(self, settings: Settings, *, create: bool = False) -> AbstractAsyncContextManager[Desk]:
+        """For the length of a block. Raises SetupError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def demo_passphrase(settings: Settings) -> Settings:
 
 async def prepare_demo(settings: Settings, open_: Open, demo: Demo, now: datetime) -> Prepared:
     """Load the clinic unless it is there, and make a token."""
-    async with open_(settings) as desk:
+    async with open_(settings, create=True) as desk:
         loader = desk.operator(Role.LOADER)
         found, example = await _some_patient(desk, loader)
         loaded = 0
