@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medlock.errors import SetupError, Unavailable
+from medlock.errors import SetupError, Tampered, Unavailable
 from medlock.store.sqlite import SqliteBackend, open_sqlite
 from medlock.store.tables import Batch, Table
 from store.backend_conformance import BackendConformance, CountingLedger, Reopen
@@ -89,3 +89,16 @@ async def test_the_file_is_private(tmp_path: Path, reopen: Reopen) -> None:
     """Other users of the machine may not even read the ciphertext."""
     reopen()
     assert (tmp_path / "medlock.db").stat().st_mode & 0o077 == 0
+
+
+async def test_a_log_is_never_written_over(tmp_path: Path, reopen: Reopen) -> None:
+    """When the head was put back behind our back, appending is refused: the entries it forgot are still there."""
+    await reopen().commit(Batch(entries=[b"first", b"second"]))
+    with sqlite3.connect(tmp_path / "medlock.db") as db:
+        db.execute("DELETE FROM tip")
+    db.close()
+    store = reopen()
+    with pytest.raises(Tampered):
+        await store.commit(Batch(puts=[(Table.BODY, 1, b"x")], entries=[b"third"]))
+    assert [ct for _, ct in await store.scan(Table.LOG, None, 9)] == [b"first", b"second"]
+    assert await store.get(Table.BODY, 1) is None

@@ -52,8 +52,11 @@ class StoreKeys:
         return self.keystore.tenant.checkpoint_seed
 
     def patient(self, slot: int) -> Aead:
-        """Seals full copies about one patient. Raises KeyDestroyed."""
-        return self.keystore.keys(slot).audit
+        """Seals full copies about one patient: always the first generation's key, for entries are never sealed anew.
+
+        Raises KeyDestroyed.
+        """
+        return self.keystore.keys(slot, 0).audit
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,10 +41,29 @@ class SqliteBackend:
         self._writer = writer
         self._execute = read.execute
         self._selects: dict[tuple[Table, int], str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._pinned = False
+
+    def _pin(self) -> None:
+        """One read transaction for all reads of this turn of the event loop.
+
+        Opening one costs more than a keyed read (locks, and a look at the journal). Whoever waits for a commit is
+        woken in a later turn, and so reads what was committed.
+        """
+        if not self._pinned:
+            self._execute("BEGIN")
+            self._pinned = True
+            self._loop.call_soon(self._unpin)
+
+    def _unpin(self) -> None:
+        if self._pinned:
+            self._pinned = False
+            self._execute("COMMIT")
 
     async def get(self, table: Table, key: int) -> bytes | None:
         """One row, or None."""
         try:
+            self._pin()
             row = self._execute(_GET[table], (key,)).fetchone()
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
@@ -54,6 +73,7 @@ class SqliteBackend:
         """The rows that exist among `keys`, in one statement per 256."""
         found: dict[int, bytes] = {}
         try:
+            self._pin()
             for start in range(0, len(keys), _CHUNK):
                 found.update(self._select(table, keys[start : start + _CHUNK]))
         except sqlite3.Error as fault:
@@ -70,6 +90,7 @@ class SqliteBackend:
     async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` rows with key > `after`, ascending."""
         try:
+            self._pin()
             return self._execute(_SCAN[table], (_BEFORE_ALL if after is None else after, limit)).fetchall()
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
@@ -77,6 +98,7 @@ class SqliteBackend:
     async def last_key(self, table: Table) -> int | None:
         """The greatest key, or None when the table is empty."""
         try:
+            self._pin()
             found: int | None = self._execute(_LAST[table]).fetchone()[0]
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
@@ -89,15 +111,17 @@ class SqliteBackend:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:
         """One read transaction: what is committed meanwhile is not seen, and the journal cannot be cut short."""
+        self._unpin()
         try:
             self._execute("BEGIN")
+            self._pinned = True
             self._execute("SELECT count(*) FROM sqlite_master").fetchone()  # BEGIN alone does not pin a state
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
         try:
             yield
         finally:
-            self._execute("ROLLBACK")
+            self._unpin()
 
     async def scrub(self) -> None:
         """Cut the journal to nothing: with secure_delete, deleted rows are then nowhere in the files."""
@@ -105,6 +129,7 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Finish queued commits and close both connections."""
+        self._unpin()
         self._writer.hand_over()
         await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
         self._read.close()

@@ -22,7 +22,7 @@ from functools import cache
 from itertools import chain
 from queue import Empty, SimpleQueue
 
-from medlock.errors import MedlockError, Raced, Unavailable
+from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
@@ -177,7 +177,11 @@ class Writer(threading.Thread):
         if missing is not None:
             self._ledger.load([self._db.execute(_GET[Table.LOG], (key,)).fetchone()[0] for key in missing])
         sequence, rows = self._ledger.extend(entries)
-        _run(self._db, _PUT, rows)
+        try:
+            _run(self._db, _INSERT, [row for row in rows if row[0] is Table.LOG])
+        except sqlite3.IntegrityError as fault:
+            raise Tampered("the log holds entries that its head does not know") from fault
+        _run(self._db, _PUT, [row for row in rows if row[0] is not Table.LOG])
         for waiting in group:
             if waiting.batch.entries:
                 waiting.result = sequence
