@@ -125,6 +125,23 @@ def test_the_secrets_file_is_private_and_named_for_its_store(world):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_asking_again_leaves_one_secret(world):
+    """An epoch made twice with one passphrase has one secret; with another passphrase it gets a second one."""
+    provider = world.provider()
+    parameters = provider.enrol(STORE)
+    provider.new_epoch(1)
+    provider.new_epoch(1)
+    path = world.secrets / "passphrase.00010203.kek"
+    assert path.read_bytes().count(b'"secret"') == 1
+    world.write_passphrase("another passphrase")
+    other = world.provider()
+    other.connect(STORE, parameters)
+    other.new_epoch(1)
+    assert path.read_bytes().count(b'"secret"') == 2
+    assert other.unwrap(1, other.wrap(1, KEY, AAD), AAD) == KEY
+    assert provider.unwrap(1, provider.wrap(1, KEY, AAD), AAD) == KEY
+
+
 def test_a_wrong_passphrase_is_told_from_damage(world):
     """One sentence that says which file holds another passphrase."""
     provider = world.provider()
