@@ -29,7 +29,7 @@ _TOO_DEEP: Final = b"\n" + b" " * (2 * DEPTH_MAX + 1)  # orjson indents by two
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _control_mark: Final = re.compile(rb"\\(?:u00|b|f)").search  # how orjson writes control characters
 _gap: Final = re.compile(rb'"[ \t\r\n]+:').search
-_escaped_name: Final = re.compile(rb'[{,][ \t\r\n]*"[^"\\]*\\u(?:[^"\\]|\\.)*"[ \t\r\n]*:').search
+_escaped_name: Final = re.compile(rb'[{,][ \t\r\n]*"[^"\\]*\\u[^"\\]*(?:\\.[^"\\]*)*"[ \t\r\n]*:').search
 
 
 def parse_json(data: bytes, *, what: str = "resource") -> dict[str, Any]:

@@ -20,7 +20,7 @@ _ID: Final = r"[A-Za-z0-9\-.]{1,64}"
 _local = re.compile(rf"([A-Z][A-Za-z]{{1,63}})/({_ID})(?:/_history/{_ID})?").fullmatch
 
 # Reference.reference, and the members of type uri, url, uuid and oid that name an instance (R4 §3.1.0.11.2).
-_member = re.compile(rb'"(reference|ur[il]|value(?:Ur[il]|Uuid|Oid))"[ \t\r\n]*:[ \t\r\n]*"((?:[^"\\]|\\.)*)"')
+_member = re.compile(rb'"(reference|ur[il]|value(?:Ur[il]|Uuid|Oid))"[ \t\r\n]*:[ \t\r\n]*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _attribute = re.compile(rb'=\\"([^"\\<>&]+)\\"')
 
 
