@@ -197,9 +197,33 @@ def test_a_killed_allotter_loses_nothing_it_handed_out(world):
     keystore.close()
 
 
+def test_others_work_at_every_step_of_a_ratchet(world, filled, monkeypatch):
+    """After each batch one keystore opens keys singly, one opens them all in a row and one allots, each on its own."""
+    monkeypatch.setattr(ratchet, "BATCH", 100)
+    keystore, reader, lister, allotter = (world.open() for _ in range(4))
+    steps = []
+
+    def look(done, _):
+        steps.append(done)
+        assert all_open(reader, filled)
+        assert {keys.slot for keys in lister.every()} >= set(filled)
+        allotter._spares.clear()
+        (fresh,) = allotter.allot()
+        assert keystore.keys(fresh.slot).body.open(fresh.body.seal(b"x", b""), b"") == b"x"
+
+    keystore.ratchet(look)
+    assert len(steps) >= 4
+    assert keystore.status().remaining == 0
+    for each in (allotter, lister, reader, keystore):
+        assert all_open(each, filled)
+        assert list(each.verify()) == []
+        each.close()
+
+
 def test_others_read_and_allot_during_a_ratchet(world, filled, monkeypatch):
     """One process ratchets five times in small steps while one reads and one allots; nobody meets an error."""
-    reader, allotter = started(world, "read", "3"), started(world, "allot", "400")
+    reader, allotter = started(world, "read", "2"), started(world, "allot", "400")
+    assert reader.stdout.readline() == "reading\n"
     monkeypatch.setattr(ratchet, "BATCH", 50)
     keystore = world.open()
     for _ in range(5):

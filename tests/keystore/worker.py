@@ -3,7 +3,7 @@
 ratchet POINT   ratchet in batches of 50, and die by SIGKILL at a point (`never` to live)
 move POINT      the same, moving to the passphrase file `new`
 allot COUNT     allot one by one, print each slot after it was handed out
-read SECONDS    open random keys again and again, print how many; any failure ends it with a traceback
+read SECONDS    open random keys again and again, print how many; any failure ends with a traceback
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def do_allot(_: World, keystore: Keystore, count: str) -> None:
 def do_read(_: World, keystore: Keystore, seconds: str) -> None:
     """Open keys past the cache while others ratchet."""
     slots, random, opened = list(keystore.slots()), Random(1), 0
+    print("reading", flush=True)  # noqa: T201
     ends = time.monotonic() + float(seconds)
     while time.monotonic() < ends:
         slot = random.choice(slots)
