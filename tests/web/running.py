@@ -91,9 +91,11 @@ class Server:
 
 @contextmanager
 def running(directory, *arguments):
-    """A server for the length of a block, stopped whatever happens."""
+    """A server for the length of a block, stopped whatever happens; at a good end it has nothing to complain of."""
     server = Server(directory, *arguments)
     try:
         yield server
-    finally:
+    except BaseException:
         server.stop()
+        raise
+    assert server.stop() == (0, "")

@@ -76,10 +76,13 @@ class OpLog:
 
 
 class ServerLog(logging.Handler):
-    """Passes the HTTP server's own warnings on to the operator's log: the text as written in its source, no values."""
+    """Passes the HTTP server's own errors on to the operator's log: the text as written in its source, no values.
+
+    Its warnings are left out: strangers cause them at will, by sending what is not HTTP.
+    """
 
     def __init__(self, log: OpLog) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.ERROR)
         self._log = log
 
     @classmethod
@@ -88,7 +91,7 @@ class ServerLog(logging.Handler):
         for name in ("uvicorn.error", "asyncio"):
             logger = logging.getLogger(name)
             logger.handlers[:] = [cls(log)]
-            logger.setLevel(logging.WARNING)
+            logger.setLevel(logging.ERROR)
             logger.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
