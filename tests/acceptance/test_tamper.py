@@ -1,0 +1,186 @@
+"""Tamper test: whatever row is changed, in whatever table, `medlock verify` names it; and it never cries wolf."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, offline, shred, weight
+from acceptance.tamper import KeyTamperer, Tamperer, Touched, rows_of
+from medlock.audit.findings import KEYSTORE, Kind
+from medlock.audit.heads import INDEX_HEAD, TREE_HEAD
+from medlock.audit.ledger import MerkleLedger
+from medlock.errors import MedlockError, SetupError, Tampered
+from medlock.store.kek.passphrase import Cost, PassphraseFile
+from medlock.store.keystore import Keystore
+from medlock.store.sqlite import open_sqlite
+from medlock.store.tables import Batch, Table
+from records.world import Keys, StillClock, clinician, open_world
+
+CASES = 100 * SCALE
+YOUNG, OLD = 300, 4_200  # reads: little log; more than one run of it, so that its search index has a row
+
+
+@pytest.fixture(scope="session")
+def young(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A directory with a short log."""
+    return asyncio.run(live_through(tmp_path_factory.mktemp("young"), YOUNG))
+
+
+@pytest.fixture(scope="session")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A directory whose log has a search index."""
+    return asyncio.run(live_through(tmp_path_factory.mktemp("old"), OLD))
+
+
+def copied(past: Past, to: Path) -> Path:
+    """A fresh copy of the directory's two files."""
+    to.mkdir(exist_ok=True)
+    for name in (DATA, KEYS):
+        shutil.copyfile(past.directory / name, to / name)
+    return to
+
+
+async def named(past: Past, case: Path) -> set[tuple[str, int]]:
+    """The rows that verification names in a copy."""
+    return {(finding.table, finding.key) for finding in await offline(case, past.directory).verify()}
+
+
+async def changed_rows_are_named(past: Past, case: Path, seed: int) -> None:
+    """Change a row of a fresh copy, many times over; exactly what was changed is named."""
+    earlier = [rows_of(each / DATA) for each in past.earlier]
+    tamperer = Tamperer(rows_of(past.directory / DATA), earlier, random.Random(seed))
+    for _ in range(CASES):
+        way, touched = tamperer.tamper(copied(past, case) / DATA)
+        found = await named(past, case)
+        assert touched <= found, way
+        assert found - touched <= beside(found, touched, tamperer), way
+
+
+def beside(found: Touched, touched: Touched, tamperer: Tamperer) -> Touched:
+    """What may be named as well.
+
+    A row put into an empty search index looks like an index that lost its head. Exchange an entry of the log with
+    the tile that vouches for it, and nothing vouches for the other entries of that tile.
+    """
+    tables = {table for table, _ in touched}
+    if Table.LOGINDEX in tables and not tamperer.now[Table.LOGINDEX]:
+        return {(Table.TIP, INDEX_HEAD)}
+    if {Table.LOG, Table.TILE} <= tables:
+        return {(table, key) for table, key in found if table == Table.LOG}
+    return set()
+
+
+async def test_an_untouched_directory_has_no_findings(young: Past, old: Past) -> None:
+    """Updates, deletes, folds, changes of owner, an erasure and a ratchet are no cause for alarm."""
+    for past in (young, old):
+        assert await offline(past.directory).verify() == []
+    assert all(rows_of(old.directory / DATA)[table] for table in Table)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_every_changed_row_is_named(young: Past, tmp_path: Path, seed: int) -> None:
+    """800 single-row changes over all twelve tables: each is found, and nothing but the changed rows is named."""
+    await changed_rows_are_named(young, tmp_path / "case", seed)
+
+
+@pytest.mark.parametrize("seed", [100, 101])
+async def test_every_changed_row_of_a_long_log_is_named(old: Past, tmp_path: Path, seed: int) -> None:
+    """200 more where the log is long enough to have a search index."""
+    await changed_rows_are_named(old, tmp_path / "case", seed)
+
+
+@pytest.mark.parametrize("seed", [200, 201])
+async def test_changes_of_the_keystore_are_found(young: Past, tmp_path: Path, seed: int) -> None:
+    """200 changes of key, epoch and meta rows: verification names the keystore, or it says why it does not open."""
+    tamperer = KeyTamperer(random.Random(seed), young.earlier)
+    for _ in range(CASES):
+        case = copied(young, tmp_path / "case")
+        way = tamperer.tamper(case / KEYS)
+        try:
+            tables = {table for table, _ in await named(young, case)}
+        except SetupError as refusal:
+            assert any(word in str(refusal) for word in ("keystore", "key file", "passphrase")), way
+            continue
+        assert KEYSTORE in tables, way
+
+
+async def test_many_changes_at_once_are_never_missed(young: Past, tmp_path: Path) -> None:
+    """Two to nine changes together: something is named each time, and verification survives it."""
+    rng = random.Random(300)
+    earlier = [rows_of(each / DATA) for each in young.earlier]
+    now = rows_of(young.directory / DATA)
+    for _ in range(CASES // 2):
+        case = copied(young, tmp_path / "case")
+        tamperer = Tamperer(now, earlier, rng)
+        ways = [tamperer.tamper(case / DATA)[0] for _ in range(rng.randrange(2, 10))]
+        assert await named(young, case), ways
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+async def test_a_data_file_put_back_whole_is_found(young: Past, tmp_path: Path, copy: int) -> None:
+    """An older data file, consistent in itself, is betrayed by what the keystore remembers of the log."""
+    case = copied(young, tmp_path / "case")
+    shutil.copyfile(young.earlier[copy] / DATA, case / DATA)
+    findings = await offline(case, young.directory).verify()
+    assert (Table.TIP, TREE_HEAD, Kind.ROLLED_BACK) in {(each.table, each.key, each.kind) for each in findings}
+
+
+async def test_nothing_is_written_onto_a_data_file_put_back(young: Past, tmp_path: Path) -> None:
+    """A server that starts on it refuses to append to the log, and so to do anything."""
+    case = copied(young, tmp_path / "case")
+    shutil.copyfile(young.earlier[1] / DATA, case / DATA)
+    kek = PassphraseFile(young.directory.with_name("data.passphrase"), case, Cost(memory_kib=64, iterations=1))
+    keystore = Keystore.open(case / KEYS, kek)
+    mark = keystore.watermark()
+    assert mark is not None
+    backend = open_sqlite(case / DATA, MerkleLedger(Keys(keystore), StillClock().now_ms, mark[0]))
+    with pytest.raises(Tampered):
+        await backend.commit(Batch(entries=[b"anything"]))
+    await backend.close()
+    keystore.close()
+
+
+async def test_no_false_alarm_beside_a_server(tmp_path: Path) -> None:
+    """Verified again and again while patients are made, changed and erased, and keys wrapped anew: nothing is found."""
+    world = await open_world(tmp_path / "data")
+    await world.put({"resourceType": "Patient", "id": "ann"})
+    busy = asyncio.create_task(_live(world))
+    verified = 0
+    while not busy.done():
+        assert await offline(world.directory).verify() == []
+        verified += 1
+        await asyncio.sleep(0)
+    await busy
+    assert verified >= 5
+    await end(world)
+    assert await offline(world.directory).verify() == []
+
+
+async def _live(world) -> None:
+    """A quarter of an hour in a clinic, in a second."""
+    for turn in range(8):
+        await asyncio.gather(*(world.put(weight(f"w{n}", "ann", n + turn)) for n in range(12)))
+        await world.put({"resourceType": "Patient", "id": f"p{turn}"})
+        await asyncio.gather(*(world.put(weight(f"p{turn}-{n}", f"p{turn}", n)) for n in range(5)))
+        await asyncio.gather(*(world.read(clinician(), f"Observation/w{n}") for n in range(12)))
+        await world.log.seal_checkpoint()
+        if turn % 3 == 2:
+            await _erased(world, f"p{turn - 1}")
+            world.keystore.ratchet()
+
+
+async def _erased(world, patient: str) -> None:
+    """Erase, again when a reader is in the way of scrubbing."""
+    for _ in range(20):
+        try:
+            await shred(world, patient)
+        except MedlockError:
+            await asyncio.sleep(0.05)
+            continue
+        return
+    pytest.fail("the erasure did not come through")
