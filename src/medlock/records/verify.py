@@ -23,6 +23,7 @@ from medlock.records.vault import TENANT, Vault
 from medlock.records.verify_bodies import BodyCheck, scan
 from medlock.records.verify_directory import DirectoryCheck, keys_of
 from medlock.records.verify_index import IndexReader
+from medlock.store.capsule import IndexRow
 from medlock.store.tables import Table
 
 Check = Callable[[Evidence], AsyncIterator[Finding]]
@@ -129,12 +130,19 @@ class StoreVerifier:
         if report.capsule is None:
             self._blind.add(slot)
             return
+        rows = list(report.capsule.rows())
+        self._note_patient(slot, rows)
+        async for finding in self._bodies.named(slot, rows):
+            yield finding
+
+    def _note_patient(self, slot: int, rows: Sequence[IndexRow]) -> None:
+        """The row of the Patient resource, as the directory names it: the body may be damaged."""
         entry = self._directory.entries.get(slot)
-        for row in report.capsule.rows():
-            if entry is not None and entry.rid == row.rid:
+        if entry is None:
+            return
+        for row in rows:
+            if row.rid == entry.rid:
                 self._bodies.patients[slot] = row
-            async for finding in self._bodies.named(slot, row):
-                yield finding
 
     def _keyless(self, slot: int) -> list[Finding]:
         """A key that is gone without a word: it was taken away, or the line about the erasure was."""

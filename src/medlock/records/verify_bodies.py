@@ -6,8 +6,9 @@ read, its patient's bodies vouch for themselves: one that opens under its own na
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from medlock.audit.findings import Finding, Kind
 from medlock.errors import MedlockError, NotFound, Tampered
@@ -17,6 +18,7 @@ from medlock.store.capsule import IndexRow
 from medlock.store.tables import Backend, Table
 
 _SCAN = 2_000
+_PAGE = 512
 
 
 async def scan(backend: Backend, table: Table) -> AsyncIterator[tuple[int, bytes]]:
@@ -43,25 +45,20 @@ class BodyCheck:
     patients: dict[int, IndexRow] = field(default_factory=dict)
     damaged: set[int] = field(default_factory=set)
 
-    async def named(self, slot: int, row: IndexRow) -> AsyncIterator[Finding]:
-        """One resource that the index of `slot` names: its body and every version before."""
-        if row.slot != slot:
-            return  # a pointer; the owner's index vouches for the body
-        self.known[Table.BODY].add(row.rid)
-        ct = await self.vault.backend.get(Table.BODY, row.rid)
-        if ct is None:
-            self.damaged.add(row.rid)
-            yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
-            return
-        meta = self._meta(row.rid, ct)
-        if meta is None:
-            self.damaged.add(row.rid)
-            yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body does not open as what its index names")
-            return
-        if tag_of(ct) != row.tag:
-            yield Finding(Table.BODY, row.rid, Kind.ROLLED_BACK, "a body is another version than its index names")
-        async for finding in self._versions(slot, row, meta):
-            yield finding
+    async def named(self, slot: int, rows: Iterable[IndexRow]) -> AsyncIterator[Finding]:
+        """The resources that the index of `slot` names: their bodies and every version before.
+
+        A pointer is passed over: the owner's index vouches for the body.
+        """
+        own = iter([row for row in rows if row.slot == slot])
+        while page := list(islice(own, _PAGE)):
+            found = await self.vault.backend.get_many(Table.BODY, [row.rid for row in page])
+            names: dict[int, tuple[int, int]] = {}
+            for row in page:
+                for finding in self._body(slot, row, found.get(row.rid), names):
+                    yield finding
+            async for finding in self._versions(names):
+                yield finding
 
     async def unnamed(self, slots: Collection[int]) -> AsyncIterator[Finding]:
         """Bodies of patients whose index could not be read; versions of damaged bodies; what lies under lost keys."""
@@ -74,6 +71,29 @@ class BodyCheck:
                 if self._slot(ct) in self.lost or self._of_damaged(key, ct):
                     self.known[Table.HISTORY].add(key)
 
+    def _body(self, slot: int, row: IndexRow, ct: bytes | None, names: dict[int, tuple[int, int]]) -> Iterator[Finding]:
+        """One body; adds to `names` the versions that must exist: key → row id and version."""
+        self.known[Table.BODY].add(row.rid)
+        meta = None if ct is None else self._meta(row.rid, ct)
+        if ct is None:
+            self.damaged.add(row.rid)
+            yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
+        elif meta is None:
+            self.damaged.add(row.rid)
+            yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body does not open as what its index names")
+        elif tag_of(ct) != row.tag:
+            yield Finding(Table.BODY, row.rid, Kind.ROLLED_BACK, "a body is another version than its index names")
+        if meta is not None:
+            yield from self._expect(slot, row, meta, names)
+
+    def _expect(self, slot: int, row: IndexRow, meta: Meta, names: dict[int, tuple[int, int]]) -> Iterator[Finding]:
+        """What a body that opens leads to."""
+        if self.vault.rid(meta.reference) != row.rid:
+            yield Finding(Table.BODY, row.rid, Kind.REORDERED, "a body lies under another resource's name")
+        if meta.type == "Patient" and slot:
+            self.patients[slot] = row
+        names |= {self.vault.history_key(meta.reference, n): (row.rid, n) for n in range(1, row.version)}
+
     async def _unnamed_body(self, slots: Collection[int], rid: int, ct: bytes) -> AsyncIterator[Finding]:
         slot = self._slot(ct)
         if slot in self.lost:
@@ -82,32 +102,24 @@ class BodyCheck:
             async for finding in self._itself(slot, rid, ct):
                 yield finding
 
-    def _of_damaged(self, key: int, ct: bytes) -> bool:
-        """Whether this is an older version of a body that is damaged, in its own place."""
-        if key in self.known[Table.HISTORY]:
-            return False
-        found = [meta for rid in self.damaged if (meta := self._meta(rid, ct)) is not None]
-        return any(self.vault.history_key(meta.reference, meta.version) == key for meta in found)
-
     async def _itself(self, slot: int, rid: int, ct: bytes) -> AsyncIterator[Finding]:
+        """A body that no index names is taken as it is, when it opens under its own name."""
         meta = self._meta(rid, ct)
         if meta is None or self.vault.rid(meta.reference) != rid:
             return
-        self.known[Table.BODY].add(rid)
+        names: dict[int, tuple[int, int]] = {}
         row = IndexRow(rid, slot, meta.version, tag_of(ct), meta.deleted)
-        async for finding in self._versions(slot, row, meta):
+        for finding in self._body(slot, row, ct, names):
+            yield finding
+        async for finding in self._versions(names):
             yield finding
 
-    async def _versions(self, slot: int, row: IndexRow, meta: Meta) -> AsyncIterator[Finding]:
-        if self.vault.rid(meta.reference) != row.rid:
-            yield Finding(Table.BODY, row.rid, Kind.REORDERED, "a body lies under another resource's name")
-        if meta.type == "Patient" and slot:
-            self.patients[slot] = row
-        keys = {self.vault.history_key(meta.reference, version): version for version in range(1, row.version)}
-        self.known[Table.HISTORY] |= keys.keys()
-        found = await self.vault.backend.get_many(Table.HISTORY, list(keys))
-        for key, version in keys.items():
-            fault = self._version(row.rid, version, found.get(key))
+    async def _versions(self, names: dict[int, tuple[int, int]]) -> AsyncIterator[Finding]:
+        """Older versions: key → row id and version."""
+        self.known[Table.HISTORY] |= names.keys()
+        found = await self.vault.backend.get_many(Table.HISTORY, list(names))
+        for key, (rid, version) in names.items():
+            fault = self._version(rid, version, found.get(key))
             if fault is not None:
                 yield Finding(Table.HISTORY, key, *fault)
 
@@ -116,13 +128,20 @@ class BodyCheck:
         if ct is None:
             return Kind.DELETED, f"version {version} of a resource is gone"
         meta = self._meta(rid, ct)
+        if meta is None and self._slot(ct) in self.lost:
+            return None
         if meta is None:
-            if self._slot(ct) in self.lost:
-                return None
             return Kind.EDITED, f"version {version} of a resource does not open"
         if meta.version != version:
             return Kind.REORDERED, f"in the place of version {version} of a resource stands version {meta.version}"
         return None
+
+    def _of_damaged(self, key: int, ct: bytes) -> bool:
+        """Whether this is an older version of a body that is damaged, in its own place."""
+        if key in self.known[Table.HISTORY]:
+            return False
+        found = [meta for rid in self.damaged if (meta := self._meta(rid, ct)) is not None]
+        return any(self.vault.history_key(meta.reference, meta.version) == key for meta in found)
 
     def _meta(self, rid: int, ct: bytes) -> Meta | None:
         """What a sealed body says of itself; None when it does not open here, or not any more."""
