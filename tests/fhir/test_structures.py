@@ -80,6 +80,24 @@ def rules_of(name: str) -> set[tuple[str, str]]:
     return {*shape.rules, *(rule for element in shape.elements for rule in element.rules)}
 
 
+def test_the_page_lists_every_invariant():
+    """docs/validation.md names the rules that are checked, all of them and no others."""
+    page = (SCRIPTS.parent / "docs/validation.md").read_text()
+    listed = page.partition("of the base specification: ")[2].partition(".\n")[0].replace("\n", " ")
+    groups = [group.strip().partition("-") for group in listed.split("·")]
+    named = {
+        f"{prefix}-{n}" for prefix, _, ranges in groups for each in ranges.split(",") for n in numbers(each.strip())
+    }
+    rules = {key for name in structures._tables().structures for key, _ in rules_of(name)}
+    assert named == rules | {"ele-1", "ext-1"}
+
+
+def numbers(text: str) -> list[str]:
+    """The numbers of `3` or `1 to 5`."""
+    first, _, last = text.partition(" to ")
+    return [str(n) for n in range(int(first), int(last) + 1)] if last else [first]
+
+
 @pytest.mark.parametrize("text", ["a.unknown()", "a b", "a.", "'x", "a ~ b", "a.where(b", "(a", "a[0]", "%nothing", ""])
 def test_fhirpath_beyond_the_subset_is_refused(text):
     """An expression that the subset does not have is an error when it is compiled, not when it runs."""
