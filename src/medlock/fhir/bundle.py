@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 import orjson
@@ -150,7 +151,7 @@ class _Opener:
             yield "required", "an entry that creates or updates must bring a resource", f"{path}.resource"
         if resource and method and method not in _BRINGS:
             yield "structure", "an entry that reads or deletes brings no resource", f"{path}.resource"
-        target = url if method in _CHANGES and "?" not in url else ""
+        target = unquote(url).strip("/") if method in _CHANGES and "?" not in url else ""
         if self.kind == "transaction" and self.seen(self.targets, target):
             yield "invariant", "a transaction may change a resource only once (R4 §3.1.0.11.2)", f"{path}.request.url"
 
