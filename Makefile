@@ -45,4 +45,4 @@ lock: $(READY) ## renew the lock files
 	@sh scripts/lock.sh $(BIN)
 
 clean:
-	rm -rf $(VENV) demo-data .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo-data* .mypy_cache .ruff_cache

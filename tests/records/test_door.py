@@ -15,6 +15,7 @@ from medlock.errors import Denied, Gone, NotFound, PreconditionFailed, Unprocess
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction
 from medlock.records.disclosure import Disclosure
+from medlock.store.tables import Table
 from records.world import BASE, World, clinician, ids, officer, open_world, patient
 
 
@@ -320,3 +321,19 @@ def test_disclosures_and_grants_have_one_maker() -> None:
     """Nobody but the door makes a Disclosure."""
     with pytest.raises(TypeError):
         Disclosure(200, b"{}")
+
+
+async def test_the_directory_counts_each_change_once(world: World) -> None:
+    """Searches that read the directory's log while patients are written do not make the next change skip numbers."""
+
+    async def look() -> None:
+        for _ in range(20):
+            await world.search(clinician(), "Patient", "gender=female")
+
+    async def write(number: int) -> None:
+        await world.put({"resourceType": "Patient", "id": f"n{number}", "gender": "female"})
+
+    await asyncio.gather(*(write(number) for number in range(30)), look(), look())
+    numbers = [number for number, _ in await world.backend.scan(Table.DIROP, None, 99)]
+    assert numbers == list(range(1, 33))
+    assert world.vault.directory.number == 32

@@ -51,6 +51,7 @@ class Stage:
     entries: dict[int, list[IndexEntry]] = field(default_factory=dict)
     patients: dict[int, str] = field(default_factory=dict)
     directory: list[IndexEntry] = field(default_factory=list)
+    announced: int = 0
     newborn: dict[str, PatientKeys] = field(default_factory=dict)
     touched: dict[int, list[Touched]] = field(default_factory=dict)
     indexes: list[Appended] = field(default_factory=list)
@@ -189,7 +190,8 @@ class Committer:
             positions[slot] = Position(slot, appended.delta.number, appended.tag)
         if stage.directory:
             await self._vault.directory.refresh()
-            self._vault.directory.announce([entry.slot for entry in stage.directory], Change.CHANGED, stage.batch)
+            slots = [entry.slot for entry in stage.directory]
+            stage.announced = self._vault.directory.announce(slots, Change.CHANGED, stage.batch)
         sealed = [self._log.seal(event) for event in self._events(stage, positions)]
         stage.batch.entries = sealed + self._extra.entries
 
@@ -209,7 +211,7 @@ class Committer:
         """The batch is durable: memory follows."""
         for appended in stage.indexes:
             self._vault.capsules.committed(appended)
-        self._vault.directory.committed(stage.directory)
+        self._vault.directory.committed(stage.directory, stage.announced)
 
     async def _recover(self, stage: Stage) -> None:
         """Another process was first: forget what we thought was current."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from medlock.audit.events import Action, Event, Outcome
 from medlock.audit.ledger import MerkleLedger
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
@@ -22,6 +23,9 @@ from medlock.store.sqlite import open_sqlite
 from medlock.store.tables import Backend
 
 CHECKPOINT_SECONDS = 10
+EPOCH_SECONDS = 7 * 24 * 3_600
+"""Age at which an epoch key is replaced: a destroyed key is dead in older copies of the keystore after that."""
+EPOCH_LOOK_SECONDS = 600.0
 KEY_SECONDS = 1
 
 
@@ -74,11 +78,12 @@ class Records:
 
 @asynccontextmanager
 async def open_records(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
-    """A data directory, ready to answer: directory in memory, interrupted erasures finished.
+    """A data directory, ready to answer: directory in memory, interrupted erasures and ratchets finished.
 
     Raises SetupError and what else `open_keystore` and `open_sqlite` raise. Signs the log when it closes.
     """
     async with open_tables(settings, clock, create=create) as records:
+        records.keystore.finish_ratchet()
         await records.vault.directory.load()
         await Shredder(records.vault, records.log, clock).resume()
         yield records
@@ -106,7 +111,7 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
 
 
 async def keep_house(records: Records, report: Callable[[MedlockError], None]) -> None:
-    """What a server does beside answering, until cancelled: follow destroyed keys, index and sign the log.
+    """What a server does beside answering, until cancelled: follow destroyed keys, renew epochs, sign the log.
 
     What goes wrong is reported, and tried again at the next turn.
     """
@@ -119,9 +124,20 @@ async def keep_house(records: Records, report: Callable[[MedlockError], None]) -
             pass
         await records.log.seal_checkpoint()
 
+    async def renew_epoch() -> None:
+        if records.keystore.status().epoch_age_seconds >= EPOCH_SECONDS:
+            await records.log.append(_ratcheted(records.clock.now_ms()))
+            await asyncio.to_thread(records.keystore.ratchet)
+
     async with asyncio.TaskGroup() as group:
+        group.create_task(_repeat(renew_epoch, EPOCH_LOOK_SECONDS, report))
         group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
         group.create_task(_repeat(sign_log, CHECKPOINT_SECONDS, report))
+
+
+def _ratcheted(now: int) -> Event:
+    """The event of an epoch that the server renews by itself."""
+    return Event(Action.KEY_RATCHET, Outcome.SUCCESS, "medlock", (), "", "HSYSADMIN", now, "weekly")
 
 
 async def _repeat(act: Callable[[], Awaitable[None]], seconds: float, report: Callable[[MedlockError], None]) -> None:

@@ -97,13 +97,13 @@ class Shredder:
             await self._blank_versions(capsule, batch)
             changes = [await self._drop(other, others[other], batch) for other in sorted(others)]
             await self._vault.directory.refresh()
-            self._vault.directory.shred(slot, batch)
+            last = self._vault.directory.shred(slot, batch)
             batch.inserts.append(self._vault.notes.seal(SHRED, slot.to_bytes(8, "big")))
             batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
             await self._vault.backend.commit(batch)
             for appended in changes:
                 self._vault.capsules.committed(appended)
-            self._vault.directory.shredded(slot)
+            self._vault.directory.shredded(slot, last)
         return Erased(len(own), versions)
 
     async def _delete_rows(self, capsule: Capsule, own: Iterable[IndexRow], batch: Batch) -> int:

@@ -112,27 +112,31 @@ class Directory:
         sealed = keys.directory.seal(frame(encode_entry(entry)), name)
         batch.puts.append((Table.DIRECTORY, self._labels.label(name), slot + sealed))
 
-    def announce(self, slots: Sequence[int], change: Change, batch: Batch) -> None:
-        """Add the operations that tell other workers. The batch conflicts when another worker was first."""
+    def announce(self, slots: Sequence[int], change: Change, batch: Batch) -> int:
+        """Add the operations that tell other workers; the number of the last. Conflicts when another was first."""
         for number, slot in enumerate(slots, self.number + 1):
             sealed = self._log.seal(_OPERATION.pack(slot, change), _operation_name(number))
             batch.inserts.append((Table.DIROP, number, sealed))
+        return self.number + len(slots)
 
-    def committed(self, entries: list[IndexEntry]) -> None:
-        """The entries of a batch that was just committed, with the operations that announced them."""
+    def committed(self, entries: list[IndexEntry], last: int) -> None:
+        """The entries of a batch that was just committed; `last` is the number that `announce` gave.
+
+        A refresh may have read the operations already, between the commit and this.
+        """
         for entry in entries:
             self._put(entry)
-        self.number += len(entries)
+        self.number = max(self.number, last)
 
-    def shred(self, slot: int, batch: Batch) -> None:
-        """Take a patient's entry away and tell other workers."""
+    def shred(self, slot: int, batch: Batch) -> int:
+        """Take a patient's entry away and tell other workers; the number for `shredded`."""
         batch.deletes.append((Table.DIRECTORY, self._labels.label(_name(slot))))
-        self.announce([slot], Change.SHREDDED, batch)
+        return self.announce([slot], Change.SHREDDED, batch)
 
-    def shredded(self, slot: int) -> None:
+    def shredded(self, slot: int, last: int) -> None:
         """The batch of `shred` was committed."""
         self._drop(slot)
-        self.number += 1
+        self.number = max(self.number, last)
 
     def slots(self) -> list[int]:
         """The slots of all patients that are not shredded, deleted ones included."""
