@@ -1,4 +1,4 @@
-"""A data directory with a past, and a verifier that comes to it later with nothing but the passphrase.
+"""A data directory with a past.
 
 The past has what verification must not stumble over: transactions, single writes, updates, deletes, resources of two
 patients, one that changed owner, folds of indexes, tokens made and ended, receipts, an erased patient, a ratchet.
@@ -17,24 +17,12 @@ from typing import Any
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.scopes import parse_scopes
-from medlock.app import verify_checks
-from medlock.audit.findings import Finding
-from medlock.audit.ledger import MerkleLedger
-from medlock.audit.log import AuditLog
 from medlock.fhir.clinic import clinic
 from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, TokenStore
-from medlock.records.door import Door
-from medlock.records.opening import Records
 from medlock.records.shred import Erased, Shredder
-from medlock.records.vault import Vault
-from medlock.records.verify import verify_all
-from medlock.settings import Limits, Settings
-from medlock.store.kek.passphrase import Cost, PassphraseFile
-from medlock.store.keystore import Keystore
-from medlock.store.sqlite import open_sqlite
-from records.world import BASE, Keys, StillClock, World, clinician, open_world
+from records.world import World, clinician, open_world
 
 TODAY = date(2026, 1, 1)
 SCALE = int(os.environ.get("MEDLOCK_ACCEPTANCE", "1"))
@@ -167,37 +155,3 @@ async def _grow_old(past: Past) -> None:
     await _issue(world, 2)
     await world.ask(clinician(), Interaction.DELETE, "Observation", "moved")
     await end(world)
-
-
-@dataclass
-class Offline:
-    """A directory opened as `medlock verify` opens it, with a passphrase that lies elsewhere."""
-
-    directory: Path
-    passphrase: Path
-
-    async def verify(self) -> list[Finding]:
-        """What verification finds. Raises MedlockError when the directory does not open at all."""
-        kek = PassphraseFile(self.passphrase, self.directory, Cost(memory_kib=64, iterations=1))
-        keystore = Keystore.open(self.directory / KEYS, kek)
-        try:
-            return await self._judged(keystore)
-        finally:
-            keystore.close()
-
-    async def _judged(self, keystore: Keystore) -> list[Finding]:
-        clock, keys = StillClock(), Keys(keystore)
-        backend = open_sqlite(self.directory / DATA, MerkleLedger(keys, clock.now_ms))
-        try:
-            vault, log = Vault(backend, keystore), AuditLog(backend, keys, clock)
-            door = Door(vault, log, clock, BASE, Limits())
-            records = Records(Settings(self.directory), clock, keystore, backend, log, vault, door)
-            return await verify_all(records, verify_checks(records))
-        finally:
-            await backend.close()
-
-
-def offline(directory: Path, of: Path | None = None) -> Offline:
-    """The verifier for a directory; `of` is the directory that it is a copy of."""
-    place = of or directory
-    return Offline(directory, place.with_name(f"{place.name}.passphrase"))

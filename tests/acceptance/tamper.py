@@ -211,7 +211,9 @@ class KeyTamperer:
         row = self._pick(db, table)
         if table != "key":
             return False
-        db.execute("UPDATE key SET slot = ? WHERE slot = ? AND generation = ?", (self.rng.randrange(1, 1 << 62), *row[:2]))
+        db.execute(
+            "UPDATE key SET slot = ? WHERE slot = ? AND generation = ?", (self.rng.randrange(1, 1 << 62), *row[:2])
+        )
         return True
 
     def _roll_back(self, db: sqlite3.Connection, table: str) -> bool:
