@@ -1,0 +1,63 @@
+"""The bars that the figures are held against, and how one measure is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What is demanded: `floor` at least, `aim` hoped for; with `at_most` less is better."""
+
+    says: str
+    unit: str
+    floor: float
+    aim: float | None = None
+    at_most: bool = False
+
+    def met(self, value: float, wanted: float | None) -> bool | None:
+        """Whether a value reaches what is wanted; None when nothing is."""
+        if wanted is None:
+            return None
+        return value <= wanted if self.at_most else value >= wanted
+
+
+_GET = "GET Patient/{id}, every protection on, requests per second over 16 connections, divided by"
+BARS = {
+    "get_bare_tls": Bar(f"{_GET} a bare Starlette handler with the same bytes, both over TLS", "ratio", 0.33, 0.45),
+    "get_bare_plain": Bar(f"{_GET} the same, both over plain loopback", "ratio", 0.33, 0.45),
+    "get_unprotected": Bar(f"{_GET} the same server without token, decision, sealing, audit", "ratio", 0.50, 0.65),
+    "get_unsealed": Bar(f"{_GET} the same server with only the sealing off", "ratio", 0.90),
+    "page": Bar("page of 50 Observations, protected divided by unprotected, pages per second", "ratio", 0.75),
+    "search": Bar("patient+code+date at storage level: time of an EAV index divided by ours, hot", "ratio", 1.5),
+    "search_cold": Bar("the same, each patient's first search after opening the store", "ratio", 1.5),
+    "import": Bar("transaction import over HTTP, validated, one bundle an fsync, one core", "resources/s", 3000, 6000),
+    "create": Bar("single create at storage level: time of plaintext JSON and EAV divided by ours", "ratio", 1.0),
+    "audit_append": Bar("audit events made durable, in groups of 100, sealing included", "events/s", 80_000),
+    "audit_verify": Bar("1,000,000 audit events verified again", "s", 2.0, at_most=True),
+    "disk": Bar(
+        "bytes on disk divided by plaintext JSON with an EAV index, both compacted", "ratio", 0.4, at_most=True
+    ),
+    "memory": Bar("resident memory of a worker with 50,000 patients in the directory", "MB", 250, at_most=True),
+    "start": Bar("from starting that server to its first answer", "s", 3.0, at_most=True),
+    "growth_get": Bar("GET Patient/{id}: rate at ten times the patients divided by the rate before", "ratio", 0.9),
+    "growth_search": Bar("search in one patient's record: the same", "ratio", 0.9),
+    "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
+}
+
+
+def measure(name: str, value: float, **raw: Any) -> dict[str, Any]:
+    """One measure for the JSON document: the value against its bar, and the raw figures behind it."""
+    bar = BARS[name]
+    return {
+        "name": name,
+        "says": bar.says,
+        "unit": bar.unit,
+        "value": round(value, 3),
+        "floor": bar.floor,
+        "aim": bar.aim,
+        "met": bar.met(value, bar.floor),
+        "aim_met": bar.met(value, bar.aim),
+        "raw": raw,
+    }
