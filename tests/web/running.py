@@ -48,17 +48,20 @@ def new_token(directory, *arguments):
 
 
 class Server:
-    """A running server and how to talk to it."""
+    """A running server and how to talk to it. What it logs goes to a pipe, or to the file `log` when it is much."""
 
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, log=None):
         self.directory = directory
+        kept = None if log is None else log.open("w")
         self.process = subprocess.Popen(
             [MEDLOCK, "serve", "--port", "0", *arguments],
             env=environment(directory),
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=kept or subprocess.PIPE,
             text=True,
         )
+        if kept:
+            kept.close()
         self.ready = json.loads(self._first_line())
 
     def _first_line(self):
