@@ -150,6 +150,7 @@ class BackendConformance:
         """Inside a snapshot nothing that others commit is seen, afterwards all of it; commits go on meanwhile."""
         one, other = reopen(), reopen()
         await one.commit(Batch(puts=[(Table.BODY, 1, b"before")]))
+        assert await one.get(Table.BODY, 2) is None
         async with one.snapshot():
             await other.commit(Batch(puts=[(Table.BODY, 1, b"after"), (Table.BODY, 2, b"new")]))
             assert await one.scan(Table.BODY, None, 9) == [(1, b"before")]

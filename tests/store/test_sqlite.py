@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -102,3 +103,30 @@ async def test_a_log_is_never_written_over(tmp_path: Path, reopen: Reopen) -> No
         await store.commit(Batch(puts=[(Table.BODY, 1, b"x")], entries=[b"third"]))
     assert [ct for _, ct in await store.scan(Table.LOG, None, 9)] == [b"first", b"second"]
     assert await store.get(Table.BODY, 1) is None
+
+
+async def test_a_snapshot_stays_as_it_was(reopen: Reopen) -> None:
+    """Inside a snapshot nothing that others commit is seen, however long it lasts; afterwards all of it is."""
+    store, other = reopen(), reopen()
+    await store.commit(Batch(puts=[(Table.BODY, 1, b"a")]))
+    assert await store.get(Table.BODY, 1) == b"a"
+    async with store.snapshot():
+        for number in range(5):
+            await other.commit(Batch(puts=[(Table.BODY, 1, b"b"), (Table.BODY, 2 + number, b"c")]))
+            await asyncio.sleep(0)
+            assert await store.get(Table.BODY, 1) == b"a"
+            assert await store.last_key(Table.BODY) == 1
+    assert await store.get(Table.BODY, 1) == b"b"
+
+
+async def test_what_was_committed_is_read_in_the_same_turn(reopen: Reopen) -> None:
+    """Readers and writers that share turns of the event loop: whoever was told that a write is durable reads it."""
+    store = reopen()
+
+    async def write_and_read(key: int) -> None:
+        for number in range(20):
+            await store.get(Table.BODY, key)
+            await store.commit(Batch(puts=[(Table.BODY, key, b"%d" % number)]))
+            assert await store.get(Table.BODY, key) == b"%d" % number
+
+    await asyncio.gather(*(write_and_read(key) for key in range(16)))

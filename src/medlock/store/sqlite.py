@@ -43,6 +43,7 @@ class SqliteBackend:
         self._selects: dict[tuple[Table, int], str] = {}
         self._loop = asyncio.get_running_loop()
         self._pinned = False
+        self._held = False
 
     def _pin(self) -> None:
         """One read transaction for all reads of this turn of the event loop.
@@ -56,7 +57,7 @@ class SqliteBackend:
             self._loop.call_soon(self._unpin)
 
     def _unpin(self) -> None:
-        if self._pinned:
+        if self._pinned and not self._held:
             self._pinned = False
             self._execute("COMMIT")
 
@@ -114,13 +115,14 @@ class SqliteBackend:
         self._unpin()
         try:
             self._execute("BEGIN")
-            self._pinned = True
+            self._pinned = self._held = True
             self._execute("SELECT count(*) FROM sqlite_master").fetchone()  # BEGIN alone does not pin a state
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
         try:
             yield
         finally:
+            self._held = False
             self._unpin()
 
     async def scrub(self) -> None:
