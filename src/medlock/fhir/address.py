@@ -16,6 +16,7 @@ from medlock.fhir.question import Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # R4 §2.24.0.1, datatype id
+_DOTS = frozenset({".", ".."})  # FHIR allows them, but proxies and clients resolve them away (RFC 3986 §5.2.4)
 Methods = Mapping[str, Interaction]
 
 
@@ -61,7 +62,7 @@ def locate(method: str, path: str) -> Address:
     if len(segments) == 2 and segments[1] != "_search":
         return _instance(method, segments[0], segments[1], INSTANCE)
     if segments in ([], [""]):
-        return Address(_pick(BASE, method))
+        return Address(_offered(BASE, method))
     if len(segments) == 1:
         return Address(_pick(TYPE, method, segments[0]), segments[0])
     if len(segments) == 2:
@@ -87,10 +88,15 @@ def _instance(method: str, resource_type: str, logical_id: str, methods: Methods
     return Address(_pick(methods, method, resource_type), resource_type, _identifier(logical_id))
 
 
-def _pick(methods: Methods, method: str, resource_type: str = "") -> Interaction:
+def _pick(methods: Methods, method: str, resource_type: str) -> Interaction:
     """The interaction of a method on a known type."""
-    if resource_type and resource_type not in RESOURCE_TYPES:
+    if resource_type not in RESOURCE_TYPES:
         raise NotFound("This address is not offered.")
+    return _offered(methods, method)
+
+
+def _offered(methods: Methods, method: str) -> Interaction:
+    """The interaction of a method."""
     interaction = methods.get(method)
     if interaction is None:
         raise not_allowed(methods)
@@ -105,8 +111,8 @@ def not_allowed(methods: Iterable[str]) -> MethodNotAllowed:
 
 def _identifier(text: str) -> str:
     """A logical or version id in its exact form."""
-    if _ID.fullmatch(text) is None:
+    if _ID.fullmatch(text) is None or text in _DOTS:
         if text[:1] in {"", "$", "_"}:
             raise NotFound("This address is not offered.")
-        raise BadRequest("An id is 1 to 64 letters, digits, hyphens and dots.")
+        raise BadRequest("An id is 1 to 64 letters, digits, hyphens and dots, and not . or .. alone.")
     return text
