@@ -19,6 +19,7 @@ _PLAIN_ACCEPT = frozenset({b"application/fhir+json", b"application/json", b"*/*"
 _PLAIN_CONTENT = frozenset({b"application/fhir+json", b"application/json"})
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 _TAG = re.compile(rb'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
+_BARE_TAG = re.compile(rb"([A-Za-z0-9\-.]{1,64})")
 _RETURN = {
     "minimal": "minimal",
     "representation": "representation",
@@ -59,12 +60,15 @@ def check_form_body(headers: Headers) -> None:
 
 
 def entity_tag(value: bytes | None, *, star: bool = False) -> str | None:
-    """The version id inside one entity tag; "*" itself where `star` allows it. Raises BadRequest."""
+    """The version id inside one entity tag. Raises BadRequest.
+
+    With `star`, that is for If-None-Match, "*" is itself and a version may stand bare: fhirpy writes it so.
+    """
     if value is None:
         return None
     if star and value == b"*":
         return "*"
-    form = _TAG.fullmatch(value)
+    form = _TAG.fullmatch(value) or (_BARE_TAG.fullmatch(value) if star else None)
     if form is None:
         raise BadRequest('A version condition is written W/"1", with one version.')
     return form[1].decode("ascii")

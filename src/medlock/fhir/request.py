@@ -32,6 +32,11 @@ _PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
+_KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
+    b"if-match": frozenset({Interaction.UPDATE, Interaction.DELETE}),
+    b"if-none-match": frozenset(Interaction) - {Interaction.CREATE, Interaction.DELETE, *_BUNDLES.values()},
+    b"if-none-exist": frozenset({Interaction.CREATE}),
+}
 _PAGE_TOKEN_MAX = 4_096
 _NONE = Preconditions()
 
@@ -185,16 +190,20 @@ def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | N
 
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
-    """The conditional headers; If-None-Exist speaks of creates only (R4 §3.1.0.8.1)."""
+    """The conditional headers. Raises BadRequest for one that this interaction would not keep to."""
     if b"if-match" not in headers and b"if-none-match" not in headers and b"if-none-exist" not in headers:
         return _NONE
-    exists = None
-    if address.interaction is Interaction.CREATE and b"if-none-exist" in headers:
-        exists = _if_none_exist(headers[b"if-none-exist"], address.type, frame)
+    for name, interactions in _KEPT_BY.items():
+        if name in headers and address.interaction not in interactions:
+            raise BadRequest(f"{name.decode().title()} has no meaning in this interaction.")
+    exists = headers.get(b"if-none-exist")
+    none_match = entity_tag(headers.get(b"if-none-match"), star=True)
+    if address.interaction is Interaction.UPDATE and none_match not in {None, "*"}:
+        raise BadRequest("An update takes If-None-Match: * only; to name a version use If-Match.")
     return Preconditions(
         entity_tag(headers.get(b"if-match")),
-        entity_tag(headers.get(b"if-none-match"), star=True),
-        exists,
+        none_match,
+        None if exists is None else _if_none_exist(exists, address.type, frame),
     )
 
 
