@@ -102,7 +102,7 @@ def _elements(resource_type: str, text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
     known = structure(resource_type)
-    names = {element.name for element in known.elements} if known else set()
+    names = {element.name for element in known.elements} | {"resourceType"} if known else set()  # always shown anyway
     listed = tuple(dict.fromkeys(text.split(",")))
     if not names.issuperset(listed):
         raise refusal("_elements", f"takes names of elements of {resource_type}, separated by commas.", "value")
