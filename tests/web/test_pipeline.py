@@ -450,6 +450,22 @@ async def test_any_bytes_get_an_answer(path, query, method):
     assert not world.lines
 
 
+@pytest.mark.parametrize(
+    ("prefer", "shows"),
+    [("return=minimal", ""), ("return=representation", "Patient"), ("return=OperationOutcome", "OperationOutcome")],
+)
+async def test_a_write_brings_back_what_is_preferred(client, prefer, shows):
+    """Prefer: return chooses the body of a write, and nothing else of the answer (R4 §3.1.0.1.6)."""
+    body = b'{"resourceType":"Patient"}'
+    response = await client.post("Patient", content=body, headers=AUTH | JSON | {"prefer": prefer})
+    assert response.status_code == 201
+    assert response.headers["etag"] == 'W/"1"'
+    assert response.headers["location"].endswith("Patient/2/_history/1")
+    assert (response.json()["resourceType"] if shows else response.text) == shows
+    read = await client.get("Patient/1", headers=AUTH | {"prefer": prefer})
+    assert read.json()["resourceType"] == "Patient"
+
+
 async def test_pages_and_preferences_reach_the_door(world, client):
     """The door sees the Question as parsed: page token, preference and precondition."""
     await client.get("Patient?_page=abc", headers=AUTH)

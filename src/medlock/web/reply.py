@@ -14,6 +14,8 @@ from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
 from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_headers
 
 _CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})
+_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_DONE = operation_outcome((Problem("informational", "It is written.", severity="information"),))
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 
 
@@ -44,7 +46,7 @@ class Replies:
             headers.append((b"location", self._base + disclosure.location.encode()))
         if question.preconditions.if_none_match is not None and _unchanged(disclosure, question):
             return Reply(304, self._bare + headers)
-        return await self.json(disclosure.status, disclosure.body, headers, asked)
+        return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
 
     async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
         """FHIR JSON, deflated when that is wanted and worth it."""
@@ -79,6 +81,13 @@ class Replies:
         body = operation_outcome(problems)
         headers.append((b"content-length", b"%d" % len(body)))
         return Reply(status, self._json + headers, body)
+
+
+def _preferred(disclosure: Disclosure, question: Question) -> bytes:
+    """What a write brings back as the caller prefers: the resource, an OperationOutcome, or nothing (R4 §3.1.0.1.6)."""
+    if question.prefer == "representation" or question.interaction not in _WRITES:
+        return disclosure.body
+    return b"" if question.prefer == "minimal" else _DONE
 
 
 def _unchanged(disclosure: Disclosure, question: Question) -> bool:
