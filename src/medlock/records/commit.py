@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from medlock.audit.events import Event, Outcome, Position, Touched
 from medlock.audit.log import AuditLog
 from medlock.clock import instant
-from medlock.errors import Conflict, PreconditionFailed, Raced, Unprocessable
+from medlock.errors import Conflict, PreconditionFailed, Raced, Tampered, Unprocessable
 from medlock.fhir.document import with_identity
 from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
@@ -27,7 +27,7 @@ from medlock.store.bodies import Meta, tag_of
 from medlock.store.capsule import Appended
 from medlock.store.directory import Change
 from medlock.store.entries import DELETED, DROPPED, POINTER, IndexEntry
-from medlock.store.keyring import PatientKeys
+from medlock.store.keyring import KeyDestroyed, PatientKeys
 from medlock.store.tables import Batch, Table
 
 _DIRECTORY_LOCK = -1
@@ -68,6 +68,14 @@ class Committer:
 
     async def commit(self, drafts: list[Draft]) -> list[Written]:
         """Write all drafts or none. Raises PreconditionFailed, Conflict, Raced, Unavailable."""
+        try:
+            return await self._commit(drafts)
+        except (KeyDestroyed, Tampered) as fault:
+            if await self._vault.directory.refresh():  # another process erased a patient that we still knew
+                raise Raced from fault
+            raise
+
+    async def _commit(self, drafts: list[Draft]) -> list[Written]:
         stage = Stage()
         stage.batch.puts += self._extra.puts
         newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]

@@ -1,7 +1,10 @@
-"""Sealed notes in table JOB: receipts of what was loaded, and erasures under way. docs/spec/store.md §8.
+"""Sealed notes in table JOB: receipts of what was loaded; erasures, under way and done. docs/spec/store.md §8.
 
 A note says its own name, and lies where only that name can lie; so verification can open every row of the table
 without knowing what to expect, and a row that was edited or copied to another place does not open.
+
+An erasure also leaves an *end* in table DELTA, in the place of the change that would have come next: a process that was
+about to write to the patient finds the place taken, and learns of the erasure instead of writing to nobody.
 """
 
 from __future__ import annotations
@@ -9,12 +12,16 @@ from __future__ import annotations
 import struct
 
 from medlock.errors import Tampered
+from medlock.store.frames import frame, unframe
 from medlock.store.keyring import TenantKeys
 from medlock.store.tables import Row, Table
 
 SHRED = b"shred"
+_ERASED = b"shredded|"
 _RECEIPT = b"receipt|"
+_END = b"medlock/1/end|"
 _LENGTHS = struct.Struct(">HH")
+_PAIR = struct.Struct(">QQ")
 _STEP = 128
 _DONE = b"done"
 
@@ -53,6 +60,34 @@ class Notes:
     def receipt_key(self, digest: bytes) -> int:
         """Where such a note lies."""
         return self.key(_RECEIPT + digest)
+
+    def under_way(self, slot: int, end: int) -> Row:
+        """The note that says: this slot is being erased, and its end lies under this key."""
+        return self.seal(SHRED, _PAIR.pack(slot, end))
+
+    def erased(self, slot: int, end: int) -> Row:
+        """The note that says: the erasure of this slot is done."""
+        return self.seal(_ERASED + slot.to_bytes(8, "big"), _PAIR.pack(slot, end))
+
+    def erased_key(self, slot: int) -> int:
+        """Where such a note lies."""
+        return self.key(_ERASED + slot.to_bytes(8, "big"))
+
+    @staticmethod
+    def erasure(name: bytes, state: bytes) -> tuple[int, int] | None:
+        """Slot and end in a note of an erasure, None for other notes."""
+        return _PAIR.unpack(state) if name == SHRED or name.startswith(_ERASED) else None
+
+    def end(self, slot: int, key: int) -> Row:
+        """The row that takes the place of the next change. It is as long as a small change."""
+        return Table.DELTA, key, self._aead.seal(frame(slot.to_bytes(8, "big")), _END + key.to_bytes(8, "big"))
+
+    def ends(self, key: int, ct: bytes) -> int | None:
+        """Whose end a row of table DELTA is; None when it is none."""
+        try:
+            return int.from_bytes(unframe(self._aead.open(ct, _END + key.to_bytes(8, "big", signed=True))), "big")
+        except Tampered:
+            return None
 
 
 def _place(key: int) -> bytes:

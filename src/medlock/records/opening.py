@@ -113,7 +113,8 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
 async def keep_house(records: Records, report: Callable[[MedlockError], None]) -> None:
     """What a server does beside answering, until cancelled: follow destroyed keys, renew epochs, sign the log.
 
-    What goes wrong is reported, and tried again at the next turn.
+    It also finishes erasures that another process left unfinished. What goes wrong is reported, and tried again at the
+    next turn.
     """
 
     async def follow_keys() -> None:
@@ -129,7 +130,9 @@ async def keep_house(records: Records, report: Callable[[MedlockError], None]) -
             await records.log.append(_ratcheted(records.clock.now_ms()))
             await asyncio.to_thread(records.keystore.ratchet)
 
+    shredder = Shredder(records.vault, records.log, records.clock)
     async with asyncio.TaskGroup() as group:
+        group.create_task(_repeat(shredder.resume, CHECKPOINT_SECONDS, report))
         group.create_task(_repeat(renew_epoch, EPOCH_LOOK_SECONDS, report))
         group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
         group.create_task(_repeat(sign_log, CHECKPOINT_SECONDS, report))

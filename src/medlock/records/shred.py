@@ -1,19 +1,19 @@
 """Erasure of one patient (GDPR Art. 17): destroy the key, then everything that lay under it, and leave no way back.
 
 Steps, each safe to repeat, with a sealed note of the work until the last is done, so that a crash in between is
-picked up at the next start:
+picked up at the next start, or by a server that runs:
  1. one commit takes away the patient's bodies, versions, index and directory entry, drops pointers to them from other
     patients' indexes, puts tombstones in place of versions that lie under this key in the history of what is somebody
-    else's now, and writes the event;
+    else's now, leaves an end where the next change of the index would go, and writes the event;
  2. the keystore destroys the key: live copies and replicas of the data are unreadable from here on;
- 3. both journals are scrubbed.
+ 3. both journals are scrubbed, and a note that it is done takes the place of the other.
 Older copies of the keystore die with the next `medlock keys ratchet`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -30,6 +30,7 @@ from medlock.records.read import NOT_FOUND
 from medlock.records.vault import Opened, Vault
 from medlock.store.capsule import Appended, Capsule, IndexRow
 from medlock.store.entries import DROPPED, IndexEntry
+from medlock.store.keyring import KeyDestroyed
 from medlock.store.tables import Batch, Table
 
 _TRIES = 8
@@ -59,11 +60,12 @@ class Shredder:
             if slot is None:
                 raise NotFound(NOT_FOUND, reason="no such patient to shred")
             try:
-                erased = await self._take_away(principal, patient, slot)
-            except Raced:
+                erased, end = await self._take_away(principal, patient, slot)
+            except (Raced, KeyDestroyed):
                 await self.resume()  # another's note may be in the way
+                await self._vault.directory.refresh()
                 continue
-            await self._finish(slot)
+            await self._finish(slot, end)
             return erased
         raise Conflict("The record is being changed by many at once: try again.")
 
@@ -72,17 +74,23 @@ class Shredder:
         key = self._vault.notes.key(SHRED)
         ct = await self._vault.backend.get(Table.JOB, key)
         if ct is not None:
-            await self._finish(int.from_bytes(self._vault.notes.open(key, ct)[1], "big"))
+            under_way = self._vault.notes.erasure(*self._vault.notes.open(key, ct))
+            if under_way is not None:
+                await self._finish(*under_way)
 
-    async def _finish(self, slot: int) -> None:
-        """Steps 2 and 3, and the note away."""
+    async def _finish(self, slot: int, end: int) -> None:
+        """Steps 2 and 3. Who is first to write that it is done takes the note away: after that it may be another's."""
         self._vault.keystore.destroy(slot)
         self._vault.capsules.forget(slot)
         await self._vault.backend.scrub()
-        await self._vault.backend.commit(Batch(deletes=[(Table.JOB, self._vault.notes.key(SHRED))]))
+        notes = self._vault.notes
+        with suppress(Raced):
+            await self._vault.backend.commit(
+                Batch(inserts=[notes.erased(slot, end)], deletes=[(Table.JOB, notes.key(SHRED))])
+            )
 
-    async def _take_away(self, principal: Principal, patient: str, slot: int) -> Erased:
-        """Step 1."""
+    async def _take_away(self, principal: Principal, patient: str, slot: int) -> tuple[Erased, int]:
+        """Step 1; what was erased, and where the end lies."""
         batch = Batch()
         async with AsyncExitStack() as held:
             await held.enter_async_context(self._vault.lock(-1))
@@ -98,13 +106,14 @@ class Shredder:
             changes = [await self._drop(other, others[other], batch) for other in sorted(others)]
             await self._vault.directory.refresh()
             last = self._vault.directory.shred(slot, batch)
-            batch.inserts.append(self._vault.notes.seal(SHRED, slot.to_bytes(8, "big")))
+            end = capsule.probe[1]
+            batch.inserts += [self._vault.notes.end(slot, end), self._vault.notes.under_way(slot, end)]
             batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
             await self._vault.backend.commit(batch)
             for appended in changes:
                 self._vault.capsules.committed(appended)
             self._vault.directory.shredded(slot, last)
-        return Erased(len(own), versions)
+        return Erased(len(own), versions), end
 
     async def _delete_rows(self, capsule: Capsule, own: Iterable[IndexRow], batch: Batch) -> int:
         """Bodies, older versions and the index itself; returns how many versions there were."""

@@ -17,12 +17,12 @@ from medlock.audit.events import Action, Position
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.audit.verify import verify_log
 from medlock.errors import Tampered, Unavailable
-from medlock.records.notes import SHRED
 from medlock.records.opening import Records, StoreKeys
 from medlock.records.vault import TENANT, Vault
 from medlock.records.verify_bodies import BodyCheck, scan
 from medlock.records.verify_directory import DirectoryCheck, keys_of
 from medlock.records.verify_index import IndexReader
+from medlock.records.verify_notes import NoteCheck
 from medlock.store.capsule import IndexRow
 from medlock.store.tables import Table
 
@@ -68,7 +68,7 @@ async def _findings(records: Records, checks: Sequence[Check]) -> AsyncIterator[
             whole = False
             yield finding
         evidence = Evidence(positions, await requests_of(records.backend, keys, ACTS), whole)
-        for check in (StoreVerifier(records.vault).findings, NoteCheck(records.vault).findings, *checks):
+        for check in (StoreVerifier(records.vault).findings, *checks):
             async for finding in check(evidence):
                 yield finding
 
@@ -82,7 +82,7 @@ def _watermark(records: Records) -> tuple[int, bytes] | None:
 
 
 class StoreVerifier:
-    """One pass over bodies, history, indexes and directory.
+    """One pass over bodies, history, indexes, directory and notes.
 
     lost    slots whose key cannot be had although nobody erased them
     blind   slots whose index cannot be read whole
@@ -97,16 +97,20 @@ class StoreVerifier:
         self._unsaid: set[int] = set()
         self._directory = DirectoryCheck(vault)
         self._bodies = BodyCheck(vault, self._lost)
+        self._notes = NoteCheck(vault)
 
     async def findings(self, evidence: Evidence) -> AsyncIterator[Finding]:
         """Everything that is wrong, row by row."""
+        await self._notes.read()
         async for finding in self._directory.read():
             yield finding
         slots = {TENANT, *evidence.positions, *self._directory.places} - self._directory.erased
         for slot in sorted(slots):
             async for finding in self._slot(slot, evidence):
                 yield finding
-        async for finding in self._unfinished():
+        for finding in self._notes.findings(evidence, self._directory.erased | self._unsaid):
+            yield finding
+        async for finding in self._ends():
             yield finding
         async for finding in self._bodies.unnamed(self._blind):
             yield finding
@@ -153,20 +157,26 @@ class StoreVerifier:
         self._directory.known.add(self._directory.places[slot])
         return [Finding(KEYSTORE, slot, Kind.DELETED, f"the key of slot {slot} is gone or damaged; nobody erased it")]
 
-    async def _unfinished(self) -> AsyncIterator[Finding]:
-        """An erasure whose key still exists leaves a note, so that the next start destroys it."""
-        left = [slot for slot in self._directory.erased if keys_of(self._vault, slot) is not None]
-        key = self._vault.notes.key(SHRED)
-        if left and await self._vault.backend.get(Table.JOB, key) is None:
-            sentence = f"the key of slot {left[0]} outlived its erasure, and the note that says so is gone"
-            yield Finding(Table.JOB, key, Kind.DELETED, sentence)
+    async def _ends(self) -> AsyncIterator[Finding]:
+        """What keeps the place of erased patients' next change."""
+        found = await self._vault.backend.get_many(Table.DELTA, list(self._notes.ends))
+        self._known[Table.DELTA] |= self._notes.ends.keys()
+        for key, slot in self._notes.ends.items():
+            if key not in found:
+                yield Finding(Table.DELTA, key, Kind.DELETED, f"the end of erased slot {slot} is gone")
+            elif self._vault.notes.ends(key, found[key]) != slot:
+                yield Finding(Table.DELTA, key, Kind.EDITED, f"the end of erased slot {slot} was edited")
+
+    def _is_end(self, key: int, ct: bytes) -> bool:
+        """Whether a row is the end of an erased patient whose note is damaged."""
+        return self._vault.notes.ends(key, ct) in self._directory.erased | self._unsaid
 
     async def _strangers(self) -> AsyncIterator[Finding]:
         """Rows that nothing vouches for."""
         known = {**self._known, **self._bodies.known, Table.DIRECTORY: self._directory.known}
         for table in _STRANGERS:
-            async for key, _ in scan(self._vault.backend, table):
-                if key not in known[table]:
+            async for key, ct in scan(self._vault.backend, table):
+                if key not in known[table] and not (table is Table.DELTA and self._is_end(key, ct)):
                     yield self._stranger(table, key)
 
     def _stranger(self, table: Table, key: int) -> Finding:
@@ -174,30 +184,3 @@ class StoreVerifier:
         if self._lost and table in {Table.CAPSULE, Table.DELTA}:
             return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")
         return Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
-
-
-class NoteCheck:
-    """Table JOB: receipts, each named by an event, and at most one note of an erasure under way."""
-
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
-
-    async def findings(self, evidence: Evidence) -> AsyncIterator[Finding]:
-        """Everything that is wrong, row by row."""
-        expected = {int(request, 16) for request in evidence.requests[Action.LOAD]}
-        async for key, ct in scan(self._vault.backend, Table.JOB):
-            fault = self._fault(key, ct, expected, evidence)
-            expected.discard(key)
-            if fault is not None:
-                yield Finding(Table.JOB, key, *fault)
-        for key in sorted(expected):
-            yield Finding(Table.JOB, key, Kind.DELETED, "the receipt of a load is gone")
-
-    def _fault(self, key: int, ct: bytes, expected: set[int], evidence: Evidence) -> tuple[Kind, str] | None:
-        try:
-            name, _ = self._vault.notes.open(key, ct)
-        except Tampered:
-            return Kind.EDITED if key in expected else Kind.INSERTED, "a note does not open"
-        if key in expected or name == SHRED or not evidence.whole:
-            return None
-        return Kind.INSERTED, "a receipt of a load that the log does not know"

@@ -65,15 +65,16 @@ class Directory:
         """Patients alive."""
         return sum(int(np.count_nonzero(each.alive)) for each in self.view())
 
-    async def refresh(self) -> None:
-        """Take in what other workers changed."""
+    async def refresh(self) -> bool:
+        """Take in what other workers changed; whether there was anything."""
+        before = self.number
         while True:
             rows = await self._backend.scan(Table.DIROP, self.number, CHUNK)
             for number, ct in rows:
                 await self._follow(*_OPERATION.unpack(self._log.open(ct, _operation_name(number))))
                 self.number = number
             if len(rows) < CHUNK:
-                return
+                return self.number != before
 
     async def _follow(self, slot: int, change: int) -> None:
         key = self.key(slot)

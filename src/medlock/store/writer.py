@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,7 @@ from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
 PART = 8  # handed over before the turn ends, so that the disk is at work while the event loop goes on
+SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
 ROWS_MAX = 64  # in one statement; fewer hand-overs beyond that no longer show
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
@@ -189,11 +191,16 @@ class Writer(threading.Thread):
 
     def _truncate(self) -> int | MedlockError:
         """Move the journal into the file and cut it to zero bytes."""
+        gives_up = time.monotonic() + SCRUB_SECONDS
         try:
-            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            # SQLite waits for readers by itself, but not for another process that is checkpointing
+            while self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > gives_up:
+                    return Unavailable("The journal is in use by another process; try again.")
+                time.sleep(0.01)
         except sqlite3.Error as fault:
             return _unavailable(fault)
-        return Unavailable("The journal is in use by another process; try again.") if busy else 0
+        return 0
 
     def _finish(self, results: Sequence[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
         """Wake the waiters in the event loop, in one hop. A loop that is gone has nobody left to tell."""

@@ -1,0 +1,78 @@
+"""Verification of table JOB: a receipt for each load in the log, and for each erasure a note, done or under way.
+
+The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from medlock.audit.acts import Evidence
+from medlock.audit.events import Action
+from medlock.audit.findings import KEYSTORE, Finding, Kind
+from medlock.errors import Tampered
+from medlock.records.notes import SHRED
+from medlock.records.vault import Vault
+from medlock.records.verify_bodies import scan
+from medlock.records.verify_directory import keys_of
+from medlock.store.tables import Table
+
+
+@dataclass(slots=True)
+class NoteCheck:
+    """Checks the notes; `read` first.
+
+    ends  key of an end in table DELTA → the slot that ended
+    """
+
+    vault: Vault
+    ends: dict[int, int] = field(default_factory=dict)
+    _opened: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    _shut: list[int] = field(default_factory=list)
+
+    def findings(self, evidence: Evidence, erased: set[int]) -> Iterator[Finding]:
+        """What is wrong with table JOB; `erased` are the slots that were shredded, as far as others know."""
+        done = {self.vault.notes.erased_key(slot): slot for slot in erased}
+        expected = done.keys() | {int(request, 16) for request in evidence.requests[Action.LOAD]}
+        working = self._working(erased)
+        missing = expected - self._opened.keys() - {key for key, slot in done.items() if slot == working}
+        yield from self._unwanted(expected, evidence, working)
+        yield from self._shut_rows(missing)
+        for key in sorted(missing - set(self._shut)):
+            yield Finding(Table.JOB, key, Kind.DELETED, "a note of something done is gone")
+        for slot in sorted(erased - {working}):
+            if keys_of(self.vault, slot) is not None:
+                yield Finding(KEYSTORE, slot, Kind.INSERTED, f"the key of slot {slot}, which was erased, is there")
+
+    async def read(self) -> None:
+        """Open every note."""
+        async for key, ct in scan(self.vault.backend, Table.JOB):
+            try:
+                self._opened[key] = self.vault.notes.open(key, ct)
+            except Tampered:
+                self._shut.append(key)
+        erasures = [self.vault.notes.erasure(*note) for note in self._opened.values()]
+        self.ends = {found[1]: found[0] for found in erasures if found is not None}
+
+    def _working(self, erased: set[int]) -> int | None:
+        """The slot whose erasure is under way: noted, and not noted as done."""
+        note = self._opened.get(self.vault.notes.key(SHRED))
+        found = None if note is None else self.vault.notes.erasure(*note)
+        if found is None or found[0] not in erased or self.vault.notes.erased_key(found[0]) in self._opened:
+            return None
+        return found[0]
+
+    def _unwanted(self, expected: set[int], evidence: Evidence, working: int | None) -> Iterator[Finding]:
+        """Notes of ours that should not be there: brought back, or of what the log does not know."""
+        for key, (name, _) in self._opened.items():
+            if name == SHRED and working is None:
+                yield Finding(Table.JOB, key, Kind.INSERTED, "the note of an erasure that was done is back")
+            elif name != SHRED and key not in expected and evidence.whole:
+                yield Finding(Table.JOB, key, Kind.INSERTED, "a note of something that the log does not know")
+
+    def _shut_rows(self, missing: set[int]) -> Iterator[Finding]:
+        """Rows that do not open: one of ours that was edited, or somebody else's."""
+        for key in self._shut:
+            kind = Kind.EDITED if key in missing else Kind.INSERTED
+            yield Finding(Table.JOB, key, kind, "a note does not open")
