@@ -243,8 +243,8 @@ async def test_a_full_disk_is_said_and_overcome(tmp_path: Path) -> None:
     process = started(directory, "fill")
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    _, refusal, told = map(json.loads, output.splitlines())
-    for kind, sentence in (refusal["refusal"], told["read"]):
+    _, told = map(json.loads, output.splitlines())
+    for kind, sentence in (told["write"], told["read"]):
         assert kind == "Unavailable"
         assert "cannot be written now" in sentence
     assert told["again"] is None

@@ -150,21 +150,20 @@ async def do_fill(world: World) -> None:
     largest = max(path.stat().st_size for path in world.directory.iterdir())
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 200_000, hard))
-    written = await _until_refused(world)
-    refused_read = await _refusal(world.read(clinician(), "Patient/erin"))
+    written, write = await _until_refused(lambda number: world.put(weight(f"fill{number}", "erin", number)))
+    _, read = await _until_refused(lambda _: world.read(clinician(), "Patient/erin"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     again = await _refusal(world.put(weight("after", "erin", 1)))
-    tell(written=written, read=refused_read, again=again)
+    tell(written=written, write=write, read=read, again=again)
     await world.close()
 
 
-async def _until_refused(world: World) -> int:
-    """How many writes went well before the first that did not."""
+async def _until_refused(ask: Callable[[int], Awaitable[Any]]) -> tuple[int, list[str]]:
+    """How many questions went well before the first that did not, and what it was told."""
     for number in count():
-        refusal = await _refusal(world.put(weight(f"fill{number}", "erin", number)))
+        refusal = await _refusal(ask(number))
         if refusal is not None:
-            tell(refusal=refusal)
-            return number
+            return number, refusal
     raise AssertionError
 
 
