@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from medlock.web.server import DRAIN_SECONDS
 from web.running import Server, medlock, new_token, running
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "active": True}
@@ -147,6 +148,16 @@ def test_sigterm_lets_a_running_request_finish(tmp_path):
     assert server.stop() == (0, "")
     with running(tmp_path / "data") as again, again.client(secret) as client:
         assert client.get(made.headers["location"].partition("/fhir/")[2]).status_code == 200
+
+
+def test_an_idle_client_does_not_hold_up_the_end(tmp_path):
+    """A client that keeps its connection open and says nothing delays the end by a second or so, not by the drain."""
+    server = Server(tmp_path / "data")
+    with server.client(new_token(tmp_path / "data")[0]) as client:
+        assert client.get("Patient").status_code == 200
+        began = time.monotonic()
+        assert server.stop() == (0, "")
+    assert time.monotonic() - began < DRAIN_SECONDS / 2
 
 
 def test_plain_http_only_on_loopback(tmp_path):

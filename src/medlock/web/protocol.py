@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES = 64 * 1_024
 HEAD_SECONDS = 20
+FAREWELL_SECONDS = 1
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -31,6 +32,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Let a running request finish. An idle client hears of the end, but the server does not wait for its answer.
+
+        Clients keep connections in pools and look at them only when they next ask; TLS would wait half a minute.
+        """
+        idle = self.cycle is None or self.cycle.response_complete
+        super().shutdown()
+        if idle:
+            self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def on_message_begin(self) -> None:
         """A request starts."""
