@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from medlock.errors import SetupError, Unavailable
@@ -148,12 +148,14 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
     Raises SetupError when the file cannot be opened, is no medlock store, or comes from a newer medlock.
     """
     try:
-        write = _connect(path)
-        schema.prepare(write)
-        schema.migrate(write)
-        read = _connect(path)
-        schema.prepare(read)
-        read.execute("PRAGMA query_only = ON")
+        with ExitStack() as opened:
+            write = opened.enter_context(closing(_connect(path)))
+            schema.prepare(write)
+            schema.migrate(write)
+            read = opened.enter_context(closing(_connect(path)))
+            schema.prepare(read)
+            read.execute("PRAGMA query_only = ON")
+            opened.pop_all()
     except (sqlite3.Error, OSError) as fault:
         raise SetupError(
             f"The store {path} cannot be opened ({fault}): check that the directory exists, that this user may "
