@@ -117,7 +117,7 @@ async def test_columns_answer_like_a_list() -> None:
         assert flat(hits) == [rid]
         texts = [seg.rows["rid"][seg.with_prefix(2, f"text {rid}") & seg.alive].tolist() for seg in segments]
         assert sorted(flat(texts)) == sorted(other for other in newest if f"text {other}".startswith(f"text {rid}"))
-    late = [s.rows["rid"][s.with_dates((d := s.dates_of(1))[d["low"] > 100]) & s.alive].tolist() for s in segments]
+    late = [s.rows["rid"][(row := (d := s.dates_of(1)).row[d.low > 100])[s.alive[row]]].tolist() for s in segments]
     assert sorted(flat(late)) == sorted(rid for rid, version in newest.items() if version > 100)
 
 

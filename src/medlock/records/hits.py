@@ -7,40 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from medlock.access.grant import Rules
 from medlock.errors import BadRequest, Problem
 from medlock.fhir.compartment import PATIENT_COMPARTMENT
 from medlock.fhir.extract import extract
 from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
+from medlock.records.hitlist import Hit, Hits, Part
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.plan import Plan
 from medlock.records.reach import Reach
 from medlock.records.vault import TENANT, Opened, Vault
-from medlock.store.capsule import Capsule, IndexRow
-from medlock.store.segment import Segment
+from medlock.store.capsule import Capsule
+from medlock.store.segment import Mask, Rows, Segment
 
 OPENED_MAX = 20_000
 """Bodies that one search may open to decide what the columns cannot; beyond it the answer is 400."""
 _YIELD_EVERY = 64
 _NAMING = frozenset({"patient", "subject"})
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A row that matches: where its body lies, and what sorting needs."""
-
-    row: IndexRow
-    updated: int
-    segment: Segment
-    at: int
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """The default order: newest first, then by row id."""
-        return -self.updated, self.row.rid
 
 
 class Finder:
@@ -51,44 +37,41 @@ class Finder:
         self._reach = reach
         self.about = (0, "")
 
-    async def find(self, query: SearchQuery) -> list[Hit]:
+    async def find(self, query: SearchQuery) -> Sequence[Hit]:
         """Every visible resource that matches, in default order."""
         plan = self._vault.planner.plan(query)
-        hits = await self._candidates(query, plan)
-        if plan.undecided:
-            hits = await self._decide(query.type, hits, plan.undecided)
-        hits.sort(key=lambda hit: hit.order)
-        return hits
+        hits = Hits(await self._candidates(query, plan))
+        return await self._decide(query.type, hits, plan.undecided) if plan.undecided else hits
 
-    async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Hit]:
+    async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
             return self._patients(plan)
-        found: dict[int, Hit] = {}
+        found: list[Part] = []
         for count, slot in enumerate(await self._scope(query)):
-            capsule = await self._vault.capsules.open(slot)
-            for hit in self._in_capsule(capsule, plan):
-                found.setdefault(hit.row.rid, hit)
+            found += self._in_capsule(await self._vault.capsules.open(slot), plan)
             if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
-        return list(found.values())
+        return found
 
-    def _patients(self, plan: Plan) -> list[Hit]:
+    def _patients(self, plan: Plan) -> list[Part]:
         """Patients come from the directory; a row is visible when the rules of its slot allow it."""
-        hits: list[Hit] = []
-        everyone = self._reach.grant.everyone
-        special = np.array(list(self._reach.by_slot), np.uint64)
+        found: list[Part] = []
         for segment in self._vault.directory.view():
             rows = plan.rows(segment)
-            if everyone is None or not everyone.allow(_PatientFacts()):
-                rows = rows[np.isin(segment.rows["slot"][rows], special)]
-            hits += [hit for hit in _hits(segment, rows) if self._patient_visible(segment, hit)]
-        return hits
+            if len(rows):
+                found.append(Part(segment, rows[self._patients_seen(segment, rows)]))
+        return found
 
-    def _patient_visible(self, segment: Segment, hit: Hit) -> bool:
-        rules = self._reach.rules(hit.row.slot)
-        labels = segment.labels[int(segment.rows["label"][hit.at])]
-        return rules is not None and rules.allow(_PatientFacts(labels=labels))
+    def _patients_seen(self, segment: Segment, rows: Rows) -> Mask:
+        """Which of these rows may be seen: by everyone's rules, but by their own where the Grant names a patient."""
+        labels = segment.rows["label"][rows]
+        seen: Mask = _allowed(self._reach.grant.everyone, segment)[labels]
+        slots = segment.rows["slot"][rows] if self._reach.by_slot else None
+        for slot, rules in self._reach.by_slot.items():
+            own = slots == np.uint64(slot)
+            seen = np.where(own, _allowed(rules, segment)[labels], seen)
+        return seen
 
     async def _scope(self, query: SearchQuery) -> list[int]:
         """The indexes that can hold a match: those of the patients that the query names, or all within reach.
@@ -109,16 +92,16 @@ class Finder:
         found = [(await self._vault.patient_slot(patient), patient) for patient in patients]
         return [(slot, patient) for slot, patient in found if slot is not None]
 
-    def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Hit]:
-        hits: list[Hit] = []
+    def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Part]:
+        found: list[Part] = []
         for segment in capsule.view():
             seen = self._reach.visible(capsule, segment, plan.type)
             if seen is not None:
                 rows = plan.rows(segment)
-                hits += _hits(segment, rows[seen[rows]], capsule.slot)
-        return hits
+                found.append(Part(segment, rows[seen[rows]]))
+        return found
 
-    async def _decide(self, type_: str, hits: list[Hit], conditions: Sequence[Condition]) -> list[Hit]:
+    async def _decide(self, type_: str, hits: Hits, conditions: Sequence[Condition]) -> list[Hit]:
         """Open the candidates and let `fhir.match` decide."""
         if len(hits) > OPENED_MAX:
             raise _too_costly()
@@ -147,13 +130,10 @@ def decided(type_: str, opened: Opened, conditions: Sequence[Condition]) -> bool
     return matches(conditions, type_, values, id=opened.meta.id, updated_ms=opened.meta.updated)
 
 
-def _hits(segment: Segment, rows: NDArray[np.intp], index_slot: int = 0) -> list[Hit]:
-    """Hits of these rows. A row without a slot of its own lies in the index's slot."""
-    columns = segment.rows[rows][["rid", "slot", "version", "tag", "updated"]].tolist()
-    return [
-        Hit(IndexRow(rid, slot or index_slot, version, tag), updated, segment, at)
-        for (rid, slot, version, tag, updated), at in zip(columns, rows.tolist(), strict=True)
-    ]
+def _allowed(rules: Rules | None, segment: Segment) -> Mask:
+    """For each set of labels in a segment of the directory: whether the rules let a Patient with it be seen."""
+    facts = [_PatientFacts(labels=each) for each in segment.labels]
+    return np.array([rules is not None and rules.allow(each) for each in facts], np.bool_)
 
 
 def _owned_by_patients(type_: str) -> bool:

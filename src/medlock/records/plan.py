@@ -1,7 +1,9 @@
 """How a search is answered from index columns: each condition becomes a mask over rows, or is left to the bodies.
 
-A plan never widens: what the columns cannot decide exactly (quantities, `:exact`, `system|`, `:missing`) lets all rows
-of the type through and is decided by `fhir.match` on every opened body.
+Conditions on whole values (tokens, references, ids) name few rows at once: the search starts from the fewest. What is
+compared by range or prefix narrows what is left. A plan never widens: what the columns cannot decide exactly
+(quantities, `:exact`, `system|`, `:missing`) lets all rows of the type through and is decided by `fhir.match` on every
+opened body.
 """
 
 from __future__ import annotations
@@ -35,25 +37,45 @@ from medlock.records.indexing import (
     whole_text,
 )
 from medlock.store.entries import TEXT_MAX, parameter_number
-from medlock.store.segment import Mask, Segment
+from medlock.store.segment import Mask, Rows, Segment
 
+Pick = Callable[[Segment], Rows]
 Filter = Callable[[Segment], Mask]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Filters to be and-ed over the rows of one type, and the conditions that only a body can decide."""
+    """What must hold of a row of one type: `picks` name the rows, `filters` are masks, `undecided` needs the body."""
 
     type: str
+    picks: tuple[Pick, ...]
     filters: tuple[Filter, ...]
     undecided: tuple[Condition, ...]
 
-    def rows(self, segment: Segment) -> NDArray[np.intp]:
+    def rows(self, segment: Segment) -> Rows:
         """The rows of a segment that may match."""
-        mask = segment.alive & segment.of_type(TYPE_NUMBERS[self.type])
+        number = TYPE_NUMBERS[self.type]
+        if not self.picks:
+            rows: Rows = (segment.alive & segment.of_type(number)).nonzero()[0]
+        else:
+            rows = self._picked(segment)
+            rows = rows[segment.alive[rows] & (segment.rows["type"][rows] == number)]
         for each in self.filters:
-            mask &= each(segment)
-        return mask.nonzero()[0]
+            if not len(rows):
+                break
+            rows = rows[each(segment)[rows]]
+        return rows
+
+    def _picked(self, segment: Segment) -> Rows:
+        """The rows that every pick names, beginning with the shortest list."""
+        rows, *others = sorted((pick(segment) for pick in self.picks), key=len)
+        for other in others:
+            if not len(rows):
+                break
+            mask: Mask = np.zeros(len(segment), np.bool_)
+            mask[other] = True
+            rows = rows[mask[rows]]
+        return rows
 
 
 class Planner:
@@ -65,46 +87,64 @@ class Planner:
 
     def plan(self, query: SearchQuery) -> Plan:
         """The plan of a query."""
+        picks: list[Pick] = []
         filters: list[Filter] = []
         undecided: list[Condition] = []
         for condition in query.conditions:
-            found = self._filter(query.type, condition)
-            if found is not None:
+            pick = self._pick(query.type, condition)
+            found = None if pick is not None else _filter(condition)
+            if pick is not None and condition.modifier == "not":
+                filters.append(_none_of(pick))
+            elif pick is not None:
+                picks.append(pick)
+            elif found is not None:
                 filters.append(found)
-            if found is None or not _exact(condition):
+            if (pick is None and found is None) or not _exact(condition):
                 undecided.append(condition)
-        return Plan(query.type, tuple(filters), tuple(undecided))
+        return Plan(query.type, tuple(picks), tuple(filters), tuple(undecided))
 
-    def _filter(self, type_: str, condition: Condition) -> Filter | None:
-        """A mask that lets every match through, or None when the columns know nothing of this condition."""
-        if condition.modifier == "missing":
+    def _pick(self, type_: str, condition: Condition) -> Pick | None:
+        """The rows that bear any of the values (`not` comes later); None when values are not compared whole."""
+        if condition.modifier == "missing" or condition.kind in _RANGED:
             return None
         if condition.param == "_id":
-            return self._ids(type_, condition)
-        if condition.kind is Kind.DATE:
-            return _dates(condition)
-        if condition.kind is Kind.STRING:
-            return _texts(condition)
-        return self._whole(type_, condition)
-
-    def _ids(self, type_: str, condition: Condition) -> Filter:
-        rids = [self._rid_of(f"{type_}/{v.code}") for v in condition.values if isinstance(v, TokenValue) and v.code]
-        if condition.modifier == "not":
-            return lambda segment: ~segment.with_rids(rids)
-        return lambda segment: segment.with_rids(rids)
-
-    def _whole(self, type_: str, condition: Condition) -> Filter | None:
-        """Tokens, references and uris: any of their hashes; None when a value has no hash."""
+            rids = [self._rid_of(f"{type_}/{v.code}") for v in condition.values if isinstance(v, TokenValue) and v.code]
+            return lambda segment: segment.with_rids(rids).nonzero()[0]
         texts: list[str] = []
         for value in condition.values:
             found = _value_texts(type_, condition, value)
             if not found:
                 return None
             texts += found
-        hashes = [self._hash(text) for text in texts]
-        if condition.modifier == "not":
-            return lambda segment: ~segment.with_hashes(hashes)
-        return lambda segment: segment.with_hashes(hashes)
+        return _bearers([self._hash(text) for text in texts])
+
+
+_RANGED = frozenset({Kind.DATE, Kind.STRING})
+
+
+def _bearers(hashes: list[int]) -> Pick:
+    if len(hashes) == 1:
+        only = hashes[0]
+        return lambda segment: segment.bearers(only)
+    return lambda segment: segment.with_hashes(hashes).nonzero()[0]
+
+
+def _none_of(pick: Pick) -> Filter:
+    """Rows that a pick does not name."""
+
+    def filter_(segment: Segment) -> Mask:
+        mask: Mask = np.ones(len(segment), np.bool_)
+        mask[pick(segment)] = False
+        return mask
+
+    return filter_
+
+
+def _filter(condition: Condition) -> Filter | None:
+    """A mask that lets every match through, or None when the columns know nothing of this condition."""
+    if condition.modifier == "missing" or condition.kind not in _RANGED:
+        return None
+    return _dates(condition) if condition.kind is Kind.DATE else _texts(condition)
 
 
 def _value_texts(type_: str, condition: Condition, value: object) -> list[str]:
@@ -170,30 +210,38 @@ def _dates(condition: Condition) -> Filter:
 
     def filter_(segment: Segment) -> Mask:
         known = segment.dates_of(param)
-        return segment.with_dates(known[_any_date(values, known["low"], known["high"])])
+        mask: Mask = np.zeros(len(segment), np.bool_)
+        mask[known.row[_any_date(values, known.low, known.high)]] = True
+        return mask
 
     return filter_
 
 
-def _any_date(values: list[DateValue], low: NDArray[Any], high: NDArray[Any]) -> Mask:
+Column = NDArray[Any]
+
+
+def _any_date(values: list[DateValue], low: Column, high: Column) -> Mask:
     mask: Mask = np.zeros(len(low), np.bool_)
     for value in values:
-        mask |= _compare(value, low, high)
+        mask |= _COMPARE[value.prefix](value, low, high)
     return mask
 
 
-def _compare(value: DateValue, low: NDArray[Any], high: NDArray[Any]) -> Mask:
-    """R4 §3.1.1.4.5 on intervals [low, high): the same rules as `fhir.match`, on columns."""
-    inside = (low >= value.low) & (high <= value.high)
-    outcome: Mask = {
-        Prefix.EQ: lambda: inside,
-        Prefix.NE: lambda: ~inside,
-        Prefix.GT: lambda: high > value.high,
-        Prefix.LT: lambda: low < value.low,
-        Prefix.GE: lambda: inside | (high > value.high),
-        Prefix.LE: lambda: inside | (low < value.low),
-        Prefix.SA: lambda: low >= value.high,
-        Prefix.EB: lambda: high <= value.low,
-        Prefix.AP: lambda: (low < value.high) & (high > value.low),
-    }[value.prefix]()
-    return outcome
+def _inside(value: DateValue, low: Column, high: Column) -> Mask:
+    mask: Mask = (low >= value.low) & (high <= value.high)
+    return mask
+
+
+# R4 §3.1.1.4.5 on intervals [low, high): the same rules as `fhir.match`, on columns. "ge" is inside or gt; since an
+# interval that starts no earlier either ends inside or beyond, that is: starts no earlier, or ends beyond.
+_COMPARE: dict[Prefix, Callable[[DateValue, Column, Column], Mask]] = {
+    Prefix.EQ: _inside,
+    Prefix.NE: lambda value, low, high: ~_inside(value, low, high),
+    Prefix.GT: lambda value, _, high: high > value.high,
+    Prefix.LT: lambda value, low, _: low < value.low,
+    Prefix.GE: lambda value, low, high: (low >= value.low) | (high > value.high),
+    Prefix.LE: lambda value, low, high: (high <= value.high) | (low < value.low),
+    Prefix.SA: lambda value, low, _: low >= value.high,
+    Prefix.EB: lambda value, _, high: high <= value.low,
+    Prefix.AP: lambda value, low, high: (low < value.high) & (high > value.low),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -11,7 +12,8 @@ from medlock.fhir import bundle
 from medlock.fhir.document import elements_subset, summary
 from medlock.fhir.query import SearchQuery
 from medlock.records.finding import Finding
-from medlock.records.hits import Finder, Hit
+from medlock.records.hitlist import Hit, Hits
+from medlock.records.hits import Finder
 from medlock.records.includes import Includer
 from medlock.records.minimise import minimised
 from medlock.records.paging import Place
@@ -35,7 +37,7 @@ class Page:
 class Cut:
     """A page cut from the ordered hits."""
 
-    hits: list[Hit]
+    hits: Sequence[Hit]
     start: int
     shown: list[Opened]
 
@@ -79,14 +81,16 @@ async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, lin
     raise Conflict("These records are being changed right now; try again.")
 
 
-def _start(hits: list[Hit], page: Page) -> int:
+def _start(hits: Sequence[Hit], page: Page) -> int:
     """Where the page starts: after the last one shown, wherever that is now; by count when it is gone."""
     if not page.last:
         return page.shown
-    for at, hit in enumerate(hits):
-        if hit.row.rid == page.last:
-            return at + 1
-    return min(page.shown, len(hits))
+    found = hits.place_of(page.last) if isinstance(hits, Hits) else _place_of(hits, page.last)
+    return min(page.shown, len(hits)) if found < 0 else found + 1
+
+
+def _place_of(hits: Sequence[Hit], rid: int) -> int:
+    return next((at for at, hit in enumerate(hits) if hit.row.rid == rid), -1)
 
 
 async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, links: Links) -> Finding:

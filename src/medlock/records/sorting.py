@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medlock.errors import BadRequest, Problem
 from medlock.fhir.extract import extract
 from medlock.fhir.normalise import fold
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Kind, SortKey
 from medlock.fhir.values import Values
-from medlock.records.hits import Hit
+from medlock.records.hitlist import Hit
 from medlock.records.vault import Opened, Vault
 from medlock.store.entries import parameter_number
 
 SORTED_MAX = 10_000
 
 
-async def sort_hits(vault: Vault, hits: list[Hit], keys: tuple[SortKey, ...]) -> list[Hit]:
+async def sort_hits(vault: Vault, hits: Sequence[Hit], keys: tuple[SortKey, ...]) -> Sequence[Hit]:
     """The hits in the wanted order; stable, so that equal keys keep the default order.
 
     Raises BadRequest when too many bodies would have to be opened.
@@ -29,7 +31,7 @@ async def sort_hits(vault: Vault, hits: list[Hit], keys: tuple[SortKey, ...]) ->
     return hits
 
 
-async def _values(vault: Vault, hits: list[Hit], key: SortKey) -> list[int | str | None]:
+async def _values(vault: Vault, hits: Sequence[Hit], key: SortKey) -> list[int | str | None]:
     if key.param == "_lastUpdated":
         return [hit.updated for hit in hits]
     if key.kind is Kind.DATE:
@@ -44,10 +46,10 @@ async def _values(vault: Vault, hits: list[Hit], key: SortKey) -> list[int | str
 def _date(hit: Hit, key: SortKey) -> int | None:
     """The earliest start when ascending, the latest end when descending."""
     known = hit.segment.dates_of(parameter_number(key.param))
-    mine = known[known["row"] == hit.at]
-    if not len(mine):
+    mine = known.row == hit.at
+    if not mine.any():
         return None
-    return int(mine["high"].max() if key.descending else mine["low"].min())
+    return int(known.high[mine].max() if key.descending else known.low[mine].min())
 
 
 def _body_value(opened: Opened, key: SortKey) -> int | str | None:

@@ -129,9 +129,9 @@ class Capsule:
             return None if entry.flags & DROPPED else IndexRow(entry.rid, entry.slot, entry.version, entry.tag)
         for each in reversed(self.segments):
             at = each.find(rid)
-            if at >= 0 and not int(each.rows["flags"][at]) & DROPPED:
-                row = each.rows[at]
-                return IndexRow(rid, int(row["slot"]), int(row["version"]), int(row["tag"]))
+            if at >= 0:
+                _, slot, tag, _, version, _, flags, _ = each.rows[at].item()
+                return None if flags & DROPPED else IndexRow(rid, slot, version, tag)
         return None
 
     def rows(self) -> Iterator[IndexRow]:

@@ -101,9 +101,8 @@ class Directory:
         for each in reversed(self._segments):
             at = each.find(rid)
             if at >= 0:
-                row = each.rows[at]
-                deleted = bool(int(row["flags"]) & DELETED)
-                return IndexRow(rid, int(row["slot"]), int(row["version"]), int(row["tag"]), deleted)
+                _, slot, tag, _, version, _, flags, _ = each.rows[at].item()
+                return None if flags & DROPPED else IndexRow(rid, slot, version, tag, bool(flags & DELETED))
         return None
 
     def change(self, entry: IndexEntry, keys: PatientKeys, batch: Batch) -> None:

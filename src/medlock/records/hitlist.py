@@ -1,0 +1,105 @@
+"""What a search found, in order: numbers of rows, made into Hits only where somebody looks.
+
+A page shows fifty of perhaps thousands; sorting and counting need no objects. The default order is newest first, then
+by row id, so that it is the same for everybody and from page to page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from medlock.store.capsule import IndexRow
+from medlock.store.segment import Rows, Segment
+
+
+class Part(NamedTuple):
+    """Rows of one segment that match."""
+
+    segment: Segment
+    rows: Rows
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A row that matches: where its body lies, and what sorting needs."""
+
+    row: IndexRow
+    updated: int
+    segment: Segment
+    at: int
+
+
+class Hits(Sequence[Hit]):
+    """Hits of several segments in default order; a resource that stands in two indexes counts once."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        found = [part for part in parts if len(part.rows)]
+        self._segments = [part.segment for part in found]
+        rids = _joined([part.segment.rids[part.rows] for part in found])
+        updated = _joined([part.segment.rows["updated"][part.rows] for part in found])
+        order = np.lexsort((rids, -updated))
+        if len(found) > 1:
+            order = order[_first_of_each(rids[order])]
+        self._rids = rids[order]
+        self._at = _joined([part.rows for part in found])[order]
+        self._number = np.repeat(np.arange(len(found)), [len(part.rows) for part in found])[order]
+
+    def __len__(self) -> int:
+        """How many resources."""
+        return len(self._at)
+
+    @overload
+    def __getitem__(self, at: int) -> Hit: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Hit]: ...
+    def __getitem__(self, at: int | slice) -> Hit | list[Hit]:
+        """The hit at a place, or those of a slice."""
+        if isinstance(at, slice):
+            return self._made(at)
+        return self._made(slice(at, at + 1 or None))[0]
+
+    def __iter__(self) -> Iterator[Hit]:
+        """All of them."""
+        return iter(self._made(slice(None)))
+
+    def place_of(self, rid: int) -> int:
+        """Where a resource stands, -1 when it does not."""
+        found = np.flatnonzero(self._rids == np.uint64(rid))
+        return int(found[0]) if len(found) else -1
+
+    def _made(self, wanted: slice) -> list[Hit]:
+        rows, numbers = self._at[wanted], self._number[wanted]
+        if len(self._segments) == 1:
+            return _hits(self._segments[0], rows)
+        made: dict[int, Hit] = {}
+        for number, segment in enumerate(self._segments):
+            places = np.flatnonzero(numbers == number)
+            made.update(zip(places.tolist(), _hits(segment, rows[places]), strict=True))
+        return [made[place] for place in range(len(rows))]
+
+
+def _hits(segment: Segment, at: Rows) -> list[Hit]:
+    """Hits of these rows."""
+    columns = [segment.rows[name][at].tolist() for name in ("rid", "slot", "version", "tag", "updated")]
+    return [
+        Hit(IndexRow(rid, slot, version, tag), updated, segment, row)
+        for rid, slot, version, tag, updated, row in zip(*columns, at.tolist(), strict=True)
+    ]
+
+
+def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:
+    """One column after the other."""
+    if len(columns) == 1:
+        return columns[0]
+    return np.concatenate(columns) if columns else np.empty(0, np.int64)
+
+
+def _first_of_each(ordered: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of these are not the same as the one before."""
+    first: NDArray[np.bool_] = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return first
