@@ -1,8 +1,8 @@
-"""Many patients: data directories with 500, 5,000 and 50,000 of them, made once and kept under the temporary directory.
+"""Many patients: data directories with 500, 5,000 and 50,000 of them, made once and kept among temporary files.
 
-Patients are clones of the corpus's (or plain ones where it has none) with names, birth dates, identifiers and telephones
-of their own, and three Observations each. The directory is named by a digest of the program's source, so another
-version makes its own; older ones are removed.
+Patients are clones of the corpus's (or plain ones where it has none) with names, birth dates, identifiers and
+telephones of their own, and three Observations each. The directory is named by a digest of the program's source,
+so another version makes its own; older ones are removed.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
 
 from corpus import Corpus
@@ -57,8 +58,7 @@ def _growth(bench: Bench, name: str, servers: list[Server], rounds: int, seconds
     requests = {server.name: _requests(server, _TARGETS[name], int(server.name)) for server in servers}
     found: dict[str, Figures] = run_rounds(bench, servers, requests, rounds, seconds)
     steps = {
-        f"{large.name} over {small.name}": ratios(found, large.name, small.name)
-        for small, large in zip(servers, servers[1:], strict=False)
+        f"{large.name} over {small.name}": ratios(found, large.name, small.name) for small, large in pairwise(servers)
     }
     return measure(name, min(step["by_wall"] for step in steps.values()), steps=steps, **found)
 
