@@ -1,19 +1,21 @@
 """batch and transaction (R4 §3.1.0.11): a transaction is all or nothing, a batch is one request after another.
 
 In a transaction every entry is decided by its own Question before anything is written; ids are given first, so that
-`urn:uuid` references and conditional references can be rewritten; then one commit writes everything; reads see what
-was written. In a batch each entry goes through the door by itself, with its own audit entry.
+`urn:uuid` references and conditional references can be rewritten; reads are rehearsed, so that one that fails stops
+the whole; then one commit writes everything; reads see what was written. In a batch each entry goes through the door by
+itself. Every read inside a bundle has its own audit entries, and all together bring back no more than `Allowance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.clock import instant
-from medlock.errors import BadRequest, MedlockError, Problem, Unprocessable
+from medlock.errors import BadRequest, MedlockError, Problem, TooLarge, Unprocessable
 from medlock.fhir import bundle
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
@@ -36,7 +38,8 @@ WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE}
 class Step:
     """One entry on its way: its question and Grant, then its draft, or the resource that was there already.
 
-    `twin` is the reference of an earlier entry's resource that this one's If-None-Exist means too.
+    `twin` is the reference of an earlier entry's resource that this one's If-None-Exist means too. `refused` is why a
+    read that was possible before the commit was not after it.
     """
 
     path: str
@@ -48,6 +51,7 @@ class Step:
     finding: Finding | None = None
     written: Written | None = None
     twin: str = ""
+    refused: MedlockError | None = None
 
 
 def question(entry: bundle.Entry, frame: Frame) -> Question:
@@ -58,52 +62,99 @@ def question(entry: bundle.Entry, frame: Frame) -> Question:
     )
 
 
-def _questions(entries: Sequence[bundle.Entry], frame: Frame) -> list[Question]:
-    """The Question of each entry. Raises BadRequest naming the entry that cannot be understood."""
-    found = []
-    for at, entry in enumerate(entries):
-        try:
-            found.append(question(entry, frame))
-        except MedlockError as fault:
-            raise _at(fault, f"Bundle.entry[{at}].request") from fault
-    return found
+@contextmanager
+def _naming(path: str, *, always: bool = False) -> Iterator[None]:
+    """What is refused inside the block names this place, where it does not name one already, or `always`."""
+    try:
+        yield
+    except MedlockError as fault:
+        fault.problems = tuple(
+            Problem(each.code, each.text, path if always else each.path or path, each.severity)
+            for each in fault.problems
+        )
+        raise
 
 
-def _at(fault: MedlockError, path: str) -> MedlockError:
-    """The same refusal with the entry's path in front of each problem's."""
-    problems = tuple(Problem(each.code, each.text, each.path or path, each.severity) for each in fault.problems)
-    if isinstance(fault, BadRequest):
-        return type(fault)(str(fault), reason=fault.reason, problems=problems)
-    return fault
+def _steps(context: Context, parts: Sequence[bundle.Entry], frame: Frame) -> list[Step]:
+    """Each entry understood, and decided for this caller. Raises MedlockError naming the entry that is not."""
+    steps = []
+    for at, entry in enumerate(parts):
+        with _naming(f"Bundle.entry[{at}].request", always=True):  # else parameters would be named as if paths
+            asked = question(entry, frame)
+            steps.append(Step(f"Bundle.entry[{at}]", entry.full_url, asked, decide(context.principal, asked)))
+    return steps
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many bytes the reads of one bundle may still bring back: a short question can have a very long answer."""
+
+    left: int
+
+    def check(self) -> None:
+        """Raise TooLarge when nothing is left."""
+        if self.left <= 0:
+            text = "The answers in this bundle are too large together: ask for them in parts."
+            raise TooLarge(text, problems=(Problem("too-costly", text),))
+
+    def spend(self, body: bytes) -> None:
+        """Count what a read brought."""
+        self.left -= len(body)
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What a transaction needs of the door: a committer for this visit, and reading inside it."""
+    """What a transaction needs of the door: a committer for this visit, and reading inside it.
+
+    `find` fetches without releasing, `read` writes down what it releases; `limit` is the Allowance of each round.
+    """
 
     committer: Committer
+    find: Reader
     read: Reader
+    limit: int
 
 
 async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Frame, doors: Doors) -> Finding:
     """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
-    steps = [
-        Step(f"Bundle.entry[{at}].resource", entry.full_url, asked, decide(context.principal, asked))
-        for at, (entry, asked) in enumerate(zip(parts, _questions(parts, frame), strict=True))
-    ]
+    steps = _steps(context, parts, frame)
     mapping: dict[str, str] = {}
     for step in steps:
-        await _identify(context, step, mapping)
+        with _naming(step.path):
+            await _identify(context, step, mapping)
     await _describe_all(context, steps, mapping)
+    reads = [step for step in steps if step.question.interaction not in WRITES]
+    await _rehearse(context, reads, doors)
     drafts = [step.draft for step in steps if step.draft is not None]
     written = iter(await doors.committer.commit(drafts)) if drafts else iter(())
     for step in steps:
         step.written = next(written) if step.draft is not None else None
-        if step.question.interaction not in WRITES:
-            step.finding = await doors.read(step.question)
-    disclosed = [opened for step in steps for opened in _disclosed(step)]
+    await _read(reads, doors)
+    found = [step.found for step in steps if step.found is not None and step.draft is None]
     body = bundle.transaction_response([_response(step) for step in steps], "transaction-response")
-    return Finding(200, body, disclosed=disclosed, logged=bool(drafts) and not disclosed)
+    return Finding(200, body, disclosed=found, logged=bool(drafts or reads) and not found)
+
+
+async def _rehearse(context: Context, reads: Sequence[Step], doors: Doors) -> None:
+    """Raise what a read would raise, while nothing is written; what this transaction creates is there only later."""
+    allowance = Allowance(doors.limit)
+    for step in reads:
+        if f"{step.question.type}/{step.question.id}" not in context.born:
+            with _naming(step.path):
+                allowance.check()
+                allowance.spend((await doors.find(step.question)).body)
+
+
+async def _read(reads: Sequence[Step], doors: Doors) -> None:
+    """The reads, after the commit. What fails now cannot stop the writes, so it is told in its own entry."""
+    allowance = Allowance(doors.limit)
+    for step in reads:
+        try:
+            allowance.check()
+            step.finding = await doors.read(step.question)
+            allowance.spend(step.finding.body)
+        except MedlockError as refusal:
+            step.refused = refusal
 
 
 async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> None:
@@ -141,6 +192,8 @@ async def _identify_created(context: Context, step: Step, mapping: dict[str, str
 def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
     """What references to this entry mean from here on."""
     draft = step.draft
+    if draft is not None:
+        draft.path = step.path
     if draft is not None and draft.crud != DELETE:
         reference = f"{draft.type}/{draft.id}"
         context.born[reference] = None
@@ -173,21 +226,16 @@ async def _describe(context: Context, step: Step, mapping: dict[str, str]) -> No
     if draft is not None:
         draft.body = rewrite(draft.body, mapping)
         named = draft.id if step.question.interaction is Interaction.UPDATE else ""
-        await prepare(context, step.grant, draft, named=named, path=step.path)
+        await prepare(context, step.grant, draft, named=named, path=f"{step.path}.resource")
         context.born[f"{draft.type}/{draft.id}"] = draft.patients
-
-
-def _disclosed(step: Step) -> list[Opened]:
-    """What an entry's answer shows of the store."""
-    if step.finding is not None:
-        return step.finding.disclosed
-    return [step.found] if step.found is not None and step.draft is None else []
 
 
 def _response(step: Step) -> bundle.Response:
     """The entry.response of one step; resources are shown for reads only."""
     if step.written is not None:
         return written_response(step.written)
+    if step.refused is not None:
+        return failed_response(step.refused)
     if step.finding is not None:
         return finding_response(step.finding)
     if step.found is not None:

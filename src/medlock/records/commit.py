@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from medlock.audit.events import Event, Outcome, Position, Touched
 from medlock.audit.log import AuditLog
 from medlock.clock import instant
-from medlock.errors import Conflict, PreconditionFailed, Raced, Tampered, Unprocessable
+from medlock.errors import Conflict, PreconditionFailed, Problem, Raced, Tampered, Unprocessable
 from medlock.fhir.document import with_identity
 from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
@@ -231,10 +231,12 @@ class Committer:
 def _check_version(draft: Draft, before: Opened | None) -> None:
     """If-Match and If-None-Match against what is there (R4 §3.1.0.5); 412 when it is not what was demanded."""
     if draft.none_match and before is not None and not before.meta.deleted:
-        raise PreconditionFailed("The resource exists already (If-None-Match: *).")
+        text = "The resource exists already (If-None-Match: *)."
+        raise PreconditionFailed(text, problems=(Problem("conflict", text, draft.path),))
     current = "" if before is None or before.meta.deleted else str(before.meta.version)
     if draft.if_match and draft.if_match != current:
-        raise PreconditionFailed("The resource is not at the version in If-Match: read it again, then decide.")
+        text = "The resource is not at the version in If-Match: read it again, then decide."
+        raise PreconditionFailed(text, problems=(Problem("conflict", text, draft.path),))
     if draft.crud == DELETE and (before is None or before.meta.deleted):
         raise Conflict("The resource was deleted meanwhile.")
 

@@ -226,30 +226,52 @@ class Door:
         parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
         committer = self._committer(visit)
 
-        async def inside(question: Question) -> Finding:
-            found, _ = await self._find(visit.principal, question, visit.scribe)
-            return found
+        async def find(question: Question) -> Finding:
+            return (await self._find(visit.principal, question, visit.scribe))[0]
 
-        doors = bundles.Doors(committer, inside)
+        async def read(question: Question) -> Finding:
+            return await self._noted(visit, question)
+
+        doors = bundles.Doors(committer, find, read, self._limits.bundle_bytes)
         return await bundles.transaction(self._context(visit), parts, self._frame(visit), doors)
+
+    async def _noted(self, visit: Visit, question: Question) -> Finding:
+        """What a read inside a transaction finds, written down by itself before the transaction is released."""
+        scribe = Scribe(visit.principal, question, visit.now, visit.scribe.request)
+        try:
+            finding, inner = await self._find(visit.principal, question, scribe)
+        except MedlockError as refusal:
+            await self._write_down(refusal, scribe)
+            raise
+        await self._log.append(*inner.scribe.disclosure(finding))
+        return finding
 
     async def _batch(self, visit: Visit) -> Finding:
         """Each entry by itself, one after another; each has its own audit entries."""
         parts = bundle.entries(visit.question.body, self._limits.bundle_entries)
-        responses = [await self._batch_entry(visit, part) for part in parts]
+        allowance = bundles.Allowance(self._limits.bundle_bytes)
+        responses = [await self._batch_entry(visit, part, allowance) for part in parts]
         return Finding(200, bundle.transaction_response(responses, "batch-response"))
 
-    async def _batch_entry(self, visit: Visit, part: bundle.Entry) -> bundle.Response:
+    async def _batch_entry(self, visit: Visit, part: bundle.Entry, allowance: bundles.Allowance) -> bundle.Response:
         try:
             question = bundles.question(part, self._frame(visit))
+            if question.interaction in bundles.WRITES:
+                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)))
+            allowance.check()
             shown = await self.answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
-        body = b"" if question.interaction in bundles.WRITES else shown.body
-        return bundles.finding_response(Finding(shown.status, body, shown.version, shown.updated, shown.location))
+        allowance.spend(shown.body)
+        return bundles.finding_response(Finding(shown.status, shown.body, shown.version, shown.updated))
 
     def _frame(self, visit: Visit) -> Frame:
         return Frame(visit.now, self._limits.page_size_max, self._base)
+
+
+def _bodiless(shown: Disclosure) -> Finding:
+    """A write as a batch shows it."""
+    return Finding(shown.status, b"", shown.version, shown.updated, shown.location)
 
 
 def _recheck(finding: Finding, visit: Visit) -> None:

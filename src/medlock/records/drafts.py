@@ -24,7 +24,7 @@ class Draft:
     """One change to make. `body` is the resource's JSON as received (references rewritten), empty for a delete.
 
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none.
-    `patients` are the ids of the patients it belongs to, the owner first.
+    `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     """
 
     type: str
@@ -36,6 +36,7 @@ class Draft:
     labels: tuple[str, ...] = ()
     if_match: str = ""
     none_match: bool = False
+    path: str = ""
 
 
 @dataclass(slots=True)
