@@ -10,10 +10,11 @@ import re
 import orjson
 
 from medlock.access.decide import decide
+from medlock.errors import BadRequest, Problem
 from medlock.fhir.grammar import parse_criteria
 from medlock.fhir.question import Interaction, Question
-from medlock.fhir.references import rewrite
-from medlock.records.drafts import Context, unresolved
+from medlock.fhir.references import literal_references, rewrite
+from medlock.records.drafts import Context, checked, unresolved
 from medlock.records.hits import Finder
 from medlock.records.reach import reach_of
 
@@ -28,10 +29,11 @@ def with_local_references(body: bytes, base: str) -> bytes:
     return re.sub(rb'("reference"\s*:\s*")' + re.escape(own), rb"\1", body)
 
 
-async def with_criteria_resolved(context: Context, body: bytes, path: str) -> bytes:
-    """The body with every conditional reference replaced by the resource it means.
+async def with_criteria_resolved(context: Context, body: bytes, type_: str, path: str = "") -> bytes:
+    """The body, a resource of the type, with every conditional reference replaced by the resource it means.
 
-    Raises Unprocessable when one matches nothing, or several, or what this caller may not see.
+    Raises BadRequest naming the places of one that cannot be understood, matches nothing or several, or matches what
+    this caller may not see; what else is wrong with the resource is told first.
     """
     found = set(_CONDITIONAL.findall(body))
     if not found:
@@ -39,11 +41,22 @@ async def with_criteria_resolved(context: Context, body: bytes, path: str) -> by
     mapping: dict[str, str] = {}
     for quoted in found:
         reference = orjson.loads(quoted)
-        mapping[reference] = await _resolve(context, reference, path)
+        try:
+            mapping[reference] = await _resolve(context, reference)
+        except BadRequest as fault:
+            raise _placed(fault, reference, checked(body, type_, path), path) from fault
     return rewrite(body, mapping)
 
 
-async def _resolve(context: Context, reference: str, path: str) -> str:
+def _placed(fault: BadRequest, reference: str, resource: dict[str, object], path: str) -> BadRequest:
+    """The same refusal, once for each place where the reference stands."""
+    (problem, *_) = fault.problems
+    places = [place for place, given in literal_references(resource) if given == reference]
+    shown = [f"{path}.{place.partition('.')[2]}" if path else place for place in places]
+    return type(fault)(str(fault), problems=tuple(Problem(problem.code, problem.text, place) for place in shown))
+
+
+async def _resolve(context: Context, reference: str) -> str:
     """`Type/id` of the one resource meant; remembered for the rest of the request."""
     known = context.criteria.get(reference)
     if known is not None:
@@ -54,6 +67,6 @@ async def _resolve(context: Context, reference: str, path: str) -> str:
     hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
     opened = (await context.vault.fetch([hits[0].row]))[0] if len(hits) == 1 else None
     if opened is None or not grant.covers(opened.meta):
-        raise unresolved(f"{path}.reference")
+        raise unresolved("")
     context.criteria[reference] = opened.meta.reference
     return opened.meta.reference

@@ -92,7 +92,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     """Make a draft ready to commit: references resolved, resource valid, and the Grant covers what it will be."""
     context.born.setdefault(f"{draft.type}/{draft.id}", None)
     body = with_local_references(draft.body, context.base)
-    draft.body = await with_criteria_resolved(context, body, path or draft.type)
+    draft.body = await with_criteria_resolved(context, body, draft.type, path)
     resource = await describe(context, draft, grant, path)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
