@@ -39,18 +39,16 @@ class Hits(Sequence[Hit]):
     def __init__(self, parts: Sequence[Part]) -> None:
         found = [part for part in parts if len(part.rows)]
         self._segments = [part.segment for part in found]
-        rids = _joined([part.segment.rids[part.rows] for part in found])
+        self._rids = _joined([part.segment.rids[part.rows] for part in found])
         updated = _joined([part.segment.rows["updated"][part.rows] for part in found])
-        order = np.lexsort((rids, -updated))
-        if len(found) > 1:
-            order = order[_first_of_each(rids[order])]
-        self._rids = rids[order]
-        self._at = _joined([part.rows for part in found])[order]
-        self._number = np.repeat(np.arange(len(found)), [len(part.rows) for part in found])[order]
+        order = np.lexsort((self._rids, -updated))
+        self._order = order if len(found) < 2 else order[_first_of_each(self._rids[order])]
+        self._at = _joined([part.rows for part in found])
+        self._ends = np.cumsum([len(part.rows) for part in found])
 
     def __len__(self) -> int:
         """How many resources."""
-        return len(self._at)
+        return len(self._order)
 
     @overload
     def __getitem__(self, at: int) -> Hit: ...
@@ -68,13 +66,15 @@ class Hits(Sequence[Hit]):
 
     def place_of(self, rid: int) -> int:
         """Where a resource stands, -1 when it does not."""
-        found = np.flatnonzero(self._rids == np.uint64(rid))
+        found = np.flatnonzero(self._rids[self._order] == np.uint64(rid))
         return int(found[0]) if len(found) else -1
 
     def _made(self, wanted: slice) -> list[Hit]:
-        rows, numbers = self._at[wanted], self._number[wanted]
+        chosen = self._order[wanted]
+        rows = self._at[chosen]
         if len(self._segments) == 1:
             return _hits(self._segments[0], rows)
+        numbers = self._ends.searchsorted(chosen, "right")
         made: dict[int, Hit] = {}
         for number, segment in enumerate(self._segments):
             places = np.flatnonzero(numbers == number)

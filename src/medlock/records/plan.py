@@ -54,12 +54,11 @@ class Plan:
 
     def rows(self, segment: Segment) -> Rows:
         """The rows of a segment that may match."""
-        number = TYPE_NUMBERS[self.type]
-        if not self.picks:
-            rows: Rows = (segment.alive & segment.of_type(number)).nonzero()[0]
-        else:
+        if self.picks:  # what picks name is of the type: the type is part of every hash and id
             rows = self._picked(segment)
-            rows = rows[segment.alive[rows] & (segment.rows["type"][rows] == number)]
+            rows = rows[segment.alive[rows]]
+        else:
+            rows = (segment.alive & segment.of_type(TYPE_NUMBERS[self.type])).nonzero()[0]
         for each in self.filters:
             if not len(rows):
                 break
@@ -72,9 +71,7 @@ class Plan:
         for other in others:
             if not len(rows):
                 break
-            mask: Mask = np.zeros(len(segment), np.bool_)
-            mask[other] = True
-            rows = rows[mask[rows]]
+            rows = rows[other.take(other.searchsorted(rows), mode="clip") == rows]
         return rows
 
 

@@ -100,12 +100,12 @@ class Vault:
     async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
         """The bodies that index rows name, in order; None where the row has changed since (search again)."""
         found = await self.backend.get_many(Table.BODY, [row.rid for row in rows])
-        opened: list[Opened | None] = []
-        for row in rows:
-            ct = found.get(row.rid)
-            fresh = ct is not None and tag_of(ct) == row.tag
-            opened.append(self.open(row.rid, ct) if fresh and ct is not None else None)
-        return opened
+        fresh = [(row.rid, found[row.rid]) for row in rows if row.rid in found and tag_of(found[row.rid]) == row.tag]
+        bodies = self.bodies.open_all(fresh, self.keystore.keys)
+        opened = {
+            rid: Opened(meta, body, rid, slot, ct) for (rid, ct), (slot, meta, body) in zip(fresh, bodies, strict=True)
+        }
+        return [opened.get(row.rid) for row in rows]
 
     async def version(self, opened: Opened, version: int) -> Opened | None:
         """An older version of a resource whose current version is open."""
