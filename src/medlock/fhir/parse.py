@@ -22,7 +22,8 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from medlock.errors import BadRequest, Problem
-from medlock.fhir.report import PROBLEMS_MAX, Place, is_name, path_of, shown_name, top
+from medlock.fhir.report import PROBLEMS_MAX, Place, path_of, shown_name, top
+from medlock.fhir.searchparams import RESOURCE_TYPES
 
 DEPTH_MAX: Final = 64
 _TOO_DEEP: Final = b"\n" + b" " * (2 * DEPTH_MAX + 1)  # orjson indents by two
@@ -145,8 +146,9 @@ def _walk(tree: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
 
 
 def _root_name(tree: dict[str, Any]) -> str:
+    """Its type when there is such a type: what else stands there is a value, and values are not repeated."""
     named = tree.get("resourceType")
-    return named if isinstance(named, str) and is_name(named) else ""
+    return named if isinstance(named, str) and named in RESOURCE_TYPES else ""
 
 
 def _refuse(what: str, fault: str, detail: str) -> NoReturn:
