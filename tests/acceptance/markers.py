@@ -1,111 +1,110 @@
-"""Markers: random words planted in records, and a search for them, in many spellings, in the bytes of files."""
+"""Ten thousand distinct markers, and a clinic in which everything that says something about somebody is one."""
 
 from __future__ import annotations
 
-import base64
 import random
-import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import string
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import numpy as np
-import zstandard
-
-LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
-WIDTH = 8
-ZSTD = b"\x28\xb5\x2f\xfd"
-GZIP = b"\x1f\x8b\x08"
-
-
-class Planter:
-    """Gives out markers of fourteen letters, each once, and remembers them."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
-        self.planted: set[str] = set()
-
-    def word(self) -> str:
-        """A new marker."""
-        made = "q" + "".join(self._rng.choices(LETTERS, k=13))
-        self.planted.add(made)
-        return made
-
-    def attachment(self) -> str:
-        """A new marker as attachments carry it: the base64 of a text."""
-        return base64.b64encode(f"note {self.word()} end".encode()).decode()
+Json = dict[str, Any]
+_LETTERS = string.ascii_letters + string.digits
+_NARRATIVE = '<div xmlns="http://www.w3.org/1999/xhtml"><p>{}</p></div>'
 
 
-def spellings(marker: str) -> Iterator[bytes]:
-    """How a word may stand in a file: plain, wide, backwards, in hex, in base64 at each alignment."""
-    raw = marker.encode()
-    yield raw
-    yield marker.encode("utf-16-le")
-    yield raw[::-1]
-    yield raw.hex().encode()
-    yield raw.hex().upper().encode()
-    for shift in range(3):
-        packed = base64.b64encode(b"\0" * shift + raw)
-        yield packed[(shift * 8 + 5) // 6 : len(raw) * 8 // 6 - 1]
+@dataclass
+class Mint:
+    """Makes markers that nobody else ever wrote, and remembers them by what they are for."""
+
+    rng: random.Random
+    minted: dict[str, list[str]] = field(default_factory=dict)
+
+    def text(self, use: str, length: int = 18) -> str:
+        """Letters and digits; fits an id, a code, a name."""
+        return self._keep(use, "".join(self.rng.choices(_LETTERS, k=length)))
+
+    def name(self, use: str) -> str:
+        """The same with letters that folding changes."""
+        return self._keep(use, "Ž" + "".join(self.rng.choices(_LETTERS + "äéñøß", k=15)))
+
+    def instant(self, use: str) -> str:
+        """A date and time to the millisecond, in a zone of its own."""
+        made = datetime(1890, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self.rng.randrange(4_000_000_000_000))
+        return self._keep(use, made.isoformat(timespec="milliseconds").replace("+00:00", "+05:45"))
+
+    def day(self, use: str) -> str:
+        """A date; there are few enough of them that one may come twice, and then another is drawn."""
+        while True:
+            made = (datetime(1850, 1, 1, tzinfo=UTC) + timedelta(days=self.rng.randrange(45_000))).date().isoformat()
+            if made not in self.minted.get(use, ()):
+                return self._keep(use, made)
+
+    def all(self) -> list[str]:
+        """Every marker."""
+        return [marker for markers in self.minted.values() for marker in markers]
+
+    def _keep(self, use: str, marker: str) -> str:
+        self.minted.setdefault(use, []).append(marker)
+        return marker
 
 
-class Seeker:
-    """Looks for markers in bytes: every window of eight bytes is held against the start of every spelling."""
-
-    def __init__(self, markers: Iterable[str]) -> None:
-        every = [spelling for marker in markers for spelling in spellings(marker)]
-        assert all(len(each) >= WIDTH for each in every)
-        starts = np.frombuffer(b"".join(each[:WIDTH] for each in every), "<u8")
-        order = np.argsort(starts)
-        self._starts, self._every = starts[order], [every[at] for at in order]
-
-    def found(self, data: bytes) -> set[bytes]:
-        """The spellings in `data`, and in what is plainly compressed inside it."""
-        hits = self._in(data)
-        for opened in unpacked(data):
-            hits |= self._in(opened)
-        return hits
-
-    def _in(self, data: bytes) -> set[bytes]:
-        hits: set[bytes] = set()
-        for shift in range(WIDTH):
-            usable = (len(data) - shift) // WIDTH * WIDTH
-            windows = np.frombuffer(data[shift : shift + usable], "<u8")
-            at = np.searchsorted(self._starts, windows)
-            at[at == len(self._starts)] = 0
-            for window in np.flatnonzero(self._starts[at] == windows).tolist():
-                hits |= self._confirmed(data, shift + window * WIDTH, int(at[window]))
-        return hits
-
-    def _confirmed(self, data: bytes, place: int, at: int) -> set[bytes]:
-        """The spellings with this start that really stand there."""
-        hits = set()
-        while at < len(self._every) and self._every[at][:WIDTH] == data[place : place + WIDTH]:
-            if data.startswith(self._every[at], place):
-                hits.add(self._every[at])
-            at += 1
-        return hits
+def record(mint: Mint, observations: int = 12) -> list[Json]:
+    """One patient and everything about them; the texts are markers for use `stored`."""
+    text = lambda: mint.text("stored")  # noqa: E731 - a word for it
+    patient: Json = {
+        "resourceType": "Patient",
+        "id": text(),
+        "text": {"status": "generated", "div": _NARRATIVE.format(text())},
+        "identifier": [{"system": "urn:clinic", "value": text()}],
+        "name": [{"family": mint.name("stored"), "given": [mint.name("stored")]}],
+        "telecom": [{"system": "phone", "value": text()}],
+        "birthDate": mint.day("stored"),
+        "address": [{"line": [text()], "city": text()}],
+    }
+    subject = {"reference": f"Patient/{patient['id']}"}
+    return [patient, *(_observation(mint, subject) for _ in range(observations)), *_documents(mint, subject)]
 
 
-def unpacked(data: bytes) -> Iterator[bytes]:
-    """Whatever opens as a zstd or gzip stream without a key."""
-    for magic in (ZSTD, GZIP):
-        place = data.find(magic)
-        while place >= 0:
-            opened = _unpack(magic, data[place : place + (1 << 22)])
-            if opened:
-                yield opened
-            place = data.find(magic, place + 1)
+def _observation(mint: Mint, subject: Json) -> Json:
+    return {
+        "resourceType": "Observation",
+        "id": mint.text("stored"),
+        "identifier": [{"system": "urn:lab", "value": mint.text("stored")}],
+        "status": "final",
+        "code": {"coding": [{"system": "urn:codes", "code": mint.text("stored")}], "text": mint.text("stored")},
+        "subject": subject,
+        "effectiveDateTime": mint.instant("stored"),
+        "valueString": mint.text("stored"),
+        "note": [{"text": mint.text("stored", 200)}],
+    }
 
 
-def _unpack(magic: bytes, data: bytes) -> bytes:
-    try:
-        if magic == ZSTD:
-            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        return zlib.decompressobj(31).decompress(data)
-    except (zstandard.ZstdError, zlib.error):
-        return b""
+def _documents(mint: Mint, subject: Json) -> Iterator[Json]:
+    letter = b64encode(f"Dear colleague, {mint.text('stored')}".encode()).decode()
+    yield {
+        "resourceType": "DocumentReference",
+        "id": mint.text("stored"),
+        "status": "current",
+        "description": mint.text("stored"),
+        "subject": subject,
+        "content": [{"attachment": {"contentType": "text/plain", "title": mint.text("stored"), "data": letter}}],
+    }
+    yield {
+        "resourceType": "Binary",
+        "id": mint.text("stored"),
+        "contentType": "text/plain",
+        "securityContext": subject,
+        "data": b64encode(mint.text("stored").encode()).decode(),
+    }
 
 
-def files_below(*directories: Path) -> list[Path]:
-    """Every file in the directories, journals and temporary files too."""
-    return [path for directory in directories for path in sorted(directory.rglob("*")) if path.is_file()]
+def transaction(resources: list[Json]) -> Json:
+    """A transaction that puts them."""
+    entries = [
+        {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+        for each in resources
+    ]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
