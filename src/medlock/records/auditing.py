@@ -1,16 +1,19 @@
 """AuditEvent as a searchable view of the log (IHE BALP): who came in, told to those who may know.
 
-A patient sees the events about their own record; a privacy officer all. The log is read newest first, a bounded
+A patient sees the events about their own record; a privacy officer all. What a search asked for can name other people:
+only who may know of everybody sees it. The log is read newest first, a bounded
 stretch per page; what a page shows is itself written down.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from medlock.access.grant import Grant
 from medlock.audit.entries import Recorded
-from medlock.audit.events import Touched
+from medlock.audit.events import Action, Touched
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.audit.view import audit_event, values
@@ -39,7 +42,7 @@ async def read_event(vault: Vault, log: AuditLog, grant: Grant, question: Questi
     recorded = await log.event(int(number))
     if not _visible(await reach_of(vault, grant), recorded):
         raise NotFound(NOT_FOUND, reason="log entry out of reach")
-    body = audit_event(recorded)
+    body = audit_event(_shown(grant, recorded))
     return Finding(200, body, "1", recorded.event.recorded, seen=[_mark(recorded)])
 
 
@@ -53,15 +56,15 @@ class Part:
 
 async def search_events(vault: Vault, log: AuditLog, grant: Grant, query: SearchQuery, part: Part) -> Finding:
     """One page of events, newest first. No total: counting would mean opening the whole log."""
-    if query.sort or query.includes or query.revincludes:
-        text = "The audit log is always given newest first and includes nothing else."
+    if _shaped(query):
+        text = "The audit log is given whole and newest first: _count and _total=none are all that shapes it."
         raise BadRequest(text, problems=(Problem("not-supported", text),))
     page, links = part.page, part.links
     reach = await reach_of(vault, grant)
     slot, possible = await _slot(vault, reach, query)
     stretch = await _collect(log, reach, query, _Start(slot, page)) if possible else _Stretch([], 0, ended=True)
     entries = [
-        bundle.SearchEntry(f"{links.base}/AuditEvent/{_PREFIX}{each.seq}", audit_event(each), "match")
+        bundle.SearchEntry(f"{links.base}/AuditEvent/{_PREFIX}{each.seq}", audit_event(_shown(grant, each)), "match")
         for each in stretch.found
     ]
     addresses = {"self": links.here}
@@ -70,6 +73,19 @@ async def search_events(vault: Vault, log: AuditLog, grant: Grant, query: Search
         addresses["next"] = links.next(vault, query.text, query.type, shown, stretch.last + 1)
     body = bundle.searchset(entries, total=None, links=addresses)
     return Finding(200, body, seen=[_mark(each) for each in stretch.found])
+
+
+def _shaped(query: SearchQuery) -> bool:
+    """Whether the result is to have a form that this view does not give."""
+    others = query.sort or query.includes or query.revincludes or query.elements
+    return bool(others) or query.summary not in {"", "false"} or query.total not in {"", "none"}
+
+
+def _shown(grant: Grant, recorded: Recorded) -> Recorded:
+    """The event as this caller may see it."""
+    if grant.everyone is not None or recorded.event.action is not Action.SEARCH:
+        return recorded
+    return replace(recorded, event=msgspec.structs.replace(recorded.event, query=""))
 
 
 @dataclass(frozen=True, slots=True)
