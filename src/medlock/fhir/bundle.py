@@ -30,8 +30,7 @@ _join = msgspec.json.Encoder().encode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One entry of a received bundle. What it does not have is empty; a collection's entries have no request."""
 
     full_url: str
@@ -179,8 +178,7 @@ def _entry(rest: dict[str, Any], resource: bytes) -> Entry:
     return Entry(rest.get("fullUrl", ""), request.get("method", ""), request.get("url", ""), resource, *conditions)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchEntry:
+class SearchEntry(msgspec.Struct, frozen=True):
     """A resource in a searchset; `mode` is match, include or outcome."""
 
     full_url: str
@@ -188,8 +186,7 @@ class SearchEntry:
     mode: str = "match"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(msgspec.Struct, frozen=True):
     """One version in a history. A deletion has no resource; `updated` is a FHIR instant."""
 
     full_url: str
@@ -201,8 +198,7 @@ class HistoryEntry:
     updated: str
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """The answer to one entry. `version` becomes a weak ETag, `updated` is a FHIR instant; empty is left out."""
 
     status: str

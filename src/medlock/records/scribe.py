@@ -42,6 +42,7 @@ class Whom:
 
 
 NOBODY = Whom()
+_NOBODY = (0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,13 @@ class Scribe:
 
     def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""
-        by_patient: dict[Whom, list[Touched]] = {}
+        by_patient: dict[tuple[int, str], list[Touched]] = {}
         for opened in finding.disclosed:
             meta = opened.meta
-            whom = Whom(opened.slot, meta.patients[0]) if meta.patients else NOBODY
+            whom = (opened.slot, meta.patients[0]) if meta.patients else _NOBODY
             by_patient.setdefault(whom, []).append(Touched(meta.reference, meta.version, "R"))
         for slot, patient, touched in finding.seen:
-            by_patient.setdefault(Whom(slot, patient), []).append(touched)
+            by_patient.setdefault((slot, patient), []).append(touched)
         if not by_patient:
-            by_patient[Whom(*finding.about)] = []
-        return [self.event(Outcome.SUCCESS, whom, touched) for whom, touched in by_patient.items()]
+            by_patient[finding.about] = []
+        return [self.event(Outcome.SUCCESS, Whom(*whom), touched) for whom, touched in by_patient.items()]
