@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from medlock.errors import BadRequest
+from medlock.errors import BadRequest, Unprocessable
+from medlock.fhir.question import Interaction, Question
+from medlock.fhir.request import Request, parse
 from medlock.settings import Limits
-from records.world import World, clinician, officer, open_world, patient
+from records.world import BASE, World, clinician, ids, officer, open_world, patient
 
 
 @pytest.fixture
@@ -59,3 +62,67 @@ async def test_the_audit_view_has_one_shape(world: World, shape: str) -> None:
     with pytest.raises(BadRequest):
         await world.search(officer(), "AuditEvent", shape)
     assert len((await world.search(officer(), "AuditEvent", "_count=2"))["entry"]) == 2
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        BASE.replace("/", r"\/") + r"\/Patient\/ann",
+        BASE + r"/Pati\u0065nt/ann",
+        r"Pati\u0065nt/ann",
+        BASE.replace("https", r"\u0068ttps") + "/Patient/ann",
+        BASE + "/Patient/ann/_history/1",
+    ],
+)
+async def test_no_spelling_of_a_reference_escapes_the_compartment(world: World, spelling: str) -> None:
+    """A reference to a patient is one however it is escaped: what it stands in is that patient's, or refused."""
+    plain = json.dumps(weight("x", "?")).replace("Patient/?", spelling)
+    asked = Question(Interaction.UPDATE, "Observation", "x", body=plain.encode())
+    with suppress(Unprocessable):
+        await world.door.answer(clinician(), asked)
+        assert ids(await world.search(clinician(), "Observation", "patient=ann")) == {
+            "Observation/w-ann",
+            "Observation/x",
+        }
+        assert (await world.read(patient("ann"), "Observation/x"))["id"] == "x"
+
+
+async def test_everybody_a_resource_names_owns_it(world: World) -> None:
+    """A type outside the compartment that names two patients under one parameter is found by either of them."""
+    subjects = [{"reference": "Patient/ann"}, {"reference": "Patient/bob"}]
+    await world.put({"resourceType": "Contract", "id": "c", "subject": subjects})
+    for who in ("ann", "bob"):
+        assert ids(await world.search(clinician(), "Contract", f"subject=Patient/{who}")) == {"Contract/c"}
+
+
+async def test_an_include_stops_where_its_bound_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many included resources are refused before they are all opened."""
+    for number in range(40):
+        await world.put(weight(f"many-{number}", "ann"))
+    opened = []
+    fetch = world.vault.fetch
+
+    async def counted(rows):
+        opened.extend(rows)
+        return await fetch(rows)
+
+    monkeypatch.setattr(type(world.vault), "fetch", lambda _, rows: counted(rows))
+    with pytest.raises(BadRequest):
+        await world.search(clinician(), "Patient", "_id=ann&_revinclude=Observation:subject")
+    assert len(opened) <= 2 * 5 + 1
+
+
+async def test_a_page_link_always_works(world: World) -> None:
+    """However long a question is, it is refused, or its next link can be followed."""
+    for count in (10, 100, 400):
+        values = ",".join(f"{'v' * 64}-{number}" for number in range(count))
+        text = f"subject=Patient/ann,Patient/bob&identifier:not={values}&_count=1"
+        try:
+            bundle = await world.search(clinician(), "Observation", text)
+        except BadRequest:
+            continue
+        link = next(link["url"] for link in bundle["link"] if link["relation"] == "next")
+        path, _, query = link.removeprefix(BASE).partition("?")
+        question = parse(Request("GET", path.encode(), query.encode()), world.door.frame())
+        assert json.loads((await world.door.answer(clinician(), question)).body)["entry"]
+    assert count == 400

@@ -18,15 +18,29 @@ from medlock.records.drafts import Context, checked, unresolved
 from medlock.records.hits import Finder
 from medlock.records.reach import reach_of
 
+_REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*)("[^"\\]*(?:\\.[^"\\]*)*")')
 _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]{1,40}\?(?:[^"\\]|\\.)*")')
 
 
 def with_local_references(body: bytes, base: str) -> bytes:
-    """The body with absolute references to this server's own address made relative (R4 §2.3.0.1)."""
+    """The body with absolute references to this server's own address made relative (R4 §2.3.0.1), escaped or not."""
     own = base.encode() + b"/"
-    if own not in body:
+    if own not in body and b"\\" not in body:
         return body
-    return re.sub(rb'("reference"\s*:\s*")' + re.escape(own), rb"\1", body)
+
+    def relative(match: re.Match[bytes]) -> bytes:
+        quoted = _canonical(match[2])
+        return match[1] + b'"' + quoted[1 + len(own) :] if quoted.startswith(b'"' + own) else match[0]
+
+    return _REFERENCE.sub(relative, body)
+
+
+def _canonical(quoted: bytes) -> bytes:
+    """A JSON string with no escape that it does not need; one that is malformed as it is, for the parser to refuse."""
+    try:
+        return orjson.dumps(orjson.loads(quoted)) if b"\\" in quoted else quoted
+    except ValueError:
+        return quoted
 
 
 async def with_criteria_resolved(context: Context, body: bytes, type_: str, path: str = "") -> bytes:

@@ -20,8 +20,9 @@ def owners(resource: dict[str, object], values: Values) -> tuple[str, ...]:
     found = patients_of(resource)
     if found:
         return found
-    named = {param: target.removeprefix(_PREFIX) for param, target in values.references if target.startswith(_PREFIX)}
-    return tuple(dict.fromkeys(named[param] for param in _NAMING if param in named))
+    named = [row for row in values.references if row[0] in _NAMING and row[1].startswith(_PREFIX)]
+    named.sort(key=lambda row: _NAMING.index(row[0]))
+    return tuple(dict.fromkeys(target.removeprefix(_PREFIX) for _, target in named))
 
 
 def subjects_of_provenance(values: Values) -> tuple[str, ...]:
