@@ -5,6 +5,8 @@ Every hop is bounded and every resource found is asked of the Grant like any oth
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 
 from medlock.errors import BadRequest, Problem
@@ -17,6 +19,7 @@ from medlock.records.vault import TENANT, Opened, Vault
 from medlock.store.capsule import IndexRow
 
 HOPS_MAX = 8
+_YIELD_EVERY = 64
 
 
 class Includer:
@@ -26,70 +29,71 @@ class Includer:
         self._vault = vault
         self._reach = reach
         self._limit = limit
+        self._found: list[Opened] = []
 
     async def collect(self, query: SearchQuery, page: list[Opened]) -> list[Opened]:
         """Included resources, each once, none that is on the page. Raises BadRequest when there are too many."""
         seen = {opened.rid for opened in page}
-        found: list[Opened] = []
         fresh = page
         for hop in range(HOPS_MAX):
-            news: list[Opened] = []
-            for include in query.includes:
-                if hop == 0 or include.iterate:
-                    news += await self._forward(include, fresh, seen)
+            before = len(self._found)
+            asked = [include for include in query.includes if hop == 0 or include.iterate]
+            if asked:
+                await self._forward(asked, fresh, seen)
             for include in query.revincludes:
                 if hop == 0 or include.iterate:
-                    news += await self._reverse(include, fresh, seen)
-            if not news:
+                    await self._reverse(include, fresh, seen)
+            fresh = self._found[before:]
+            if not fresh:
                 break
-            found += news
-            fresh = news
-            self._bound(found)
-        return found
+        return self._found
 
-    def _bound(self, found: list[Opened]) -> None:
-        if len(found) > self._limit:
+    def _bound(self, more: int) -> None:
+        """Raise BadRequest before more are opened than there may be."""
+        if len(self._found) + more > self._limit:
             text = f"More than {self._limit} resources would be included: ask for fewer per page with _count."
             raise BadRequest(text, problems=(Problem("too-costly", text, "_include"),))
 
-    async def _forward(self, include: Include, sources: list[Opened], seen: set[int]) -> list[Opened]:
+    async def _forward(self, includes: list[Include], sources: list[Opened], seen: set[int]) -> None:
         """What the sources' references lead to."""
-        found: list[Opened] = []
-        for source in sources:
-            if source.meta.type != include.source:
-                continue
-            for param, target in extract(parse_json(source.body)).references:
+        for count, source in enumerate(sources, 1):
+            asked = [include for include in includes if include.source == source.meta.type]
+            for param, target in extract(parse_json(source.body)).references if asked else ():
                 type_, _, id_ = target.partition("/")
-                if param != include.param or type_ not in TYPE_NUMBERS or include.target not in {"", type_}:
-                    continue
-                found += await self._open(type_, id_, seen)
-        return found
+                if type_ in TYPE_NUMBERS and any(
+                    include.param == param and include.target in {"", type_} for include in asked
+                ):
+                    await self._open(type_, id_, seen)
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
-    async def _open(self, type_: str, id_: str, seen: set[int]) -> list[Opened]:
-        """The target, if it is there, alive, within reach and not yet seen."""
+    async def _open(self, type_: str, id_: str, seen: set[int]) -> None:
+        """Take the target, if it is there, alive, within reach and not yet seen."""
         rid = self._vault.rid(f"{type_}/{id_}")
         if rid in seen:
-            return []
+            return
         opened = await self._vault.current(type_, id_)
         if opened is None or opened.meta.deleted or not self._reach.grant.covers(opened.meta):
-            return []
+            return
+        self._bound(1)
         seen.add(rid)
-        return [opened]
+        self._found.append(opened)
 
-    async def _reverse(self, include: Include, targets: list[Opened], seen: set[int]) -> list[Opened]:
-        """What points at the targets through one parameter."""
+    async def _reverse(self, include: Include, targets: list[Opened], seen: set[int]) -> None:
+        """Take what points at the targets through one parameter."""
         wanted = [each for each in targets if include.target in {"", each.meta.type}]
         hashes = [
             self._vault.indexer.hash(whole_text(include.source, include.param, each.meta.reference)) for each in wanted
         ]
-        found: list[Opened] = []
-        for slot in await self._scope(wanted) if hashes else []:
+        for count, slot in enumerate(await self._scope(wanted) if hashes else [], 1):
             rows = [row for row in await self._rows(slot, include.source, hashes) if row.rid not in seen]
+            self._bound(len(rows))
             for opened in await self._vault.fetch(rows):
                 if opened is not None and self._reach.grant.covers(opened.meta) and opened.rid not in seen:
                     seen.add(opened.rid)
-                    found.append(opened)
-        return found
+                    self._found.append(opened)
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
 
     async def _scope(self, targets: list[Opened]) -> list[int]:
         """Whose indexes can point at the targets: their owners', the tenant's, or everybody's for shared ones."""
