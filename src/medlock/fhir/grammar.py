@@ -20,6 +20,7 @@ from medlock.fhir.query import Condition, Kind, SearchQuery
 from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameter
 
 CONDITIONS_MAX: Final = 64
+TEXT_MAX: Final = 30_000  # the link to the next page carries the whole question, in the head of a request
 
 UNSUPPORTED: Final = frozenset(
     {"_contained", "_containedType", "_filter", "_has", "_list", "_query", "_text", "_content", "_type"}
@@ -67,6 +68,9 @@ def parse_criteria(resource_type: str, text: str, *, now_ms: int, base_url: str 
 
 
 def _query(resource_type: str, conditions: tuple[Condition, ...], shape: Directives, params: Pairs) -> SearchQuery:
+    text = canonical_text(params)
+    if len(text) > TEXT_MAX:
+        raise BadRequest(f"A search is at most {TEXT_MAX} characters long, percent-encoded: ask in parts.")
     return SearchQuery(
         type=resource_type,
         conditions=conditions,
@@ -77,7 +81,7 @@ def _query(resource_type: str, conditions: tuple[Condition, ...], shape: Directi
         total=shape.total,
         summary=shape.summary,
         elements=shape.elements,
-        text=canonical_text(params),
+        text=text,
     )
 
 

@@ -37,7 +37,7 @@ _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
     b"if-none-match": frozenset(Interaction) - {Interaction.CREATE, Interaction.DELETE, *_BUNDLES.values()},
     b"if-none-exist": frozenset({Interaction.CREATE}),
 }
-_PAGE_TOKEN_MAX = 4_096
+_PAGE_TOKEN_MAX = 60_000
 _NONE = Preconditions()
 
 
