@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 class Clock:
@@ -18,6 +19,10 @@ class Clock:
         return datetime.fromtimestamp(self.now_ms() / 1000, UTC)
 
 
+@lru_cache(maxsize=1_024)
 def instant(ms: int) -> str:
-    """A FHIR instant with milliseconds and zone (R4 §2.24.0.1): 2026-11-23T17:46:00.000Z."""
+    """A FHIR instant with milliseconds and zone (R4 §2.24.0.1): 2026-11-23T17:46:00.000Z.
+
+    Kept, because everything that one transaction writes bears the same.
+    """
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"

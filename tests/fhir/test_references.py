@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.vectors import BASES
+from medlock.fhir.clinic import clinic
 from medlock.fhir.references import literal_references, local_target, rewrite
+from medlock.fhir.report import path_of
+from medlock.fhir.validate import examine
 
 BASE = "https://clinic.example/fhir"
 UUID = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"
@@ -31,6 +36,18 @@ def test_every_literal_reference_is_found_with_its_path():
         ("Observation.subject.reference", "Patient/p1"),
         ("Observation.performer[1].reference", "Practitioner/d1"),
     ]
+
+
+def test_validation_meets_the_same_references():
+    """What validation notes on its way is what a walk of its own finds, in every resource of the clinic."""
+    bundles = list(clinic(3, 6, today=date(2026, 1, 1)))
+    resources = [entry["resource"] for bundle in bundles for entry in bundle["entry"]]
+    for resource in resources:
+        report = examine(resource)
+        assert not report.problems
+        met = sorted((path_of(place), reference) for place, reference in report.references)
+        assert met == sorted(literal_references(resource))
+    assert len(resources) > 500
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def check_reference(value: dict[str, Any], targets: frozenset[str], place: Place
 
 def _check_literal(text: str, targets: frozenset[str], place: Place, report: Report) -> str:
     """Report a literal reference that is malformed or points to a wrong type; return the type it names, or ""."""
+    report.references.append((place, text))
     match = _relative(text)
     if match is None and "?" in text:
         match = _by_search(text)

@@ -65,13 +65,15 @@ class Report:
     """The problems of one validation.
 
     `root` is the resource in which `#id` is looked up, `resource` the one that invariants call %resource; they
-    differ only inside a contained resource.
+    differ only inside a contained resource. `references` are the literal references met on the way, with the place
+    of each: whoever must follow them need not walk the resource again.
     """
 
-    __slots__ = ("problems", "resource", "root")
+    __slots__ = ("problems", "references", "resource", "root")
 
     def __init__(self, resource: dict[str, Any]) -> None:
         self.problems: list[Problem] = []
+        self.references: list[tuple[Place, str]] = []
         self.root = Root(resource)
         self.resource = resource
 

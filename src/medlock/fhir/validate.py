@@ -6,6 +6,7 @@ value. docs/validation.md says what is checked and what is not; profiles named i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from medlock.errors import Problem
@@ -19,12 +20,15 @@ def validate(resource: dict[str, Any], *, path: str | None = None) -> list[Probl
     `path` stands before every path in place of the resource's type, for a resource that is part of something
     larger: `Bundle.entry[3].resource`.
     """
+    return examine(resource, path=path).problems
+
+
+def examine(resource: dict[str, Any], *, path: str | None = None) -> Report:
+    """The same, with the literal references that were met: all of them when there are no problems."""
     report = Report(resource)
-    try:
+    with suppress(Full):
         check_resource(resource, top(_root(resource) if path is None else path), report)
-    except Full:
-        return report.problems
-    return report.problems
+    return report
 
 
 def validate_element(value: Any, name: str, path: str) -> list[Problem]:

@@ -9,8 +9,9 @@ from medlock.access.principal import Principal
 from medlock.errors import BadRequest, Problem, Unprocessable
 from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
-from medlock.fhir.references import literal_references, local_target
-from medlock.fhir.validate import validate
+from medlock.fhir.references import local_target
+from medlock.fhir.report import Place, path_of
+from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import owners, subjects_of_provenance
@@ -58,14 +59,19 @@ class Context:
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:
     """The resource in `data`, valid R4 of the type wanted. Raises BadRequest or Unprocessable naming every fault."""
+    return examined(data, type_, path)[0]
+
+
+def examined(data: bytes, type_: str, path: str) -> tuple[dict[str, object], list[tuple[Place, str]]]:
+    """The same, with every literal reference in it and its place."""
     resource = parse_json(data)
     if resource.get("resourceType") != type_:
         text = f"The body must be a {type_}: its resourceType says otherwise."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or type_}.resourceType"),))
-    problems = validate(resource, path=path or None)
-    if problems:
-        raise Unprocessable("The resource is not valid FHIR R4.", problems=tuple(problems))
-    return resource
+    report = examine(resource, path=path or None)
+    if report.problems:
+        raise Unprocessable("The resource is not valid FHIR R4.", problems=tuple(report.problems))
+    return resource, report.references
 
 
 async def describe(context: Context, draft: Draft, grant: Grant, path: str = "") -> dict[str, object]:
@@ -74,7 +80,7 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     Raises Unprocessable naming the path of a reference that does not resolve, in the same words whether the target
     is missing or out of reach.
     """
-    resource = checked(draft.body, draft.type, path)
+    resource, references = examined(draft.body, draft.type, path)
     given = resource.get("id")
     resource["id"] = draft.id
     draft.values = extract(resource)
@@ -82,9 +88,9 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     draft.patients = await _patients(context, resource, draft)
     if draft.type == "Patient":
         draft.patients = (draft.id,)
-    for place, reference in literal_references(resource):
+    for place, reference in references:
         if not await _resolves(context, grant, reference):
-            raise unresolved(f"{path}.{place.partition('.')[2]}" if path else place)
+            raise unresolved(path_of(place))
     return {**resource, "id": given}
 
 
