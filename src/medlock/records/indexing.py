@@ -36,6 +36,7 @@ class Indexer:
     def __init__(self, hasher: ValueHash) -> None:
         self._of = hasher.of
         self._known: dict[str, int] = {}
+        self._tokens: dict[tuple[str, tuple[str, str, str]], tuple[int, int]] = {}
 
     def hash(self, text: str) -> int:
         """The hash of one canonical value text, as made by the functions below."""
@@ -64,14 +65,24 @@ class Indexer:
         )
 
     def _hashes(self, type_: str, values: Values) -> tuple[int, ...]:
-        texts: set[str] = set()
-        for param, system, code in values.tokens:
-            texts.add(token_text(type_, param, system, code))
-            texts.add(any_system_text(type_, param, code))
-        texts.update(whole_text(type_, param, target) for param, target in values.references)
-        texts.update(whole_text(type_, param, uri) for param, uri in values.uris)
-        texts.update(identifier_text(type_, param, system, value) for param, system, value in values.identifiers)
-        return tuple(map(self.hash, texts))
+        found: set[int] = set()
+        for token in values.tokens:
+            found.update(self._token_hashes(type_, token))
+        found.update(self.hash(whole_text(type_, param, target)) for param, target in values.references)
+        found.update(self.hash(whole_text(type_, param, uri)) for param, uri in values.uris)
+        found.update(self.hash(identifier_text(type_, *each)) for each in values.identifiers)
+        return tuple(found)
+
+    def _token_hashes(self, type_: str, token: tuple[str, str, str]) -> tuple[int, int]:
+        """With its system and without; remembered together, for nearly every value of a record is a token."""
+        pair = self._tokens.get((type_, token))
+        if pair is None:
+            if len(self._tokens) >= REMEMBERED:
+                self._tokens.clear()
+            param, system, code = token
+            texts = token_text(type_, param, system, code), any_system_text(type_, param, code)
+            pair = self._tokens[type_, token] = self.hash(texts[0]), self.hash(texts[1])
+        return pair
 
 
 def token_text(type_: str, param: str, system: str, code: str) -> str:

@@ -7,6 +7,7 @@ range or prefix, so that a search inside an index never opens a body it does not
 
 from __future__ import annotations
 
+from functools import cache
 from zlib import crc32
 
 import msgspec
@@ -80,6 +81,7 @@ def decode_entry(data: bytes) -> IndexEntry:
     return _decode_entry(data)
 
 
+@cache
 def parameter_number(name: str) -> int:
     """A search parameter's number in an index: CRC-32 of its name (no two R4 names collide, a test shows it)."""
     return crc32(name.encode())
