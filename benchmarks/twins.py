@@ -27,7 +27,7 @@ from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.door import Door, Visit
 from medlock.records.scribe import Scribe
 from medlock.records.vault import Opened, Vault
-from medlock.store.bodies import KeyFinder, Meta
+from medlock.store.bodies import Header, KeyFinder, Meta
 from medlock.store.capsule import IndexRow
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.keystore import Keystore
@@ -100,31 +100,42 @@ def _plain(keys: PatientKeys) -> PlainPatientKeys:
 class PlainBodies:
     """Has the form of `BodyCipher`: header | meta | JSON | tag, all as they are."""
 
-    def seal(self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> bytes:
-        """A row."""
+    def seal(self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
+        """One row, however long."""
         head = _encode_meta(meta)
-        return _HEADER.pack(keys.slot, meta.version, 0, len(head)) + head + body + random_bytes(16)
+        return _HEADER.pack(keys.slot, meta.version, 0, len(head)) + head + body + random_bytes(16), []
 
     def slot(self, ct: bytes) -> int:
         """Whose row it is."""
         return int.from_bytes(ct[:8], "big")
 
-    def open(self, _rid: int, ct: bytes, keys: KeyFinder) -> tuple[int, Meta, bytes]:
-        """Slot, meta and JSON of a row; the key is fetched as for a sealed one."""
-        slot, end = self.slot(ct), 16 + int.from_bytes(ct[14:16], "big")
-        keys(slot, 0)
-        return slot, _decode_meta(ct[16:end]), ct[end:-16]
+    def header(self, ct: bytes) -> Header:
+        """Whose row it is, and which version."""
+        slot, version, _, length = _HEADER.unpack_from(ct)
+        return Header(ct[:16], slot, version, length, 0)
+
+    def open(
+        self, _rid: int, ct: bytes, header: Header, keys: KeyFinder, _further: Sequence[bytes]
+    ) -> tuple[Meta, bytes]:
+        """Meta and JSON of a row; the key is fetched as for a sealed one."""
+        keys(header.slot, 0)
+        end = 16 + header.generation
+        return _decode_meta(ct[16:end]), ct[end:-16]
 
     def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[tuple[int, Meta, bytes]]:
         """The same of many rows."""
-        return [self.open(rid, ct, keys) for rid, ct in rows]
+        headers = [self.header(ct) for _, ct in rows]
+        return [
+            (header.slot, *self.open(rid, ct, header, keys, ()))
+            for header, (rid, ct) in zip(headers, rows, strict=True)
+        ]
 
 
 class OpenVault(Vault):
     """Reads rows and believes them: no index vouches, no key is fetched."""
 
-    def open(self, rid: int, ct: bytes) -> Opened:
-        """A row, taken apart."""
+    def taken_apart(self, rid: int, ct: bytes) -> Opened:
+        """What a row holds."""
         end = 16 + int.from_bytes(ct[14:16], "big")
         return Opened(_decode_meta(ct[16:end]), ct[end:-16], rid, int.from_bytes(ct[:8], "big"), ct)
 
@@ -132,12 +143,12 @@ class OpenVault(Vault):
         """The row of a resource."""
         rid = self.rid(f"{type_}/{id_}")
         ct = await self.backend.get(Table.BODY, rid)
-        return None if ct is None else self.open(rid, ct)
+        return None if ct is None else self.taken_apart(rid, ct)
 
     async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
         """The rows that index rows name."""
         found = await self.backend.get_many(Table.BODY, [row.rid for row in rows])
-        return [self.open(row.rid, found[row.rid]) if row.rid in found else None for row in rows]
+        return [self.taken_apart(row.rid, found[row.rid]) if row.rid in found else None for row in rows]
 
 
 class NoLedger:

@@ -19,6 +19,7 @@ from medlock.access.principal import Principal, Role
 from medlock.access.scopes import parse_scopes
 from medlock.fhir.clinic import clinic
 from medlock.fhir.question import Interaction
+from medlock.ids import random_bytes
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, TokenStore
 from medlock.records.shred import Erased, Shredder
@@ -52,6 +53,11 @@ def weight(id_: str, who: str, kilos: float, **more: Any) -> dict[str, Any]:
         "valueQuantity": {"value": kilos, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
         **more,
     }
+
+
+def note(size: int) -> dict[str, Any]:
+    """A note that no compression makes shorter than this."""
+    return {"note": [{"text": random_bytes(size).hex()}]}
 
 
 def tokens_of(world: World) -> TokenStore:
@@ -110,7 +116,10 @@ async def _found(past: Past) -> None:
         await world.put(weight(f"b{number}", "bob", 80 + number, performer=[{"reference": "Patient/erin"}]))
     await world.put(weight("both", "erin", 1, performer=[{"reference": "Patient/ann"}]))
     await world.put(weight("moved", "erin", 2))
-    await world.put(weight("moved", "erin", 3))
+    await world.put(weight("moved", "erin", 3, **note(1_200)))
+    for number in range(4):  # long enough for several rows each, in several versions
+        await world.put(weight("long", "ann", number, **note(1_500 * number + 1)))
+        await world.put(weight("gone", "erin", number, **note(800)))
     await _issue(world, 6)
     for number in range(6):
         await world.door.give_receipt(loader(), b"%032d" % number)
@@ -149,6 +158,7 @@ async def _grow_old(past: Past) -> None:
     await shred(world, past.erased)
     world.keystore.ratchet()
     await world.put(weight("both", "ann", 6))
+    await world.put(weight("long", "ann", 7, **note(900)))
     for number in range(12):
         await world.put(weight(f"a{number}", "ann", 100 + number))
     await world.door.give_receipt(loader(), b"%032d" % 99)

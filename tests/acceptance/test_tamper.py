@@ -64,13 +64,16 @@ def beside(found: Touched, touched: Touched, tamperer: Tamperer) -> Touched:
     """What may be named as well.
 
     A row put into an empty search index looks like an index that lost its head. Exchange an entry of the log with
-    the tile that vouches for it, and nothing vouches for the other entries of that tile.
+    the tile that vouches for it, and nothing vouches for the other entries of that tile. Exchange it with the head of
+    the log, and nothing tells which of entry and tile is right.
     """
     tables = {table for table, _ in touched}
     if Table.LOGINDEX in tables and not tamperer.now[Table.LOGINDEX]:
         return {(Table.TIP, INDEX_HEAD)}
     if {Table.LOG, Table.TILE} <= tables:
         return {(table, key) for table, key in found if table == Table.LOG}
+    if (Table.TIP, TREE_HEAD) in touched and Table.LOG in tables:
+        return {(table, key) for table, key in found if table == Table.TILE}
     return set()
 
 

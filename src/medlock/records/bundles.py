@@ -26,6 +26,7 @@ from medlock.records.commit import Committer, Written
 from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
 from medlock.records.read import visible
+from medlock.records.turns import in_turns
 from medlock.records.vault import Opened
 from medlock.records.write import existing, may_replace, prepare, refuse_orphans, update_draft
 
@@ -75,10 +76,10 @@ def _naming(path: str, *, always: bool = False) -> Iterator[None]:
         raise
 
 
-def _steps(context: Context, parts: Sequence[bundle.Entry], frame: Frame) -> list[Step]:
+async def _steps(context: Context, parts: Sequence[bundle.Entry], frame: Frame) -> list[Step]:
     """Each entry understood, and decided for this caller. Raises MedlockError naming the entry that is not."""
     steps = []
-    for at, entry in enumerate(parts):
+    async for at, entry in in_turns(enumerate(parts)):
         with _naming(f"Bundle.entry[{at}].request", always=True):  # else parameters would be named as if paths
             asked = question(entry, frame)
             steps.append(Step(f"Bundle.entry[{at}]", entry.full_url, asked, decide(context.principal, asked)))
@@ -117,9 +118,9 @@ class Doors:
 
 async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Frame, doors: Doors) -> Finding:
     """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
-    steps = _steps(context, parts, frame)
+    steps = await _steps(context, parts, frame)
     mapping: dict[str, str] = {}
-    for step in steps:
+    async for step in in_turns(steps):
         with _naming(step.path):
             await _identify(context, step, mapping)
     await _describe_all(context, steps, mapping)
@@ -210,7 +211,7 @@ async def _describe_all(context: Context, steps: list[Step], mapping: dict[str, 
     """
     problems: list[Problem] = []
     writing = [step for step in steps if step.draft is not None and step.draft.crud != DELETE]
-    for step in sorted(writing, key=lambda step: step.question.type == "Provenance"):
+    async for step in in_turns(sorted(writing, key=lambda step: step.question.type == "Provenance")):
         try:
             await _describe(context, step, mapping)
         except BadRequest as fault:

@@ -22,6 +22,7 @@ from medlock.fhir.document import with_identity
 from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
+from medlock.records.turns import in_turns
 from medlock.records.vault import TENANT, Opened, Vault
 from medlock.store.bodies import Meta, tag_of
 from medlock.store.capsule import Appended
@@ -83,7 +84,7 @@ class Committer:
         async with AsyncExitStack() as held:
             for slot in await self._slots(stage, drafts):
                 await held.enter_async_context(self._vault.lock(slot))
-            written = [await self._stage(stage, draft) for draft in drafts]
+            written = [await self._stage(stage, draft) async for draft in in_turns(drafts)]
             await self._seal_indexes(stage)
             try:
                 await self._vault.backend.commit(stage.batch)
@@ -102,7 +103,7 @@ class Committer:
     async def _slots(self, stage: Stage, drafts: list[Draft]) -> list[int]:
         """The locks to take, ascending: owners now and before, and the directory when patients change."""
         slots: set[int] = set()
-        for draft in drafts:
+        async for draft in in_turns(drafts):
             slots |= set(await self._owner_slots(stage, draft.patients))
             opened = None if draft.crud == CREATE else await self._vault.current(draft.type, draft.id)
             if opened is not None:
@@ -145,7 +146,7 @@ class Committer:
         body = b"" if deleted else with_identity(draft.body, draft.type, draft.id, version, instant(meta.updated))
         slots = await self._owner_slots(stage, draft.patients)
         rid = self._vault.rid(meta.reference)
-        ct = self._vault.bodies.seal(rid, self._keys(stage, slots[0]), meta, body)
+        ct = self._vault.seal(rid, self._vault.keystore.keys(slots[0]), meta, body, stage.batch)
         _put_body(stage.batch, rid, ct, before, self._history_key(before))
         self._index(stage, draft, meta, Place(rid, slots[0], tag_of(ct)), slots)
         await self._unindex(stage, rid, before, slots)
@@ -154,11 +155,6 @@ class Committer:
 
     def _history_key(self, before: Opened | None) -> int:
         return 0 if before is None else self._vault.history_key(before.meta.reference, before.meta.version)
-
-    def _keys(self, stage: Stage, slot: int) -> PatientKeys:
-        return next((keys for keys in stage.newborn.values() if keys.slot == slot), None) or self._vault.keystore.keys(
-            slot
-        )
 
     def _index(self, stage: Stage, draft: Draft, meta: Meta, place: Place, slots: list[int]) -> None:
         """Rows for the owner's index, pointers for the others', and the directory's entry of a Patient."""
@@ -171,7 +167,7 @@ class Committer:
         if meta.type == "Patient":
             entry = stage.entries[slots[0]][-1]
             stage.directory.append(entry)
-            self._vault.directory.change(entry, self._keys(stage, slots[0]), stage.batch)
+            self._vault.directory.change(entry, self._vault.keystore.keys(slots[0]), stage.batch)
 
     async def _unindex(self, stage: Stage, rid: int, before: Opened | None, slots: list[int]) -> None:
         """Take the row out of indexes that held the version before and do not hold this one.
@@ -191,7 +187,7 @@ class Committer:
         """Deltas, directory operations and audit entries."""
         fresh = {keys.slot for keys in stage.newborn.values()}
         positions: dict[int, Position] = {}
-        for slot, entries in stage.entries.items():
+        async for slot, entries in in_turns(stage.entries.items()):
             capsule = self._vault.capsules.fresh(slot) if slot in fresh else await self._vault.capsules.open(slot)
             appended = capsule.change(stage.patients[slot], entries, stage.batch)
             stage.indexes.append(appended)
@@ -200,7 +196,7 @@ class Committer:
             await self._vault.directory.refresh()
             slots = [entry.slot for entry in stage.directory]
             stage.announced = self._vault.directory.announce(slots, Change.CHANGED, stage.batch)
-        sealed = [self._log.seal(event) for event in self._events(stage, positions)]
+        sealed = [self._log.seal(event) async for event in in_turns(self._events(stage, positions))]
         stage.batch.entries = sealed + self._extra.entries
 
     def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:

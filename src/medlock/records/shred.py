@@ -96,8 +96,7 @@ class Shredder:
             await held.enter_async_context(self._vault.lock(-1))
             await held.enter_async_context(self._vault.lock(slot))
             capsule = await self._vault.capsules.open(slot)
-            rows = list(capsule.rows())
-            own = [row for row in rows if row.slot == slot]
+            own = await self._open_all(row for row in capsule.rows() if row.slot == slot)
             others = await self._pointed_from(own, slot)
             for other in sorted(others):
                 await held.enter_async_context(self._vault.lock(other))
@@ -115,20 +114,32 @@ class Shredder:
             self._vault.directory.shredded(slot, last)
         return Erased(len(own), versions), end
 
-    async def _delete_rows(self, capsule: Capsule, own: Iterable[IndexRow], batch: Batch) -> int:
-        """Bodies, older versions and the index itself; returns how many versions there were."""
-        versions = 0
-        for row in own:
+    async def _open_all(self, rows: Iterable[IndexRow]) -> list[Opened]:
+        """The bodies that are this patient's. Raises Tampered when one is missing or does not open."""
+        opened = []
+        for row in rows:
             ct = await self._vault.backend.get(Table.BODY, row.rid)
             if ct is None:
                 raise Tampered(f"row {row.rid} is missing: run medlock verify before shredding")
-            reference = self._vault.open(row.rid, ct).meta.reference
-            batch.deletes.append((Table.BODY, row.rid))
-            keys = [self._vault.history_key(reference, version) for version in range(1, row.version)]
-            batch.deletes += [(Table.HISTORY, key) for key in keys]
-            versions += row.version
+            opened.append(await self._vault.open(row.rid, ct))
+        return opened
+
+    async def _delete_rows(self, capsule: Capsule, own: Iterable[Opened], batch: Batch) -> int:
+        """Bodies, older versions and the index itself; returns how many versions there were."""
+        versions = 0
+        for opened in own:
+            older = [self._vault.history_key(opened.meta.reference, n) for n in range(1, opened.meta.version)]
+            found = await self._vault.backend.get_many(Table.HISTORY, older)
+            batch.deletes += [(Table.BODY, opened.rid), *((Table.HISTORY, key) for key in older)]
+            self._delete_further(opened.rid, [opened.ct, *found.values()], batch)
+            versions += opened.meta.version
         batch.deletes += capsule.row_keys()
         return versions
+
+    def _delete_further(self, rid: int, rows: Iterable[bytes], batch: Batch) -> None:
+        """The further rows of these versions of a resource."""
+        headers = [self._vault.bodies.header(ct) for ct in rows]
+        batch.deletes += [(Table.BODY, key) for header in headers for key in self._vault.further_keys(rid, header)]
 
     async def _blank_versions(self, capsule: Capsule, batch: Batch) -> None:
         """Versions from the time when a resource was this patient's become tombstones under its owner's key."""
@@ -136,27 +147,25 @@ class Shredder:
             ct = await self._vault.backend.get(Table.BODY, row.rid)
             if ct is None:
                 continue  # its later owner was shredded, and the whole history with it
-            opened = self._vault.open(row.rid, ct)
+            opened = await self._vault.open(row.rid, ct)
             names = {self._vault.history_key(opened.meta.reference, n): n for n in range(1, row.version + 1)}
             found = await self._vault.backend.get_many(Table.HISTORY, list(names))
-            for key, sealed in found.items():
-                if self._vault.bodies.slot(sealed) == capsule.slot:
-                    batch.puts.append((Table.HISTORY, key, self._tombstone(opened, names[key])))
+            mine = {key: ct for key, ct in found.items() if self._vault.bodies.slot(ct) == capsule.slot}
+            batch.puts += [(Table.HISTORY, key, self._tombstone(opened, names[key], batch)) for key in mine]
+            self._delete_further(row.rid, mine.values(), batch)
 
-    def _tombstone(self, owner: Opened, version: int) -> bytes:
+    def _tombstone(self, owner: Opened, version: int, batch: Batch) -> bytes:
         meta = replace(owner.meta, version=version, labels=(), deleted=True)
-        return self._vault.bodies.seal(owner.rid, self._vault.keystore.keys(owner.slot), meta, b"")
+        return self._vault.seal(owner.rid, self._vault.keystore.keys(owner.slot), meta, b"", batch)
 
-    async def _pointed_from(self, own: Iterable[IndexRow], slot: int) -> dict[int, list[int]]:
-        """Other patients' indexes that point at these rows: slot → row ids."""
+    async def _pointed_from(self, own: Iterable[Opened], slot: int) -> dict[int, list[int]]:
+        """Other patients' indexes that point at these bodies: slot → row ids."""
         found: dict[int, list[int]] = {}
-        for row in own:
-            ct = await self._vault.backend.get(Table.BODY, row.rid)
-            patients = self._vault.open(row.rid, ct).meta.patients[1:] if ct is not None else ()
-            for patient in patients:
+        for opened in own:
+            for patient in opened.meta.patients[1:]:
                 other = await self._vault.any_slot(patient)
                 if other is not None and other != slot:
-                    found.setdefault(other, []).append(row.rid)
+                    found.setdefault(other, []).append(opened.rid)
         return found
 
     async def _drop(self, slot: int, rids: list[int], batch: Batch) -> Appended:

@@ -17,12 +17,13 @@ from medlock.records.indexing import Indexer
 from medlock.records.notes import Notes
 from medlock.records.paging import Place, open_place, seal_place
 from medlock.records.plan import Planner
-from medlock.store.bodies import BodyCipher, Meta, tag_of
+from medlock.store.bodies import BodyCipher, Header, Meta, further_name, tag_of
 from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Capsules
 from medlock.store.directory import Directory
+from medlock.store.keyring import PatientKeys
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Backend, Table
+from medlock.store.tables import Backend, Batch, Table
 
 TENANT = 0
 _TRIES = 4
@@ -65,10 +66,32 @@ class Vault:
         """The lock that orders this process's writes to one index; other processes are met at commit."""
         return self._locks.setdefault(slot, asyncio.Lock())
 
-    def open(self, rid: int, ct: bytes) -> Opened:
+    async def open(self, rid: int, ct: bytes) -> Opened:
         """Decrypt a row. Raises Tampered, or NotFound when its patient's key was destroyed."""
-        slot, meta, body = self.bodies.open(rid, ct, self.keystore.keys)
-        return Opened(meta, body, rid, slot, ct)
+        header = self.bodies.header(ct)
+        further: list[bytes] = []
+        if header.further:
+            keys = self.further_keys(rid, header)
+            rows = await self.backend.get_many(Table.BODY, keys)
+            further = [rows[key] for key in keys if key in rows]
+        meta, body = self.bodies.open(rid, ct, header, self.keystore.keys, further)
+        return Opened(meta, body, rid, header.slot, ct)
+
+    def further_key(self, rid: int, version: int, at: int) -> int:
+        """Where further row number `at` of a version lies; it stays there when the first one moves to history."""
+        return self._rid_label(further_name(rid, version, at))
+
+    def further_keys(self, rid: int, header: Header) -> list[int]:
+        """Where all further rows of a version lie."""
+        return [self.further_key(rid, header.version, at) for at in range(header.further)]
+
+    def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch) -> bytes:
+        """The row for one version of a resource; its further rows, if it has any, are added to the batch."""
+        ct, further = self.bodies.seal(rid, keys, meta, body)
+        batch.inserts += [
+            (Table.BODY, self.further_key(rid, meta.version, at), each) for at, each in enumerate(further)
+        ]
+        return ct
 
     async def current(self, type_: str, id_: str) -> Opened | None:
         """The current version of a resource, tombstones included, vouched for by its index; None when unknown."""
@@ -80,7 +103,7 @@ class Vault:
                 return None
             row = await self._vouch(type_, rid, ct)
             if row is not None and row.tag == tag_of(ct):
-                return self.open(rid, ct)
+                return await self.open(rid, ct)
             await self.directory.refresh()
         raise Tampered(f"row {rid} is not the version that its index names")
 
@@ -103,7 +126,8 @@ class Vault:
         fresh = [(row.rid, found[row.rid]) for row in rows if row.rid in found and tag_of(found[row.rid]) == row.tag]
         bodies = self.bodies.open_all(fresh, self.keystore.keys)
         opened = {
-            rid: Opened(meta, body, rid, slot, ct) for (rid, ct), (slot, meta, body) in zip(fresh, bodies, strict=True)
+            rid: await self.open(rid, ct) if found is None else Opened(found[1], found[2], rid, found[0], ct)
+            for (rid, ct), found in zip(fresh, bodies, strict=True)
         }
         return [opened.get(row.rid) for row in rows]
 
@@ -115,7 +139,7 @@ class Vault:
         ct = await self.backend.get(Table.HISTORY, self.history_key(reference, version))
         if ct is None:
             return None
-        found = self.open(opened.rid, ct)
+        found = await self.open(opened.rid, ct)
         if found.meta.reference != reference or found.meta.version != version:
             raise Tampered(f"history row of {opened.rid} holds another version")
         return found

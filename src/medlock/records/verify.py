@@ -180,7 +180,7 @@ class StoreVerifier:
                     yield self._stranger(table, key)
 
     def _stranger(self, table: Table, key: int) -> Finding:
-        """A row that nothing vouches for. Index rows do not say whose they are: with a lost key, they may be its."""
-        if self._lost and table in {Table.CAPSULE, Table.DELTA}:
+        """A row that nothing vouches for. These do not say whose they are: with a lost key, they may be its."""
+        if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA}:
             return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")
         return Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")

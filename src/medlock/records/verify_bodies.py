@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 
 from medlock.audit.findings import Finding, Kind
 from medlock.errors import MedlockError, NotFound, Tampered
@@ -55,7 +55,7 @@ class BodyCheck:
             found = await self.vault.backend.get_many(Table.BODY, [row.rid for row in page])
             names: dict[int, tuple[int, int]] = {}
             for row in page:
-                for finding in self._body(slot, row, found.get(row.rid), names):
+                async for finding in self._body(slot, row, found.get(row.rid), names):
                     yield finding
             async for finding in self._versions(names):
                 yield finding
@@ -68,23 +68,28 @@ class BodyCheck:
                     yield finding
         if self.damaged or self.lost:
             async for key, ct in scan(self.vault.backend, Table.HISTORY):
-                if self._slot(ct) in self.lost or self._of_damaged(key, ct):
+                if self._slot(ct) in self.lost or await self._of_damaged(key, ct):
                     self.known[Table.HISTORY].add(key)
 
-    def _body(self, slot: int, row: IndexRow, ct: bytes | None, names: dict[int, tuple[int, int]]) -> Iterator[Finding]:
+    async def _body(
+        self, slot: int, row: IndexRow, ct: bytes | None, names: dict[int, tuple[int, int]]
+    ) -> AsyncIterator[Finding]:
         """One body; adds to `names` the versions that must exist: key → row id and version."""
         self.known[Table.BODY].add(row.rid)
-        meta = None if ct is None else self._meta(row.rid, ct)
+        meta, faults = await self._opened(row.rid, row.version, ct)
+        for finding in faults:
+            yield finding
+        if meta is None:
+            self.damaged.add(row.rid)
         if ct is None:
-            self.damaged.add(row.rid)
             yield Finding(Table.BODY, row.rid, Kind.DELETED, "a body that its index names is gone")
-        elif meta is None:
-            self.damaged.add(row.rid)
+        elif meta is None and not faults:
             yield Finding(Table.BODY, row.rid, Kind.EDITED, "a body does not open as what its index names")
         elif tag_of(ct) != row.tag:
             yield Finding(Table.BODY, row.rid, Kind.ROLLED_BACK, "a body is another version than its index names")
         if meta is not None:
-            yield from self._expect(slot, row, meta, names)
+            for finding in self._expect(slot, row, meta, names):
+                yield finding
 
     def _expect(self, slot: int, row: IndexRow, meta: Meta, names: dict[int, tuple[int, int]]) -> Iterator[Finding]:
         """What a body that opens leads to."""
@@ -97,19 +102,19 @@ class BodyCheck:
     async def _unnamed_body(self, slots: Collection[int], rid: int, ct: bytes) -> AsyncIterator[Finding]:
         slot = self._slot(ct)
         if slot in self.lost:
-            self.known[Table.BODY].add(rid)
+            self.known[Table.BODY] |= {rid, *self.vault.further_keys(rid, self.vault.bodies.header(ct))}
         elif slot in slots and rid not in self.known[Table.BODY] and slot is not None:
             async for finding in self._itself(slot, rid, ct):
                 yield finding
 
     async def _itself(self, slot: int, rid: int, ct: bytes) -> AsyncIterator[Finding]:
         """A body that no index names is taken as it is, when it opens under its own name."""
-        meta = self._meta(rid, ct)
+        meta = await self._meta(rid, ct)
         if meta is None or self.vault.rid(meta.reference) != rid:
             return
         names: dict[int, tuple[int, int]] = {}
         row = IndexRow(rid, slot, meta.version, tag_of(ct), meta.deleted)
-        for finding in self._body(slot, row, ct, names):
+        async for finding in self._body(slot, row, ct, names):
             yield finding
         async for finding in self._versions(names):
             yield finding
@@ -119,15 +124,17 @@ class BodyCheck:
         self.known[Table.HISTORY] |= names.keys()
         found = await self.vault.backend.get_many(Table.HISTORY, list(names))
         for key, (rid, version) in names.items():
-            fault = self._version(rid, version, found.get(key))
+            meta, faults = await self._opened(rid, version, found.get(key))
+            for finding in faults:
+                yield finding
+            fault = None if faults else self._version(version, found.get(key), meta)
             if fault is not None:
                 yield Finding(Table.HISTORY, key, *fault)
 
-    def _version(self, rid: int, version: int, ct: bytes | None) -> tuple[Kind, str] | None:
+    def _version(self, version: int, ct: bytes | None, meta: Meta | None) -> tuple[Kind, str] | None:
         """What is wrong with an older version. Its row id is bound, so only its number can be another one's."""
         if ct is None:
             return Kind.DELETED, f"version {version} of a resource is gone"
-        meta = self._meta(rid, ct)
         if meta is None and self._slot(ct) in self.lost:
             return None
         if meta is None:
@@ -136,22 +143,62 @@ class BodyCheck:
             return Kind.REORDERED, f"in the place of version {version} of a resource stands version {meta.version}"
         return None
 
-    def _of_damaged(self, key: int, ct: bytes) -> bool:
+    async def _of_damaged(self, key: int, ct: bytes) -> bool:
         """Whether this is an older version of a body that is damaged, in its own place."""
         if key in self.known[Table.HISTORY]:
             return False
-        found = [meta for rid in self.damaged if (meta := self._meta(rid, ct)) is not None]
+        found = [meta for rid in self.damaged if (meta := await self._meta(rid, ct)) is not None]
         return any(self.vault.history_key(meta.reference, meta.version) == key for meta in found)
 
-    def _meta(self, rid: int, ct: bytes) -> Meta | None:
+    async def _meta(self, rid: int, ct: bytes) -> Meta | None:
         """What a sealed body says of itself; None when it does not open here, or not any more."""
         try:
-            return self.vault.open(rid, ct).meta
+            opened = await self.vault.open(rid, ct)
         except (Tampered, NotFound):
             return None
+        self.known[Table.BODY].update(self.vault.further_keys(rid, self.vault.bodies.header(ct)))
+        return opened.meta
+
+    async def _opened(self, rid: int, version: int, ct: bytes | None) -> tuple[Meta | None, list[Finding]]:
+        """What a version says of itself, and what is wrong with its further rows.
+
+        When it is not there, does not open or is another version, its further rows are still accounted for.
+        """
+        meta = None if ct is None else await self._meta(rid, ct)
+        faults = [] if ct is None or meta is not None else await self._further(rid, ct)
+        if meta is None or meta.version != version:
+            await self._adopt(rid, version)
+        return meta, faults
+
+    async def _further(self, rid: int, ct: bytes) -> list[Finding]:
+        """Further rows that are not as they were written, where the first one is."""
+        try:
+            keys = self.vault.further_keys(rid, self.vault.bodies.header(ct))
+            rows = await self.vault.backend.get_many(Table.BODY, keys)
+            bad = self.vault.bodies.damaged(rid, ct, self.vault.keystore.keys, [rows.get(key) for key in keys])
+        except (Tampered, NotFound):
+            return []
+        if bad is None:
+            return []
+        self.known[Table.BODY].update(keys)
+        return [_further_fault(keys[at], present=keys[at] in rows) for at in bad]
+
+    async def _adopt(self, rid: int, version: int) -> None:
+        """Take further rows for what they are, although the first one does not tell how many there are."""
+        for at in count():
+            key = self.vault.further_key(rid, version, at)
+            if await self.vault.backend.get(Table.BODY, key) is None:
+                return
+            self.known[Table.BODY].add(key)
 
     def _slot(self, ct: bytes) -> int | None:
         try:
             return self.vault.bodies.slot(ct)
         except MedlockError:
             return None
+
+
+def _further_fault(key: int, *, present: bool) -> Finding:
+    if present:
+        return Finding(Table.BODY, key, Kind.EDITED, "a further row of a body does not open")
+    return Finding(Table.BODY, key, Kind.DELETED, "a further row of a body is gone")

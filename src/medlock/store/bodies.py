@@ -1,10 +1,14 @@
-"""One resource as a sealed row. docs/spec/store.md §3 is the format.
+"""One resource as sealed rows. docs/spec/store.md §3 is the format.
 
-    ct = nonce 12 | hidden header 16 | AES-256-GCM( pad512( zstd_dictionary( length 2 | meta | JSON ) ) )
+    packed  = zstd_dictionary( length 2 | meta | JSON ), padded with zeros to 640 + 656 · further
+    ct      = nonce 12 | hidden header 16 | AES-256-GCM( first 640 of packed )
+    further = nonce 12 | AES-256-GCM( next 656 of packed )                            as often as the header says
 
-The header (slot, version, key generation, dictionary, format) says which key opens the row; it is hidden under the
-tenant key and bound, with the row's key, as associated data. So a row can be opened only where it belongs, by who
-holds both the tenant key and the patient's. Padding comes after compression: lengths fall into steps of 512 bytes.
+The header (slot, version, form, key generation, number of further rows) says which key opens the row; it is hidden
+under the tenant key and bound, with the row's key, as associated data. So a row can be opened only where it belongs,
+by who holds both the tenant key and the patient's.
+
+Every row is 684 bytes long, the first and the further ones: lengths would tell types apart (docs/adr/0004).
 
 The sealed `Meta` in front of the JSON lets the door decide about a resource without parsing it.
 """
@@ -14,27 +18,35 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import NamedTuple
 
 import msgspec
 import zstandard
 
 from medlock.crypto.aead import Aead
 from medlock.crypto.mask import HeaderMask
-from medlock.errors import Tampered
+from medlock.errors import Tampered, TooLarge
 from medlock.ids import random_bytes
 from medlock.store.keyring import PatientKeys
 
-FORMAT = 1
-STEP = 512
 NONCE = 12
 PREFIX = NONCE + 16
-_HEADER = struct.Struct(">QIHBB")
+FIRST = 640
+ROW = PREFIX + FIRST + 16
+FURTHER = ROW - NONCE - 16
+_HEADER = struct.Struct(">QIHH")
 _RID = struct.Struct(">Q")
+_FURTHER = struct.Struct(">QIH")
+_PLACE = struct.Struct(">QH")
 _LENGTH = struct.Struct(">H")
 SLOT_MAX = (1 << 63) - 1
 _PLAINTEXT_MAX = 256 * 1024 * 1024
+_VERSION_MAX = (1 << 24) - 1
+_FURTHER_MAX = (1 << 16) - 1
 DICTIONARY = 1
 """The zstd dictionary that new bodies use. Old ones stay in the package for as long as a row may name them."""
+FORM = 1
+"""Format and dictionary of new bodies, together."""
 
 
 class Meta(msgspec.Struct, array_like=True, frozen=True):
@@ -58,6 +70,16 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
         return f"{self.type}/{self.id}"
 
 
+class Header(NamedTuple):
+    """A row's header revealed, and what it says; `further` is the number of further rows."""
+
+    raw: bytes
+    slot: int
+    version: int
+    generation: int
+    further: int
+
+
 KeyFinder = Callable[[int, int], PatientKeys]
 """Slot and generation → keys."""
 
@@ -75,9 +97,10 @@ class Codec:
         self._decompress = zstandard.ZstdDecompressor(dict_data=dictionary).decompress
 
     def pack(self, plaintext: bytes) -> bytes:
-        """Compress, then pad with zeros to a multiple of 512 bytes."""
+        """Compress, then pad with zeros to what fills a first row and as many further ones as are needed."""
         packed = self._compress(plaintext)
-        return packed + bytes(-len(packed) % STEP)
+        missing = FIRST - len(packed)
+        return packed + bytes(missing if missing >= 0 else missing % FURTHER)
 
     def unpack(self, packed: bytes) -> bytes:
         """Undo `pack`; bytes after the zstd frame are padding."""
@@ -95,43 +118,87 @@ class BodyCipher:
         self._mask = mask
         self._codec = codec or Codec()
 
-    def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> bytes:
-        """The row for one version of a resource; `body` is its JSON, empty when deleted."""
+    def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
+        """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted."""
         nonce = random_bytes(NONCE)
-        header = _HEADER.pack(keys.slot, meta.version, keys.generation, DICTIONARY, FORMAT)
         head = _encode_meta(meta)
         packed = self._codec.pack(_LENGTH.pack(len(head)) + head + body)
-        sealed = keys.body.seal_with(nonce, packed, header + _RID.pack(rid))
-        return nonce + self._mask.hide(nonce, header) + sealed
+        count = (len(packed) - FIRST) // FURTHER
+        if count > _FURTHER_MAX or meta.version > _VERSION_MAX:
+            raise TooLarge("The resource is too large, or has too many versions, to be stored.")
+        header = _HEADER.pack(keys.slot, meta.version << 8 | FORM, keys.generation, count)
+        sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _RID.pack(rid))
+        starts = range(FIRST, len(packed), FURTHER)
+        further = [
+            keys.body.seal(packed[start : start + FURTHER], _further(header, rid, at))
+            for at, start in enumerate(starts)
+        ]
+        return nonce + self._mask.hide(nonce, header) + sealed, further
 
     def slot(self, ct: bytes) -> int:
         """The slot that a row's header names. Not authenticated: only `open` proves it. Raises Tampered."""
-        return self._header(ct)[1]
+        return self.header(ct).slot
 
-    def _header(self, ct: bytes) -> tuple[bytes, int, int, int]:
-        """The header revealed, and the slot, version and key generation in it."""
-        if len(ct) < PREFIX + STEP:
-            raise Tampered("a sealed body is cut short")
+    def header(self, ct: bytes) -> Header:
+        """What stands in a row's header. Not authenticated: only `open` proves it. Raises Tampered."""
+        if len(ct) != ROW:
+            raise Tampered("a sealed body is not as long as all are")
         header = self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])
-        return header, *_read_header(header)
+        return Header(header, *_read_header(header))
 
-    def open(self, rid: int, ct: bytes, keys: KeyFinder) -> tuple[int, Meta, bytes]:
-        """Slot, meta and JSON of a row. Raises Tampered when it is not the row `rid`, and what `keys` raises."""
-        header, slot, version, generation = self._header(ct)
-        packed = keys(slot, generation).body.open_with(ct[:NONCE], ct[PREFIX:], header + _RID.pack(rid))
-        meta, body = self._contents(packed, rid, version)
-        return slot, meta, body
+    def open(
+        self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes] = ()
+    ) -> tuple[Meta, bytes]:
+        """Meta and JSON of a row with its header. Raises Tampered when it is not row `rid`, and what `keys` raises."""
+        packed = self._open_first(rid, ct, header, keys)
+        if len(further) != header.further:
+            raise Tampered(f"row {rid} does not have all its further rows")
+        if further:
+            rest = [self._open_further(rid, header, keys, at, each) for at, each in enumerate(further)]
+            packed = b"".join((packed, *rest))
+        return self._contents(packed, rid, header.version)
 
-    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[tuple[int, Meta, bytes]]:
-        """As `open`, of many rows: headers are revealed together, and a key is looked up once."""
-        if any(len(ct) < PREFIX + STEP for _, ct in rows):
-            raise Tampered("a sealed body is cut short")
+    def _open_first(self, rid: int, ct: bytes, header: Header, keys: KeyFinder) -> bytes:
+        aead = keys(header.slot, header.generation).body
+        return aead.open_with(ct[:NONCE], ct[PREFIX:], header.raw + _RID.pack(rid))
+
+    def _open_further(self, rid: int, header: Header, keys: KeyFinder, at: int, ct: bytes) -> bytes:
+        return keys(header.slot, header.generation).body.open(ct, _further(header.raw, rid, at))
+
+    def damaged(self, rid: int, ct: bytes, keys: KeyFinder, further: Sequence[bytes | None]) -> list[int] | None:
+        """Which further rows do not open where the first one does; None when the first does not open either.
+
+        For verification, which names what was changed and nothing else. Raises Tampered, and what `keys` raises.
+        """
+        header = self.header(ct)
+        try:
+            self._open_first(rid, ct, header, keys)
+        except Tampered:
+            return None
+        return [at for at, each in enumerate(further) if not self._opens(rid, header, keys, at, each)]
+
+    def _opens(self, rid: int, header: Header, keys: KeyFinder, at: int, ct: bytes | None) -> bool:
+        try:
+            return ct is not None and bool(self._open_further(rid, header, keys, at, ct))
+        except Tampered:
+            return False
+
+    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[tuple[int, Meta, bytes] | None]:
+        """As `open`, of many rows: headers are revealed together, and a key is looked up once.
+
+        None stands for a body that has further rows.
+        """
+        if any(len(ct) != ROW for _, ct in rows):
+            raise Tampered("a sealed body is not as long as all are")
         headers = self._mask.reveal_all([ct for _, ct in rows])
         known: dict[tuple[int, int], Aead] = {}
-        opened: list[tuple[int, Meta, bytes]] = []
+        opened: list[tuple[int, Meta, bytes] | None] = []
         for at, (rid, ct) in enumerate(rows):
             header = headers[16 * at : 16 * at + 16]
-            slot, version, generation = _read_header(header)
+            slot, version, generation, count = _read_header(header)
+            if count:
+                opened.append(None)
+                continue
             aead = known.get((slot, generation))
             if aead is None:
                 aead = known[slot, generation] = keys(slot, generation).body
@@ -149,12 +216,22 @@ class BodyCipher:
         return meta, plaintext[end:]
 
 
-def _read_header(header: bytes) -> tuple[int, int, int]:
-    """Slot, version and key generation. Raises Tampered for what no program of this version writes."""
-    slot, version, generation, dictionary, form = _HEADER.unpack(header)
-    if slot > SLOT_MAX or form != FORMAT or dictionary != DICTIONARY:
+def _read_header(header: bytes) -> tuple[int, int, int, int]:
+    """Slot, version, key generation, number of further rows. Raises Tampered for what this program never writes."""
+    slot, version, generation, count = _HEADER.unpack(header)
+    if slot > SLOT_MAX or version & 0xFF != FORM:
         raise Tampered("the header of a sealed body names a slot, format or dictionary that cannot be")
-    return slot, version, generation
+    return slot, version >> 8, generation, count
+
+
+def further_name(rid: int, version: int, at: int) -> bytes:
+    """What names further row number `at` of one version of a resource; its key is a PRF of this."""
+    return b"further|" + _FURTHER.pack(rid, version, at)
+
+
+def _further(header: bytes, rid: int, at: int) -> bytes:
+    """What a further row is bound to: this version of this resource under this key, and its place."""
+    return b"further|" + header + _PLACE.pack(rid, at)
 
 
 def tag_of(ct: bytes) -> int:
