@@ -1,4 +1,4 @@
-"""The embedded back end: one SQLite file in WAL mode, reads in the event loop, writes through `store.writer`.
+"""The embedded back end: one SQLite file in WAL mode, reads in the event loop, commits through `store.writer`.
 
 A keyed read takes microseconds, a hop to a thread ten times that, so reads run inline. Several processes may open
 the same file: SQLite's locks order their transactions, and every reader sees whole commits only.
@@ -132,10 +132,8 @@ class SqliteBackend:
     async def close(self) -> None:
         """Finish queued commits and close both connections."""
         self._unpin()
-        self._writer.hand_over()
-        await asyncio.get_running_loop().run_in_executor(None, self._writer.stop)
+        await self._writer.close()
         self._read.close()
-        self._writer.close()
 
 
 def _unreadable(fault: sqlite3.Error) -> Unavailable:
@@ -152,6 +150,7 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
             write = opened.enter_context(closing(_connect(path)))
             schema.prepare(write)
             schema.migrate(write)
+            write.execute("PRAGMA busy_timeout = 0")  # the writer waits by itself, without holding up the event loop
             read = opened.enter_context(closing(_connect(path)))
             schema.prepare(read)
             read.execute("PRAGMA query_only = ON")
@@ -161,9 +160,7 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
             f"The store {path} cannot be opened ({fault}): check that the directory exists, that this user may "
             "write to it, that the disk is not full, and that the file is a medlock store."
         ) from fault
-    writer = Writer(write, ledger, asyncio.get_running_loop())
-    writer.start()
-    return SqliteBackend(read, writer)
+    return SqliteBackend(read, Writer(write, ledger))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,12 +1,12 @@
-"""The one thread that writes to the SQLite file: many commits, one transaction, one fsync.
+"""Group commit on the SQLite file: many batches, one transaction, one fsync.
 
-Request handlers submit a Batch and wait. What one turn of the event loop submits is handed over together; the thread
-takes everything that was handed over, applies it in one transaction (each batch inside a savepoint, so that one
-batch's conflict leaves the others alone), lets the ledger append the audit entries, commits with fsync, and only then
-wakes the waiters. There is no artificial delay: while one fsync runs, the next group gathers by itself.
+Request handlers submit a Batch and wait. Everything that was submitted while the transaction before was on its way to
+the disk becomes the next one: each batch inside a savepoint, so that one batch's conflict leaves the others alone, then
+the audit entries, which the ledger numbers. There is no artificial delay: groups gather by themselves.
 
-Every statement costs a hand-over of the interpreter between this thread and the event loop, and every transaction
-costs the readers their page cache. So rows are written many to a statement, and batches many to a transaction.
+Statements run in the event loop, where they cost microseconds; only what waits for the disk (COMMIT with its fsync, and
+checkpoints) runs in a thread. Were the statements in the thread too, each would be two hand-overs of the interpreter,
+and each read beside them as well: measured, a fifth of a read's whole cost.
 
 It fails closed: when the disk refuses, every waiter of the group gets `Unavailable` and nothing was written.
 """
@@ -15,21 +15,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from queue import Empty, SimpleQueue
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
+from medlock.store.diskthread import DiskThread
 from medlock.store.tables import Batch, Ledger, Row, Table
 
 GROUP_MAX = 512
-PART = 8  # handed over before the turn ends, so that the disk is at work while the event loop goes on
+BUSY_SECONDS = 10.0
 SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
-ROWS_MAX = 64  # in one statement; fewer hand-overs beyond that no longer show
+ROWS_MAX = 64  # in one statement
+ROWS_A_TURN = 512  # a millisecond; then others go first
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
@@ -44,101 +44,87 @@ class Waiting:
     result: int | MedlockError = -1
 
 
-class Scrub:
-    """A queued wish to truncate the journal, done between groups."""
+class Writer:
+    """The one writer of this process, on a connection that nobody else uses."""
 
-    __slots__ = ("future",)
-
-    def __init__(self, future: asyncio.Future[int]) -> None:
-        self.future = future
-
-
-class Writer(threading.Thread):
-    """Group commit on one connection, which nobody else uses while the thread runs."""
-
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(name="medlock-writer", daemon=True)
+    def __init__(self, db: sqlite3.Connection, ledger: Ledger) -> None:
         self._db = db
         self._ledger = ledger
-        self._loop = loop
-        self._queue: SimpleQueue[list[Waiting] | Scrub | None] = SimpleQueue()
-        self._submitted: list[Waiting] = []
+        self._loop = asyncio.get_running_loop()
+        self._disk = DiskThread(self._loop)
+        self._waiting: list[Waiting] = []
+        self._scrubs: list[asyncio.Future[int]] = []
+        self._task: asyncio.Task[None] | None = None
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
-        """Queue a batch; the future resolves when it is durable. Called from the event loop."""
+        """Queue a batch; the future resolves when it is durable."""
         waiting = Waiting(batch, self._loop.create_future())
-        if not self._submitted:
-            self._loop.call_soon(self.hand_over)
-        self._submitted.append(waiting)
-        if len(self._submitted) == PART:
-            self.hand_over()
+        self._waiting.append(waiting)
+        self._wake()
         return waiting.future
 
-    def hand_over(self) -> None:
-        """Pass on what was submitted. By itself at the end of each turn of the event loop; before `stop`, call it."""
-        if self._submitted:
-            self._queue.put(self._submitted)
-            self._submitted = []
-
     def scrub(self) -> asyncio.Future[int]:
-        """Queue a truncating checkpoint."""
-        self.hand_over()
-        wish = Scrub(self._loop.create_future())
-        self._queue.put(wish)
-        return wish.future
+        """Queue a truncating checkpoint, done between two groups."""
+        wish: asyncio.Future[int] = self._loop.create_future()
+        self._scrubs.append(wish)
+        self._wake()
+        return wish
 
-    def stop(self) -> None:
-        """Finish what is queued, then end the thread."""
-        self._queue.put(None)
-        self.join()
-
-    def close(self) -> None:
-        """Close the connection; call after `stop`."""
+    async def close(self) -> None:
+        """Finish what is queued, then let go of thread and connection."""
+        if self._task is not None:
+            await self._task
+        self._disk.stop()
         self._db.close()
 
-    def run(self) -> None:
-        """Take groups until told to stop."""
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, Scrub):
-                self._finish([(item.future, self._truncate())])
-                continue
-            group, follower = self._gather(item)
-            self._commit(group)
-            self._finish([(waiting.future, waiting.result) for waiting in group])
-            if isinstance(follower, Scrub):
-                self._finish([(follower.future, self._truncate())])
-            elif follower is _STOP:
-                return
+    def _wake(self) -> None:
+        """Begin at the end of this turn of the event loop, so that all who submit in it share a transaction."""
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
 
-    def _gather(self, first: list[Waiting]) -> tuple[list[Waiting], object]:
-        """Everything queued now, until GROUP_MAX is reached; and what ended the gathering, if it was no batches."""
-        group = first
-        while len(group) < GROUP_MAX:
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                break
-            if not isinstance(item, list):
-                return group, _STOP if item is None else item
-            group += item
-        return group, None
+    async def _work(self) -> None:
+        """Until nothing is left to do."""
+        try:
+            while self._waiting or self._scrubs:
+                group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                if group:
+                    await self._commit(group)
+                    _resolve((waiting.future, waiting.result) for waiting in group)
+                wishes, self._scrubs = self._scrubs, []
+                if wishes:
+                    result = await self._truncate()
+                    _resolve((wish, result) for wish in wishes)
+        finally:
+            self._task = None
 
-    def _commit(self, group: list[Waiting]) -> None:
+    async def _commit(self, group: Sequence[Waiting]) -> None:
         """One transaction for the whole group; on failure every member fails and the file is as before."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            await self._begin()
             for waiting in group:
-                waiting.result = self._apply(waiting.batch)
-            self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
-            self._db.execute("COMMIT")
+                waiting.result = await self._apply(waiting.batch)
+            await self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
+            await self._disk.ask(lambda: self._db.execute("COMMIT"))
         except (sqlite3.Error, MedlockError) as fault:
             self._abandon()
             refusal = fault if isinstance(fault, MedlockError) else _unavailable(fault)
             for waiting in group:
                 waiting.result = refusal
+
+    async def _begin(self) -> None:
+        """Take the file's write lock; while another process has it, everybody else here goes on."""
+        gives_up = time.monotonic() + BUSY_SECONDS
+        pause = 0.0002
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as fault:
+                if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > gives_up:
+                    raise
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 0.01)
+            else:
+                return
 
     def _abandon(self) -> None:
         """Roll back and forget the ledger's tree, which may be ahead of the file now."""
@@ -146,30 +132,32 @@ class Writer(threading.Thread):
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    def _apply(self, batch: Batch) -> int | MedlockError:
+    async def _apply(self, batch: Batch) -> int | MedlockError:
         """Apply one batch; a conflict undoes this batch alone."""
         if not batch.inserts:
-            self._write(batch)
+            await self._write(batch)
             return -1
         self._db.execute("SAVEPOINT batch")
         try:
-            _run(self._db, _INSERT, batch.inserts)
+            await self._run(_INSERT, batch.inserts)
         except sqlite3.IntegrityError:
             self._db.execute("ROLLBACK TO batch")
             self._db.execute("RELEASE batch")
             return Raced()
-        self._write(batch)
+        await self._write(batch)
         self._db.execute("RELEASE batch")
         return -1
 
-    def _write(self, batch: Batch) -> None:
+    async def _write(self, batch: Batch) -> None:
         """Puts and deletes, which cannot conflict."""
         if batch.puts:
-            _run(self._db, _PUT, batch.puts)
-        for table, key in batch.deletes:
+            await self._run(_PUT, batch.puts)
+        for at, (table, key) in enumerate(batch.deletes, 1):
             self._db.execute(_DELETE[table], (key,))
+            if at % ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
 
-    def _append_entries(self, group: list[Waiting]) -> None:
+    async def _append_entries(self, group: Sequence[Waiting]) -> None:
         """Append the group's audit entries to the log, and tell each batch the number of its first."""
         entries = [entry for waiting in group for entry in waiting.batch.entries]
         if not entries:
@@ -180,35 +168,44 @@ class Writer(threading.Thread):
             self._ledger.load([self._db.execute(_GET[Table.LOG], (key,)).fetchone()[0] for key in missing])
         sequence, rows = self._ledger.extend(entries)
         try:
-            _run(self._db, _INSERT, [row for row in rows if row[0] is Table.LOG])
+            await self._run(_INSERT, [row for row in rows if row[0] is Table.LOG])
         except sqlite3.IntegrityError as fault:
             raise Tampered("the log holds entries that its head does not know") from fault
-        _run(self._db, _PUT, [row for row in rows if row[0] is not Table.LOG])
+        await self._run(_PUT, [row for row in rows if row[0] is not Table.LOG])
         for waiting in group:
             if waiting.batch.entries:
                 waiting.result = sequence
                 sequence += len(waiting.batch.entries)
 
-    def _truncate(self) -> int | MedlockError:
+    async def _run(self, verb: str, rows: Sequence[Row]) -> None:
+        """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many a statement."""
+        by_table: dict[Table, list[tuple[int, bytes]]] = {}
+        for table, key, ct in rows:
+            by_table.setdefault(table, []).append((key, ct))
+        written = 0
+        for table, values in by_table.items():
+            values.sort()
+            for start in range(0, len(values), ROWS_MAX):
+                _run_some(self._db, verb, table, values[start : start + ROWS_MAX])
+                written += ROWS_MAX
+                if written % ROWS_A_TURN == 0:
+                    await asyncio.sleep(0)
+
+    async def _truncate(self) -> int | MedlockError:
         """Move the journal into the file and cut it to zero bytes."""
         gives_up = time.monotonic() + SCRUB_SECONDS
         try:
-            # SQLite waits for readers by itself, but not for another process that is checkpointing
-            while self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            while await self._disk.ask(self._cut):
                 if time.monotonic() > gives_up:
                     return Unavailable("The journal is in use by another process; try again.")
-                time.sleep(0.01)
+                await asyncio.sleep(0.01)
         except sqlite3.Error as fault:
             return _unavailable(fault)
         return 0
 
-    def _finish(self, results: Sequence[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
-        """Wake the waiters in the event loop, in one hop. A loop that is gone has nobody left to tell."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_resolve, results)
-
-
-_STOP = object()
+    def _cut(self) -> bool:
+        """Try; whether a reader or another writer was in the way."""
+        return bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 
 def _unavailable(fault: sqlite3.Error) -> Unavailable:
@@ -225,17 +222,6 @@ def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) 
             future.set_exception(result)
         else:
             future.set_result(result)
-
-
-def _run(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
-    """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many to a statement."""
-    by_table: dict[Table, list[tuple[int, bytes]]] = {}
-    for table, key, ct in rows:
-        by_table.setdefault(table, []).append((key, ct))
-    for table, values in by_table.items():
-        values.sort()
-        for start in range(0, len(values), ROWS_MAX):
-            _run_some(db, verb, table, values[start : start + ROWS_MAX])
 
 
 def _run_some(db: sqlite3.Connection, verb: str, table: Table, values: list[tuple[int, bytes]]) -> None:
