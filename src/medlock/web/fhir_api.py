@@ -28,6 +28,7 @@ from medlock.web.oplog import Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import METADATA, PREFIX, route_of
+from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -77,9 +78,11 @@ class FhirApi:
         except Exception as fault:  # noqa: BLE001 - the process boundary of one request
             self._log.fault(fault, self._request_id(number))
             reply = self._replies.failed(self._request_id(number))
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         body = b"" if scope["method"] == "HEAD" else reply.body
-        await send({"type": "http.response.body", "body": body})
+        whole = offered(scope)
+        if whole is None or not whole(reply.head, body):
+            await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+            await send({"type": "http.response.body", "body": body})
         if self._log.requests:
             self._note(scope, reply, number, started)
 

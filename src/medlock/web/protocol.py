@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from medlock.web.whole import offer
+
 HEAD_BYTES = 64 * 1_024
 HEAD_SECONDS = 20
 FAREWELL_SECONDS = 1
@@ -54,6 +56,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_clock()
         super().on_headers_complete()
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            offer(self.scope, self.cycle)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; count them when they end inside a head."""

@@ -12,6 +12,7 @@ from medlock.records.disclosure import Disclosure
 from medlock.web.bearer import SENTENCE
 from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
 from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_headers
+from medlock.web.whole import block, head
 
 _CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE})
@@ -19,12 +20,30 @@ _DONE = operation_outcome((Problem("informational", "It is written.", severity="
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 
 
+class Fixed(NamedTuple):
+    """Headers that many answers share, and the same as they go over the wire."""
+
+    headers: RawHeaders
+    block: bytes
+
+
 class Reply(NamedTuple):
-    """What goes on the wire."""
+    """What goes on the wire: the headers that answers share, those of this one, the body."""
 
     status: int
-    headers: RawHeaders
+    fixed: Fixed
+    own: RawHeaders
     body: bytes = b""
+
+    @property
+    def headers(self) -> RawHeaders:
+        """All of them."""
+        return self.fixed.headers + self.own
+
+    @property
+    def head(self) -> bytes:
+        """Status line and headers, without the blank line that ends them."""
+        return head(self.status, self.fixed.block, self.own)
 
 
 class Replies:
@@ -32,8 +51,10 @@ class Replies:
 
     def __init__(self, base_url: str, *, tls: bool) -> None:
         self._base = base_url.encode() + b"/"
-        self._bare = security_headers(tls=tls)
-        self._json = [*self._bare, (b"content-type", FHIR_JSON)]
+        bare = security_headers(tls=tls)
+        json = [*bare, (b"content-type", FHIR_JSON)]
+        self._bare = Fixed(bare, block(bare))
+        self._json = Fixed(json, block(json))
 
     async def disclosed(self, disclosure: Disclosure, question: Question, asked: Mapping[bytes, bytes]) -> Reply:
         """The answer to a question (R4 §3.1.0.1.2 to .5). `asked` are the request's headers."""
@@ -45,19 +66,19 @@ class Replies:
         if disclosure.location:
             headers.append((b"location", self._base + disclosure.location.encode()))
         if question.preconditions.if_none_match is not None and _unchanged(disclosure, question):
-            return Reply(304, self._bare + headers)
+            return Reply(304, self._bare, headers)
         return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
 
     async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
         """FHIR JSON, deflated when that is wanted and worth it."""
         if not body:
             length = [] if status == 204 else [(b"content-length", b"0")]
-            return Reply(status, self._bare + headers + length)
+            return Reply(status, self._bare, headers + length)
         if len(body) > WORTH_BYTES and takes_gzip(asked.get(b"accept-encoding", b"")):
             body = await deflated(body)
             headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
         headers.append((b"content-length", b"%d" % len(body)))
-        return Reply(status, self._json + headers, body)
+        return Reply(status, self._json, headers, body)
 
     def refused(self, error: MedlockError) -> Reply:
         """An error as an OperationOutcome, with the headers its kind calls for."""
@@ -80,7 +101,7 @@ class Replies:
         """An OperationOutcome."""
         body = operation_outcome(problems)
         headers.append((b"content-length", b"%d" % len(body)))
-        return Reply(status, self._json + headers, body)
+        return Reply(status, self._json, headers, body)
 
 
 def _preferred(disclosure: Disclosure, question: Question) -> bytes:
