@@ -1,10 +1,10 @@
 """From bytes to a Question: one spelling for each meaning, and everything else refused."""
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -211,7 +211,7 @@ def test_the_largest_page_bounds_every_count():
 
 def test_our_own_address_in_a_reference_is_local():
     """A reference that begins with this server's base is the same as the relative one."""
-    frame = replace(FRAME, base_url="https://localhost:8443/fhir")
+    frame = msgspec.structs.replace(FRAME, base_url="https://localhost:8443/fhir")
     absolute = quote("https://localhost:8443/fhir/Patient/1", safe="")
     full = parse(Request("GET", b"/Observation", f"subject={absolute}".encode()), frame)
     short = parse(Request("GET", b"/Observation", b"subject=Patient/1"), frame)

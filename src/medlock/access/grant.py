@@ -7,8 +7,9 @@ no patient. `covers` is asked for every resource that came back, on every path; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 _ISSUED = object()
 
@@ -29,20 +30,18 @@ class Sealed(Protocol):
         """Security labels as system|code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What may be seen of one patient: the types, and fields to mask per type (consent adds to this later)."""
 
     types: frozenset[str]
-    masks: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    masks: Mapping[str, frozenset[str]] = {}
 
     def allow(self, resource: Sealed) -> bool:
         """Whether this resource may be seen under these rules."""
         return resource.type in self.types
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """Permission for one question.
 
     `rules` gives each named patient's own Rules; `everyone`, when set, those of any patient not named there.
@@ -55,7 +54,7 @@ class Grant:
     everyone: Rules | None
     shared: frozenset[str]
     basis: str
-    _issued: object = field(repr=False, compare=False, default=None)
+    _issued: object = None
 
     def __post_init__(self) -> None:
         """Refuse to be built anywhere but in `access.decide`."""

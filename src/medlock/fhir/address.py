@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from medlock.errors import BadRequest, MethodNotAllowed, NotFound
 from medlock.fhir.question import Interaction
@@ -20,8 +21,7 @@ _DOTS = frozenset({".", ".."})  # FHIR allows them, but proxies and clients reso
 Methods = Mapping[str, Interaction]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """Which thing is meant, before anything is known of parameters or body."""
 
     interaction: Interaction

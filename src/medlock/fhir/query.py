@@ -6,9 +6,10 @@ A query is an AND of conditions; each condition is an OR of values. All instants
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 
 class Kind(StrEnum):
@@ -37,16 +38,14 @@ class Prefix(StrEnum):
     AP = "ap"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenValue:
+class TokenValue(msgspec.Struct, frozen=True):
     """`system` None: any system; "" : no system (|code). `code` None: any code of the system (system|)."""
 
     system: str | None
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceValue:
+class ReferenceValue(msgspec.Struct, frozen=True):
     """A literal target: `Type/id` when local (type may be "" for a bare id), else an absolute `url`."""
 
     type: str = ""
@@ -54,8 +53,7 @@ class ReferenceValue:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DateValue:
+class DateValue(msgspec.Struct, frozen=True):
     """The interval [low, high) that the given date covers; `now` proximity for ap is resolved by the grammar."""
 
     prefix: Prefix
@@ -63,15 +61,13 @@ class DateValue:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
-class StringValue:
+class StringValue(msgspec.Struct, frozen=True):
     """Text as given."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class NumberValue:
+class NumberValue(msgspec.Struct, frozen=True):
     """`low` and `high` are the implied precision range of `value` (R4 §3.1.1.4.4)."""
 
     prefix: Prefix
@@ -80,8 +76,7 @@ class NumberValue:
     high: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class QuantityValue:
+class QuantityValue(msgspec.Struct, frozen=True):
     """A number with a unit; `system` None: any, `code` None: any; code matches Quantity.code or .unit."""
 
     number: NumberValue
@@ -89,8 +84,7 @@ class QuantityValue:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UriValue:
+class UriValue(msgspec.Struct, frozen=True):
     """A uri, compared whole."""
 
     uri: str
@@ -99,8 +93,7 @@ class UriValue:
 Value = TokenValue | ReferenceValue | DateValue | StringValue | NumberValue | QuantityValue | UriValue
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """One occurrence of a parameter. `modifier`: "", missing, not, exact, contains, identifier.
 
     `[type]` on a reference is folded into the values. With `missing`, `values` is empty and `missing` is set.
@@ -114,8 +107,7 @@ class Condition:
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Include:
+class Include(msgspec.Struct, frozen=True):
     """`_include` or `_revinclude`: source type, its reference parameter, and a target type or ""."""
 
     source: str
@@ -124,8 +116,7 @@ class Include:
     iterate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
+class SortKey(msgspec.Struct, frozen=True):
     """One rule of `_sort`."""
 
     param: str
@@ -133,8 +124,7 @@ class SortKey:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
+class SearchQuery(msgspec.Struct, frozen=True):
     """Everything that a search asks for. `text` is the canonical query string, for links and paging."""
 
     type: str

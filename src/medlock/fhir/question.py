@@ -6,8 +6,9 @@ after it reads these fields and nothing else of the request.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from medlock.fhir.query import SearchQuery
 
@@ -27,8 +28,7 @@ class Interaction(StrEnum):
     EVERYTHING = "everything"  # operation Patient/[id]/$everything
 
 
-@dataclass(frozen=True, slots=True)
-class Preconditions:
+class Preconditions(msgspec.Struct, frozen=True):
     """The conditional headers, as given: weak ETags are reduced to the version id inside them."""
 
     if_match: str | None = None
@@ -36,8 +36,7 @@ class Preconditions:
     if_none_exist: SearchQuery | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """One request. `query` holds every search parameter, result parameters included."""
 
     interaction: Interaction

@@ -8,7 +8,6 @@ asked for credentials or data, and two spellings never mean one thing. The gener
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -41,8 +40,7 @@ _PAGE_TOKEN_MAX = 60_000
 _NONE = Preconditions()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What came over the wire, below the FHIR base.
 
     `path` and `query` are raw bytes, not decoded; `headers` have lower-case names, each once; HEAD is given as GET.
@@ -51,12 +49,11 @@ class Request:
     method: str
     path: bytes
     query: bytes = b""
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = {}
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRequest:
+class EntryRequest(msgspec.Struct, frozen=True):
     """`Bundle.entry.request` of a batch or transaction (R4 §3.1.0.11), with the entry's resource as JSON."""
 
     method: str
@@ -67,8 +64,7 @@ class EntryRequest:
     if_none_exist: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """What a question is read against.
 
     now_ms     the time, for approximate dates

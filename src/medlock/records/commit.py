@@ -12,7 +12,8 @@ Another process may write between 2 and 5. Then an insert fails, `Raced` is rais
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+
+import msgspec
 
 from medlock.audit.events import Event, Outcome, Position, Touched
 from medlock.audit.log import AuditLog
@@ -34,8 +35,7 @@ from medlock.store.tables import Batch, Table
 _DIRECTORY_LOCK = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What became of a draft."""
 
     meta: Meta
@@ -44,18 +44,17 @@ class Written:
     slot: int
 
 
-@dataclass(slots=True)
-class Stage:
+class Stage(msgspec.Struct):
     """A commit in the making: the batch, and what must happen in memory once it is durable."""
 
-    batch: Batch = field(default_factory=Batch)
-    entries: dict[int, list[IndexEntry]] = field(default_factory=dict)
-    patients: dict[int, str] = field(default_factory=dict)
-    directory: list[IndexEntry] = field(default_factory=list)
+    batch: Batch = msgspec.field(default_factory=Batch)
+    entries: dict[int, list[IndexEntry]] = {}
+    patients: dict[int, str] = {}
+    directory: list[IndexEntry] = []
     announced: int = 0
-    newborn: dict[str, PatientKeys] = field(default_factory=dict)
-    touched: dict[int, list[Touched]] = field(default_factory=dict)
-    indexes: list[Appended] = field(default_factory=list)
+    newborn: dict[str, PatientKeys] = {}
+    touched: dict[int, list[Touched]] = {}
+    indexes: list[Appended] = []
 
 
 class Committer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 _RELEASED = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosure:
+class Disclosure(msgspec.Struct, frozen=True):
     """A finished answer. `web` turns it into bytes on the wire and can send nothing else.
 
     `version` gives the ETag, `updated` (ms) Last-Modified, `location` is relative to the FHIR base
@@ -21,7 +20,7 @@ class Disclosure:
     updated: int = 0
     location: str = ""
     sequence: int = -1
-    _released: object = field(repr=False, compare=False, default=None)
+    _released: object = None
 
     def __post_init__(self) -> None:
         """Refuse to be built before the audit entry is durable."""

@@ -14,7 +14,8 @@ Refusals are written down too, with the private reason. If the log cannot be wri
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
@@ -46,8 +47,7 @@ _AUDIT = "AuditEvent"
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """One question of one caller on its way through the door."""
 
     principal: Principal
@@ -132,12 +132,12 @@ class Door:
             raise BadRequest("This page link belongs to another address.")
         if asked.interaction is Interaction.EVERYTHING:
             count = int(place.text.partition("=")[2])
-            return replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
+            return msgspec.structs.replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
         asked_for = pairs(place.text.encode())
         query = parse_search(
             place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max, base_url=self._base
         )
-        return replace(asked, query=query)
+        return msgspec.structs.replace(asked, query=query)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         """Write down, then let go."""

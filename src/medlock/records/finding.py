@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from medlock.audit.events import Touched
 from medlock.records.vault import Opened
 
 
-@dataclass(slots=True)
-class Finding:
+class Finding(msgspec.Struct):
     """An answer in the making.
 
     `disclosed` lists every resource whose content is in `body`: the door checks each against the Grant again and
@@ -23,7 +22,7 @@ class Finding:
     version: str = ""
     updated: int = 0
     location: str = ""
-    disclosed: list[Opened] = field(default_factory=list)
+    disclosed: list[Opened] = []
     about: tuple[int, str] = (0, "")
     logged: bool = False
-    seen: list[tuple[int, str, Touched]] = field(default_factory=list)
+    seen: list[tuple[int, str, Touched]] = []

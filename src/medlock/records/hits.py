@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from medlock.access.grant import Rules
@@ -115,8 +115,7 @@ class Finder:
         return kept
 
 
-@dataclass(frozen=True, slots=True)
-class _PatientFacts:
+class _PatientFacts(msgspec.Struct, frozen=True):
     """A Patient row, for `Rules.allow`."""
 
     type: str = "Patient"

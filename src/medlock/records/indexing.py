@@ -6,7 +6,7 @@ accident it happens once in 10^19 comparisons. So an equal hash counts as an equ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from medlock.crypto.prf import ValueHash
 from medlock.fhir.normalise import fold
@@ -20,8 +20,7 @@ TYPE_NUMBERS = {name: number for number, name in enumerate(sorted(RESOURCE_TYPES
 TYPE_NAMES = {number: name for name, number in TYPE_NUMBERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a version lies: row id, owner's slot, tag of the sealed body, index flags."""
 
     rid: int

@@ -9,9 +9,9 @@ opened body.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,8 +43,7 @@ Pick = Callable[[Segment], Rows]
 Filter = Callable[[Segment], Mask]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What must hold of a row of one type: `picks` name the rows, `filters` are masks, `undecided` needs the body."""
 
     type: str

@@ -7,8 +7,8 @@ so that totals, sorting and paging only ever see rows that the caller may know o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from medlock.access.grant import Grant, Rules
@@ -18,8 +18,7 @@ from medlock.store.capsule import Capsule
 from medlock.store.segment import Mask, Segment
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What an index row tells of a resource, for `Rules.allow`."""
 
     type: str
@@ -27,8 +26,7 @@ class Facts:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """A Grant by slot: rules of the patients it names, and of everyone else."""
 
     grant: Grant

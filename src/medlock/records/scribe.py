@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 
 import msgspec
@@ -33,8 +32,7 @@ def _names(roles: frozenset[Role]) -> tuple[str, ...]:
     return tuple(sorted(roles))
 
 
-@dataclass(frozen=True, slots=True)
-class Whom:
+class Whom(msgspec.Struct, frozen=True):
     """The patient an event is about: slot and logical id; slot 0 for none."""
 
     slot: int = 0
@@ -45,8 +43,7 @@ NOBODY = Whom()
 _NOBODY = (0, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Scribe:
+class Scribe(msgspec.Struct, frozen=True):
     """One visit: who asked what, when. `request` ties its events together."""
 
     principal: Principal

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
+
+import msgspec
 
 from medlock.access.grant import Grant
 from medlock.errors import Conflict
@@ -24,8 +25,7 @@ from medlock.records.vault import Opened, Vault
 _TRIES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them."""
 
     size: int
@@ -33,8 +33,7 @@ class Page:
     last: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """A page cut from the ordered hits."""
 
     hits: Sequence[Hit]
@@ -42,8 +41,7 @@ class Cut:
     shown: list[Opened]
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(msgspec.Struct, frozen=True):
     """The address of this page, and how to address the one after it."""
 
     base: str

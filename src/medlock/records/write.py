@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+import msgspec
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
@@ -103,7 +104,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
 
 async def delete(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A tombstone; the versions before stay in the history. Deleting twice is no error."""
-    opened = await visible(context.vault, grant, replace(question, interaction=Interaction.READ))
+    opened = await visible(context.vault, grant, msgspec.structs.replace(question, interaction=Interaction.READ))
     if opened.meta.deleted:
         return Finding(204, version=str(opened.meta.version), updated=opened.meta.updated, disclosed=[opened])
     draft = Draft(question.type, question.id, DELETE, if_match=question.preconditions.if_match or "")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 Row = tuple["Table", int, bytes]
 
@@ -32,8 +33,7 @@ class Table(StrEnum):
     JOB = "job"  # PRF(name) → sealed state of a job
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """Changes that happen together or not at all.
 
     inserts   rows that must not exist yet; if one does, nothing is written and Raced is raised
@@ -42,10 +42,10 @@ class Batch:
     entries   audit entries (already sealed), appended to the log in the same transaction
     """
 
-    inserts: list[Row] = field(default_factory=list)
-    puts: list[Row] = field(default_factory=list)
-    deletes: list[tuple[Table, int]] = field(default_factory=list)
-    entries: list[bytes] = field(default_factory=list)
+    inserts: list[Row] = []
+    puts: list[Row] = []
+    deletes: list[tuple[Table, int]] = []
+    entries: list[bytes] = []
 
 
 class Ledger(Protocol):
