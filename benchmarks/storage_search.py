@@ -74,9 +74,11 @@ class Contest:
         self._reach = reach
 
     async def ours(self, wish: Wish) -> list[bytes]:
-        """The product's answer."""
-        hits = await Finder(self._records.vault, self._reach).find(wish.query)
-        return [opened.body for opened in await self._records.vault.fetch([hit.row for hit in hits]) if opened]
+        """The product's answer, as `records.search` finds it."""
+        finder = Finder(self._records.vault, self._reach, prove_later=True)
+        hits = await finder.find(wish.query)
+        opened = await self._records.vault.fetch([hit.row for hit in hits], finder.unproven)
+        return [each.body for each in opened if each]
 
     def theirs(self, wish: Wish) -> list[bytes]:
         """The rival's answer."""

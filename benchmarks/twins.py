@@ -26,8 +26,8 @@ from medlock.ids import random_bytes
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.door import Door, Visit
 from medlock.records.scribe import Scribe
-from medlock.records.vault import Opened, Vault
-from medlock.store.bodies import Header, KeyFinder, Meta
+from medlock.records.vault import Vault
+from medlock.store.bodies import Header, KeyFinder, Meta, Opened
 from medlock.store.capsule import IndexRow
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.keystore import Keystore

@@ -106,7 +106,7 @@ async def test_an_include_stops_where_its_bound_is(world: World, monkeypatch: py
         opened.extend(rows)
         return await fetch(rows)
 
-    monkeypatch.setattr(type(world.vault), "fetch", lambda _, rows: counted(rows))
+    monkeypatch.setattr(type(world.vault), "fetch", lambda _, rows, _unproven=(): counted(rows))
     with pytest.raises(BadRequest):
         await world.search(clinician(), "Patient", "_id=ann&_revinclude=Observation:subject")
     assert len(opened) <= 2 * 5 + 1

@@ -155,3 +155,14 @@ class BackendConformance:
             await other.commit(Batch(puts=[(Table.BODY, 1, b"after"), (Table.BODY, 2, b"new")]))
             assert await one.scan(Table.BODY, None, 9) == [(1, b"before")]
         assert await one.scan(Table.BODY, None, 9) == [(1, b"after"), (2, b"new")]
+
+    async def test_rows_and_deltas_as_of_one_moment(self, reopen: Reopen) -> None:
+        """Rows come with word of which deltas exist, for few and for many keys, and for none."""
+        store = reopen()
+        rows = [(Table.BODY, key, b"%d" % key) for key in range(600)]
+        await store.commit(Batch(puts=[*rows, *((Table.DELTA, key, b"d") for key in range(0, 40, 2))]))
+        for count in (0, 1, 3, 200, 600):
+            for deltas in ([], [4], [4, 5], range(40)):
+                found, there = await store.get_proven(Table.BODY, range(count), deltas)
+                assert found == {key: b"%d" % key for key in range(count)}
+                assert there == {key for key in deltas if key % 2 == 0}

@@ -27,8 +27,8 @@ from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
-from medlock.records.vault import Opened
 from medlock.records.write import existing, may_replace, prepare, refuse_orphans, update_draft
+from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
 _PROBLEMS_MAX = 100

@@ -24,8 +24,8 @@ from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.turns import in_turns
-from medlock.records.vault import TENANT, Opened, Vault
-from medlock.store.bodies import Meta, tag_of
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Meta, Opened, tag_of
 from medlock.store.capsule import Appended
 from medlock.store.directory import Change
 from medlock.store.entries import DELETED, DROPPED, POINTER, IndexEntry

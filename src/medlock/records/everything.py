@@ -18,7 +18,8 @@ from medlock.records.minimise import minimised
 from medlock.records.reach import Reach, reach_of
 from medlock.records.read import NOT_FOUND, read
 from medlock.records.search import Links, Page
-from medlock.records.vault import TENANT, Opened, Vault
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
 
 SHARED = ""

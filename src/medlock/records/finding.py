@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from medlock.audit.events import Touched
-from medlock.records.vault import Opened
+from medlock.store.bodies import Opened
 
 
 class Finding(msgspec.Struct):

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from medlock.store.capsule import IndexRow
 from medlock.store.segment import Rows, Segment
 
+FEW = 128
+
 
 class Part(NamedTuple):
     """Rows of one segment that match."""
 
     segment: Segment
-    rows: Rows
+    rows: Rows | list[int]
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -33,17 +35,36 @@ class Hit(msgspec.Struct, frozen=True):
     at: int
 
 
-class Hits(Sequence[Hit]):
-    """Hits of several segments in default order; a resource that stands in two indexes counts once."""
+def hits_of(parts: Sequence[Part]) -> Sequence[Hit]:
+    """What was found, in default order; a resource that stands in two indexes counts once."""
+    found = [part for part in parts if len(part.rows)]
+    return _few(found) if sum([len(part.rows) for part in found]) <= FEW else Hits(found)
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        found = [part for part in parts if len(part.rows)]
+
+def _few(parts: Sequence[Part]) -> list[Hit]:
+    """A handful is put in order by hand: each step with columns costs as much as ten hits."""
+    hits = [hit for part in parts for hit in _hits(*part)]
+    if len(hits) > 1:
+        hits.sort(key=_default_order)
+    if len(parts) < 2:
+        return hits
+    return list({hit.row.rid: hit for hit in reversed(hits)}.values())[::-1]
+
+
+def _default_order(hit: Hit) -> tuple[int, int]:
+    return -hit.updated, hit.row.rid
+
+
+class Hits(Sequence[Hit]):
+    """Many hits of several segments in default order, each resource once. `hits_of` makes them."""
+
+    def __init__(self, found: Sequence[Part]) -> None:
         self._segments = [part.segment for part in found]
         self._rids = _joined([part.segment.rids[part.rows] for part in found])
         updated = _joined([part.segment.rows["updated"][part.rows] for part in found])
         order = np.lexsort((self._rids, -updated))
         self._order = order if len(found) < 2 else order[_first_of_each(self._rids[order])]
-        self._at = _joined([part.rows for part in found])
+        self._at = _joined([np.asarray(part.rows, np.intp) for part in found])
         self._ends = np.cumsum([len(part.rows) for part in found])
 
     def __len__(self) -> int:
@@ -82,12 +103,12 @@ class Hits(Sequence[Hit]):
         return [made[place] for place in range(len(rows))]
 
 
-def _hits(segment: Segment, at: Rows) -> list[Hit]:
+def _hits(segment: Segment, at: Rows | list[int]) -> list[Hit]:
     """Hits of these rows."""
-    columns = [segment.rows[name][at].tolist() for name in ("rid", "slot", "version", "tag", "updated")]
+    numbers = at if isinstance(at, list) else at.tolist()
     return [
         Hit(IndexRow(rid, slot, version, tag), updated, segment, row)
-        for rid, slot, version, tag, updated, row in zip(*columns, at.tolist(), strict=True)
+        for (rid, slot, tag, updated, version, _, _, _), row in zip(segment.rows[at].tolist(), numbers, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -15,12 +16,14 @@ from medlock.fhir.extract import extract
 from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
-from medlock.records.hitlist import Hit, Hits, Part
+from medlock.records.hitlist import Hit, Part, hits_of
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.plan import Plan
 from medlock.records.reach import Reach
-from medlock.records.vault import TENANT, Opened, Vault
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
 from medlock.store.capsule import Capsule
+from medlock.store.capsules import Probe
 from medlock.store.segment import Mask, Rows, Segment
 
 OPENED_MAX = 20_000
@@ -30,35 +33,52 @@ _NAMING = frozenset({"patient", "subject"})
 
 
 class Finder:
-    """Answers one query within one reach. `about` is the one patient whose index was looked into: slot and id."""
+    """Answers one query within one reach.
 
-    def __init__(self, vault: Vault, reach: Reach) -> None:
+    about     the one patient whose index was looked into: slot and id
+    unproven  indexes of which nobody asked whether they are current: `Vault.fetch` must be told of them. Only for
+              callers who say that they will
+    """
+
+    def __init__(self, vault: Vault, reach: Reach, *, prove_later: bool = False) -> None:
         self._vault = vault
         self._reach = reach
+        self._prove_later = prove_later
         self.about = (0, "")
+        self.unproven: list[Probe] = []
 
     async def find(self, query: SearchQuery) -> Sequence[Hit]:
         """Every visible resource that matches, in default order."""
         plan = self._vault.planner.plan(query)
-        hits = Hits(await self._candidates(query, plan))
+        hits = hits_of(await self._candidates(query, plan))
         return await self._decide(query.type, hits, plan.undecided) if plan.undecided else hits
 
     async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
             return self._patients(plan)
+        slots = await self._scope(query)
+        if len(slots) == 1 and self._prove_later and not plan.undecided:
+            return self._in_capsule(await self._peek(slots[0]), plan)
         found: list[Part] = []
-        for count, slot in enumerate(await self._scope(query)):
+        for count, slot in enumerate(slots):
             found += self._in_capsule(await self._vault.capsules.open(slot), plan)
             if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         return found
 
+    async def _peek(self, slot: int) -> Capsule:
+        """One index, asked later whether it is current."""
+        capsule, probe = await self._vault.capsules.peek(slot)
+        if probe is not None:
+            self.unproven.append(probe)
+        return capsule
+
     def _patients(self, plan: Plan) -> list[Part]:
         """Patients come from the directory; a row is visible when the rules of its slot allow it."""
         found: list[Part] = []
         for segment in self._vault.directory.view():
-            rows = plan.rows(segment)
+            rows = np.asarray(plan.rows(segment), np.intp)
             if len(rows):
                 found.append(Part(segment, rows[self._patients_seen(segment, rows)]))
         return found
@@ -97,11 +117,11 @@ class Finder:
         for segment in capsule.view():
             seen = self._reach.visible(capsule, segment, plan.type)
             if seen is not None:
-                rows = plan.rows(segment)
-                found.append(Part(segment, rows[seen[rows]]))
+                rows = plan.rows(segment)  # alive, all of them
+                found.append(Part(segment, rows if seen is segment.alive else _seen(seen, rows)))
         return found
 
-    async def _decide(self, type_: str, hits: Hits, conditions: Sequence[Condition]) -> list[Hit]:
+    async def _decide(self, type_: str, hits: Sequence[Hit], conditions: Sequence[Condition]) -> list[Hit]:
         """Open the candidates and let `fhir.match` decide."""
         if len(hits) > OPENED_MAX:
             raise _too_costly()
@@ -121,6 +141,11 @@ class _PatientFacts(msgspec.Struct, frozen=True):
     type: str = "Patient"
     patients: tuple[str, ...] = ("",)
     labels: tuple[str, ...] = ()
+
+
+def _seen(mask: Mask, rows: Rows | list[int]) -> Rows | list[int]:
+    """Those of the rows that a mask lets through."""
+    return [row for row in rows if mask[row]] if isinstance(rows, list) else rows[mask[rows]]
 
 
 def decided(type_: str, opened: Opened, conditions: Sequence[Condition]) -> bool:
@@ -145,9 +170,15 @@ _ALWAYS_SHARED = frozenset(
 )
 
 
+@cache
+def _naming(type_: str) -> frozenset[str]:
+    """The parameters that say whose a resource of a type is."""
+    return _NAMING | frozenset(PATIENT_COMPARTMENT.get(type_, ()))
+
+
 def _named_patients(query: SearchQuery) -> list[str] | None:
     """The patients that a matching resource must belong to, None when the query does not say."""
-    naming = _NAMING | frozenset(PATIENT_COMPARTMENT.get(query.type, ()))
+    naming = _naming(query.type)
     for condition in query.conditions:
         if condition.param in naming and condition.kind is Kind.REFERENCE and not condition.modifier:
             named = [value.id for value in condition.values if isinstance(value, ReferenceValue) and _is_patient(value)]

@@ -15,7 +15,8 @@ from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Include, SearchQuery
 from medlock.records.indexing import TYPE_NUMBERS, whole_text
 from medlock.records.reach import Reach
-from medlock.records.vault import TENANT, Opened, Vault
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
 
 HOPS_MAX = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medlock.access.grant import Grant
 from medlock.fhir.document import without_members
-from medlock.records.vault import Opened
+from medlock.store.bodies import Opened
 
 _NOTHING: frozenset[str] = frozenset()
 

@@ -8,8 +8,9 @@ opened body.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -40,38 +41,71 @@ from medlock.store.entries import TEXT_MAX, parameter_number
 from medlock.store.segment import Mask, Rows, Segment
 
 Pick = Callable[[Segment], Rows]
-Filter = Callable[[Segment], Mask]
+FEW = 64
+
+
+class Filter(Protocol):
+    """A condition on columns that every match meets."""
+
+    def mask(self, segment: Segment) -> Mask:
+        """For every row of a segment, whether it may match."""
+
+    def kept(self, segment: Segment, rows: list[int]) -> list[int]:
+        """Those of a few rows that may match: looking at each costs less than a column does."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What must hold of a row of one type: `picks` name the rows, `filters` are masks, `undecided` needs the body."""
+    """What must hold of a row of one type: `picks` name the rows, `filters` narrow them, `undecided` needs the body."""
 
     type: str
     picks: tuple[Pick, ...]
     filters: tuple[Filter, ...]
     undecided: tuple[Condition, ...]
 
-    def rows(self, segment: Segment) -> Rows:
-        """The rows of a segment that may match."""
-        if self.picks:  # what picks name is of the type: the type is part of every hash and id
-            rows = self._picked(segment)
-            rows = rows[segment.alive[rows]]
-        else:
-            rows = (segment.alive & segment.of_type(TYPE_NUMBERS[self.type])).nonzero()[0]
+    def rows(self, segment: Segment) -> Rows | list[int]:
+        """The living rows of a segment that may match, ascending."""
+        if not self.picks:
+            return self._narrowed(segment, (segment.alive & segment.of_type(TYPE_NUMBERS[self.type])).nonzero()[0])
+        lists = [pick(segment) for pick in self.picks]  # the type is part of every hash and id
+        if len(lists) > 1:
+            lists.sort(key=len)
+        if len(lists[0]) <= FEW:
+            return self._few(segment, lists[0].tolist(), lists[1:])
+        return self._narrowed(segment, _in_all(lists, segment))
+
+    def _narrowed(self, segment: Segment, rows: Rows) -> Rows:
         for each in self.filters:
             if not len(rows):
                 break
-            rows = rows[each(segment)[rows]]
+            rows = rows[each.mask(segment)[rows]]
         return rows
 
-    def _picked(self, segment: Segment) -> Rows:
-        """The rows that every pick names, beginning with the shortest list."""
-        rows, *others = sorted((pick(segment) for pick in self.picks), key=len)
+    def _few(self, segment: Segment, rows: list[int], others: Sequence[Rows]) -> list[int]:
         for other in others:
-            if not len(rows):
-                break
-            rows = rows[other.take(other.searchsorted(rows), mode="clip") == rows]
+            rows = _present(rows, other)
+        if not segment.whole:
+            alive = segment.alive
+            rows = [row for row in rows if alive[row]]
+        for each in self.filters:
+            rows = each.kept(segment, rows)
         return rows
+
+
+def _in_all(lists: Sequence[Rows], segment: Segment) -> Rows:
+    """Living rows that stand in every list."""
+    rows = lists[0]
+    for other in lists[1:]:
+        rows = rows[other.take(other.searchsorted(rows), mode="clip") == rows]
+    return rows if segment.whole else rows[segment.alive[rows]]
+
+
+def _present(rows: list[int], other: Rows) -> list[int]:
+    """Those of a few rows that stand in a list."""
+    if not len(other):
+        return []
+    numbers = other.data
+    last = len(numbers) - 1
+    return [row for row in rows if numbers[min(bisect_left(numbers, row), last)] == row]
 
 
 class Planner:
@@ -90,7 +124,7 @@ class Planner:
             pick = self._pick(query.type, condition)
             found = None if pick is not None else _filter(condition)
             if pick is not None and condition.modifier == "not":
-                filters.append(_none_of(pick))
+                filters.append(NoneOf(pick))
             elif pick is not None:
                 picks.append(pick)
             elif found is not None:
@@ -125,22 +159,31 @@ def _bearers(hashes: list[int]) -> Pick:
     return lambda segment: segment.with_hashes(hashes).nonzero()[0]
 
 
-def _none_of(pick: Pick) -> Filter:
+class NoneOf(msgspec.Struct, frozen=True):
     """Rows that a pick does not name."""
 
-    def filter_(segment: Segment) -> Mask:
+    pick: Pick
+
+    def mask(self, segment: Segment) -> Mask:
+        """For every row."""
         mask: Mask = np.ones(len(segment), np.bool_)
-        mask[pick(segment)] = False
+        mask[self.pick(segment)] = False
         return mask
 
-    return filter_
+    def kept(self, segment: Segment, rows: list[int]) -> list[int]:
+        """Of a few."""
+        named = set(_present(rows, self.pick(segment)))
+        return [row for row in rows if row not in named]
 
 
 def _filter(condition: Condition) -> Filter | None:
     """A mask that lets every match through, or None when the columns know nothing of this condition."""
     if condition.modifier == "missing" or condition.kind not in _RANGED:
         return None
-    return _dates(condition) if condition.kind is Kind.DATE else _texts(condition)
+    if condition.kind is Kind.STRING:
+        return _texts(condition)
+    values = tuple(value for value in condition.values if isinstance(value, DateValue))
+    return Updated(values) if condition.param == "_lastUpdated" else Dates(parameter_number(condition.param), values)
 
 
 def _value_texts(type_: str, condition: Condition, value: object) -> list[str]:
@@ -184,55 +227,93 @@ def _exact(condition: Condition) -> bool:
     return condition.modifier != "missing"
 
 
-def _texts(condition: Condition) -> Filter:
-    param = parameter_number(condition.param)
-    wanted = [fold(value.text)[:TEXT_MAX] for value in condition.values if isinstance(value, StringValue)]
+class Texts(msgspec.Struct, frozen=True):
+    """Rows with a text that begins with one of these, or has one in it."""
 
-    def filter_(segment: Segment) -> Mask:
-        pick = segment.with_part if condition.modifier == "contains" else segment.with_prefix
+    param: int
+    wanted: tuple[str, ...]
+    inside: bool
+
+    def mask(self, segment: Segment) -> Mask:
+        """For every row."""
+        pick = segment.with_part if self.inside else segment.with_prefix
         mask: Mask = np.zeros(len(segment), np.bool_)
-        for text in wanted:
-            mask |= pick(param, text)
+        for text in self.wanted:
+            mask |= pick(self.param, text)
         return mask
 
-    return filter_
+    def kept(self, segment: Segment, rows: list[int]) -> list[int]:
+        """Of a few."""
+        return _chosen(self.mask(segment), rows)
 
 
-def _dates(condition: Condition) -> Filter:
-    values = [value for value in condition.values if isinstance(value, DateValue)]
-    if condition.param == "_lastUpdated":
-        return lambda segment: _any_date(values, segment.rows["updated"], segment.rows["updated"] + 1)
-    param = parameter_number(condition.param)
+def _texts(condition: Condition) -> Texts:
+    wanted = tuple(fold(value.text)[:TEXT_MAX] for value in condition.values if isinstance(value, StringValue))
+    return Texts(parameter_number(condition.param), wanted, condition.modifier == "contains")
 
-    def filter_(segment: Segment) -> Mask:
-        known = segment.dates_of(param)
+
+class Updated(msgspec.Struct, frozen=True):
+    """Rows that were last changed at one of these times: an instant is an interval of a millisecond."""
+
+    values: tuple[DateValue, ...]
+
+    def mask(self, segment: Segment) -> Mask:
+        """For every row."""
+        return _any_date(self.values, segment.rows["updated"], segment.rows["updated"] + 1)
+
+    def kept(self, segment: Segment, rows: list[int]) -> list[int]:
+        """Of a few."""
+        return _chosen(self.mask(segment), rows)
+
+
+class Dates(msgspec.Struct, frozen=True):
+    """Rows with a date of one parameter at one of these times."""
+
+    param: int
+    values: tuple[DateValue, ...]
+
+    def mask(self, segment: Segment) -> Mask:
+        """For every row."""
+        known = segment.dates_of(self.param)
         mask: Mask = np.zeros(len(segment), np.bool_)
-        mask[known.row[_any_date(values, known.low, known.high)]] = True
+        mask[known.row[_any_date(self.values, known.low, known.high)]] = True
         return mask
 
-    return filter_
+    def kept(self, segment: Segment, rows: list[int]) -> list[int]:
+        """Of a few."""
+        numbers, lows, highs = segment.dates_of(self.param).each
+        wanted = [(value, _COMPARE[value.prefix]) for value in self.values]
+        found: list[int] = []
+        at = 0
+        for row in rows:
+            at = bisect_left(numbers, row, at)
+            while at < len(numbers) and numbers[at] == row:
+                low, high = lows[at], highs[at]
+                if any(compare(value, low, high) for value, compare in wanted):
+                    found.append(row)
+                    break
+                at += 1
+        return found
 
 
-Column = NDArray[Any]
+def _chosen(mask: Mask, rows: list[int]) -> list[int]:
+    return [row for row in rows if mask[row]]
 
 
-def _any_date(values: list[DateValue], low: Column, high: Column) -> Mask:
+def _any_date(values: Sequence[DateValue], low: NDArray[np.int64], high: NDArray[np.int64]) -> Mask:
+    if len(values) == 1:
+        return np.asarray(_COMPARE[values[0].prefix](values[0], low, high), np.bool_)
     mask: Mask = np.zeros(len(low), np.bool_)
     for value in values:
         mask |= _COMPARE[value.prefix](value, low, high)
     return mask
 
 
-def _inside(value: DateValue, low: Column, high: Column) -> Mask:
-    mask: Mask = (low >= value.low) & (high <= value.high)
-    return mask
-
-
-# R4 §3.1.1.4.5 on intervals [low, high): the same rules as `fhir.match`, on columns. "ge" is inside or gt; since an
-# interval that starts no earlier either ends inside or beyond, that is: starts no earlier, or ends beyond.
-_COMPARE: dict[Prefix, Callable[[DateValue, Column, Column], Mask]] = {
-    Prefix.EQ: _inside,
-    Prefix.NE: lambda value, low, high: ~_inside(value, low, high),
+# R4 §3.1.1.4.5 on intervals [low, high), of one row or of columns: the rules of `fhir.match`. "ge" is inside or gt;
+# since an interval that starts no earlier either ends inside or beyond, that is: starts no earlier, or ends beyond.
+_COMPARE: dict[Prefix, Callable[[DateValue, Any, Any], Any]] = {
+    Prefix.EQ: lambda value, low, high: (low >= value.low) & (high <= value.high),
+    Prefix.NE: lambda value, low, high: (low < value.low) | (high > value.high),
     Prefix.GT: lambda value, _, high: high > value.high,
     Prefix.LT: lambda value, low, _: low < value.low,
     Prefix.GE: lambda value, low, high: (low >= value.low) | (high > value.high),

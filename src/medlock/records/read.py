@@ -9,7 +9,8 @@ from medlock.fhir import bundle
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
-from medlock.records.vault import Opened, Vault
+from medlock.records.vault import Vault
+from medlock.store.bodies import Opened
 
 NOT_FOUND = "There is no such resource, or you may not see it."
 

@@ -20,7 +20,8 @@ from medlock.records.minimise import minimised
 from medlock.records.paging import Place
 from medlock.records.reach import Reach, reach_of
 from medlock.records.sorting import sort_hits
-from medlock.records.vault import Opened, Vault
+from medlock.records.vault import Vault
+from medlock.store.bodies import Opened
 
 _TRIES = 4
 
@@ -62,15 +63,16 @@ async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, lin
     """One page of a search. Bodies that change while they are fetched make it start again."""
     for _ in range(_TRIES):
         reach = await reach_of(vault, grant)
-        finder = Finder(vault, reach)
+        counted = query.summary == "count" or query.count == 0
+        finder = Finder(vault, reach, prove_later=not counted and not query.sort)
         hits = await finder.find(query)
         if query.sort:
             hits = await sort_hits(vault, hits, query.sort)
-        if query.summary == "count" or query.count == 0:
+        if counted:
             body = bundle.searchset([], total=len(hits), links={"self": links.here})
             return Finding(200, body, about=finder.about)
         start = _start(hits, page)
-        opened = await vault.fetch([hit.row for hit in hits[start : start + page.size]])
+        opened = await vault.fetch([hit.row for hit in hits[start : start + page.size]], finder.unproven)
         if None not in opened:
             shown = [each for each in opened if each is not None]
             finding = await _assemble(vault, reach, query, Cut(hits, start, shown), links)

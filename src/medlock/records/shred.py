@@ -27,7 +27,8 @@ from medlock.errors import Conflict, NotFound, Raced, Tampered
 from medlock.ids import random_bytes
 from medlock.records.notes import SHRED
 from medlock.records.read import NOT_FOUND
-from medlock.records.vault import Opened, Vault
+from medlock.records.vault import Vault
+from medlock.store.bodies import Opened
 from medlock.store.capsule import Appended, Capsule, IndexRow
 from medlock.store.entries import DROPPED, IndexEntry
 from medlock.store.keyring import KeyDestroyed

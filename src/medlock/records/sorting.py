@@ -11,7 +11,8 @@ from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Kind, SortKey
 from medlock.fhir.values import Values
 from medlock.records.hitlist import Hit
-from medlock.records.vault import Opened, Vault
+from medlock.records.vault import Vault
+from medlock.store.bodies import Opened
 from medlock.store.entries import parameter_number
 
 SORTED_MAX = 10_000

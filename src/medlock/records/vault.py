@@ -9,34 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-
-import msgspec
+from functools import lru_cache
 
 from medlock.errors import NotFound, Tampered
 from medlock.records.indexing import Indexer
 from medlock.records.notes import Notes
 from medlock.records.paging import Place, open_place, seal_place
 from medlock.records.plan import Planner
-from medlock.store.bodies import BodyCipher, Header, Meta, further_name, tag_of
+from medlock.store.bodies import BodyCipher, Header, Meta, Opened, further_name, tag_of
 from medlock.store.capsule import IndexRow
-from medlock.store.capsules import Capsules
+from medlock.store.capsules import Capsules, Probe
 from medlock.store.directory import Directory
 from medlock.store.keyring import PatientKeys
 from medlock.store.keystore import Keystore
 from medlock.store.tables import Backend, Batch, Table
 
 TENANT = 0
+RIDS_KEPT = 16_384
 _TRIES = 4
-
-
-class Opened(msgspec.Struct, frozen=True):
-    """One version of a resource, decrypted: sealed meta, JSON bytes, and where it lay."""
-
-    meta: Meta
-    body: bytes
-    rid: int
-    slot: int
-    ct: bytes
 
 
 class Vault:
@@ -52,10 +42,14 @@ class Vault:
         self.planner = Planner(self.indexer, self.rid)
         self.notes = Notes(keystore.tenant)
         self._rid_label = keystore.tenant.rid.label
+        self._known_rid = lru_cache(RIDS_KEPT)(self._rid_of)
         self._locks: dict[int, asyncio.Lock] = {}
 
     def rid(self, reference: str) -> int:
-        """The row id of `Type/id`."""
+        """The row id of `Type/id`; those asked for last are remembered."""
+        return self._known_rid(reference)
+
+    def _rid_of(self, reference: str) -> int:
         return self._rid_label(reference.encode())
 
     def history_key(self, reference: str, version: int) -> int:
@@ -74,8 +68,7 @@ class Vault:
             keys = self.further_keys(rid, header)
             rows = await self.backend.get_many(Table.BODY, keys)
             further = [rows[key] for key in keys if key in rows]
-        meta, body = self.bodies.open(rid, ct, header, self.keystore.keys, further)
-        return Opened(meta, body, rid, header.slot, ct)
+        return self.bodies.open(rid, ct, header, self.keystore.keys, further)
 
     def further_key(self, rid: int, version: int, at: int) -> int:
         """Where further row number `at` of a version lies; it stays there when the first one moves to history."""
@@ -120,15 +113,27 @@ class Vault:
             return self.directory.find(rid)
         return (await self.capsules.open(self.bodies.slot(ct))).find(rid)
 
-    async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
-        """The bodies that index rows name, in order; None where the row has changed since (search again)."""
-        found = await self.backend.get_many(Table.BODY, [row.rid for row in rows])
-        fresh = [(row.rid, found[row.rid]) for row in rows if row.rid in found and tag_of(found[row.rid]) == row.tag]
+    async def fetch(self, rows: Sequence[IndexRow], unproven: Sequence[Probe] = ()) -> list[Opened | None]:
+        """The bodies that index rows name, in order; None where the row has changed since (search again).
+
+        `unproven` are indexes that were looked into without asking whether they are current: that is asked now, in
+        the same statement that reads the bodies. Nothing is shown when one is not.
+        """
+        keys = [row.rid for row in rows]
+        if unproven:
+            asked = [key for probe in unproven for key in (probe.last, probe.following)]
+            found, deltas = await self.backend.get_proven(Table.BODY, keys, asked)
+            if not all(self.capsules.proven(probe, deltas) for probe in unproven):
+                return [None] * max(1, len(rows))
+        else:
+            found = await self.backend.get_many(Table.BODY, keys)
+        fresh = [(row.rid, ct) for row in rows if (ct := found.get(row.rid)) is not None and tag_of(ct) == row.tag]
         bodies = self.bodies.open_all(fresh, self.keystore.keys)
-        opened = {
-            rid: await self.open(rid, ct) if found is None else Opened(found[1], found[2], rid, found[0], ct)
-            for (rid, ct), found in zip(fresh, bodies, strict=True)
-        }
+        if None in bodies:
+            bodies = [each or await self.open(*row) for row, each in zip(fresh, bodies, strict=True)]
+        if len(bodies) == len(rows):
+            return bodies
+        opened = {each.rid: each for each in bodies if each is not None}
         return [opened.get(row.rid) for row in rows]
 
     async def version(self, opened: Opened, version: int) -> Opened | None:

@@ -19,7 +19,7 @@ from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.reach import Facts, reach_of
 from medlock.records.read import NOT_FOUND, visible
-from medlock.records.vault import Opened
+from medlock.store.bodies import Opened
 
 NewId = Callable[[], str]
 

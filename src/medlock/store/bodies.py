@@ -23,7 +23,6 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from medlock.crypto.aead import Aead
 from medlock.crypto.mask import HeaderMask
 from medlock.errors import Tampered, TooLarge
 from medlock.ids import random_bytes
@@ -35,7 +34,7 @@ FIRST = 640
 ROW = PREFIX + FIRST + 16
 FURTHER = ROW - NONCE - 16
 _HEADER = struct.Struct(">QIHH")
-_RID = struct.Struct(">Q")
+_pack_rid = struct.Struct(">Q").pack
 _FURTHER = struct.Struct(">QIH")
 _PLACE = struct.Struct(">QH")
 _LENGTH = struct.Struct(">H")
@@ -68,6 +67,16 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
     def reference(self) -> str:
         """`Type/id`."""
         return f"{self.type}/{self.id}"
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """One version of a resource, decrypted: sealed meta, JSON bytes, and where it lay."""
+
+    meta: Meta
+    body: bytes
+    rid: int
+    slot: int
+    ct: bytes
 
 
 class Header(NamedTuple):
@@ -117,6 +126,7 @@ class BodyCipher:
     def __init__(self, mask: HeaderMask, codec: Codec | None = None) -> None:
         self._mask = mask
         self._codec = codec or Codec()
+        self._unpack = self._codec.unpack
 
     def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
         """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted."""
@@ -127,7 +137,7 @@ class BodyCipher:
         if count > _FURTHER_MAX or meta.version > _VERSION_MAX:
             raise TooLarge("The resource is too large, or has too many versions, to be stored.")
         header = _HEADER.pack(keys.slot, meta.version << 8 | FORM, keys.generation, count)
-        sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _RID.pack(rid))
+        sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
         starts = range(FIRST, len(packed), FURTHER)
         further = [
             keys.body.seal(packed[start : start + FURTHER], _further(header, rid, at))
@@ -146,21 +156,19 @@ class BodyCipher:
         header = self._mask.reveal(ct[:NONCE], ct[NONCE:PREFIX])
         return Header(header, *_read_header(header))
 
-    def open(
-        self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes] = ()
-    ) -> tuple[Meta, bytes]:
-        """Meta and JSON of a row with its header. Raises Tampered when it is not row `rid`, and what `keys` raises."""
+    def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes] = ()) -> Opened:
+        """A row with its header. Raises Tampered when it is not row `rid`, and what `keys` raises."""
         packed = self._open_first(rid, ct, header, keys)
         if len(further) != header.further:
             raise Tampered(f"row {rid} does not have all its further rows")
         if further:
             rest = [self._open_further(rid, header, keys, at, each) for at, each in enumerate(further)]
             packed = b"".join((packed, *rest))
-        return self._contents(packed, rid, header.version)
+        return self._contents(packed, rid, ct, header.slot, header.version)
 
     def _open_first(self, rid: int, ct: bytes, header: Header, keys: KeyFinder) -> bytes:
         aead = keys(header.slot, header.generation).body
-        return aead.open_with(ct[:NONCE], ct[PREFIX:], header.raw + _RID.pack(rid))
+        return aead.open_with(ct[:NONCE], ct[PREFIX:], header.raw + _pack_rid(rid))
 
     def _open_further(self, rid: int, header: Header, keys: KeyFinder, at: int, ct: bytes) -> bytes:
         return keys(header.slot, header.generation).body.open(ct, _further(header.raw, rid, at))
@@ -183,37 +191,37 @@ class BodyCipher:
         except Tampered:
             return False
 
-    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[tuple[int, Meta, bytes] | None]:
-        """As `open`, of many rows: headers are revealed together, and a key is looked up once.
+    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[Opened | None]:
+        """As `open`, of many rows: headers are revealed together, and a key is looked up once for all that follow.
 
         None stands for a body that has further rows.
         """
         if any(len(ct) != ROW for _, ct in rows):
             raise Tampered("a sealed body is not as long as all are")
         headers = self._mask.reveal_all([ct for _, ct in rows])
-        known: dict[tuple[int, int], Aead] = {}
-        opened: list[tuple[int, Meta, bytes] | None] = []
+        opened: list[Opened | None] = []
+        key: tuple[int, int] | None = None
         for at, (rid, ct) in enumerate(rows):
             header = headers[16 * at : 16 * at + 16]
-            slot, version, generation, count = _read_header(header)
-            if count:
+            slot, version, generation, further = _read_header(header)
+            if further:
                 opened.append(None)
                 continue
-            aead = known.get((slot, generation))
-            if aead is None:
-                aead = known[slot, generation] = keys(slot, generation).body
-            packed = aead.open_with(ct[:NONCE], ct[PREFIX:], header + _RID.pack(rid))
-            opened.append((slot, *self._contents(packed, rid, version)))
+            if key != (slot, generation):
+                key = slot, generation
+                open_with = keys(slot, generation).body.open_with
+            packed = open_with(ct[:NONCE], ct[PREFIX:], header + _pack_rid(rid))
+            opened.append(self._contents(packed, rid, ct, slot, version))
         return opened
 
-    def _contents(self, packed: bytes, rid: int, version: int) -> tuple[Meta, bytes]:
-        """Meta and JSON in an unsealed row."""
-        plaintext = self._codec.unpack(packed)
-        end = 2 + _LENGTH.unpack_from(plaintext)[0]
+    def _contents(self, packed: bytes, rid: int, ct: bytes, slot: int, version: int) -> Opened:
+        """What an unsealed row holds."""
+        plaintext = self._unpack(packed)
+        end = 2 + int.from_bytes(plaintext[:2], "big")
         meta = _decode_meta(plaintext[2:end])
         if meta.version != version:
             raise Tampered(f"row {rid} says version {version} outside and {meta.version} inside")
-        return meta, plaintext[end:]
+        return Opened(meta, plaintext[end:], rid, slot, ct)
 
 
 def _read_header(header: bytes) -> tuple[int, int, int, int]:

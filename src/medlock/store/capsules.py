@@ -7,7 +7,8 @@ deleted) and for the next (which a write would have added). Both as expected: th
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from medlock.errors import Tampered
 from medlock.store.capsule import (
@@ -30,6 +31,14 @@ CACHED = 4_096
 CACHED_ROWS = 400_000
 _READ_AHEAD = FOLD_DELTAS + 2
 _TRIES = 8
+
+
+class Probe(NamedTuple):
+    """What must exist in table DELTA, and what must not, for the capsule of a slot to be current."""
+
+    slot: int
+    last: int
+    following: int
 
 
 class Capsules:
@@ -55,6 +64,24 @@ class Capsules:
             raise Tampered("a patient's index is gone")
         self._keep(slot, capsule)
         return capsule
+
+    async def peek(self, slot: int) -> tuple[Capsule, Probe | None]:
+        """The capsule of a slot; one in memory without asking whether it is current: its probe tells, later.
+
+        Whoever uses it must have `proven` say so, with the probe's keys that exist, before anything of it is told.
+        """
+        capsule = self._cache.get(slot)
+        if capsule is None:
+            return await self.open(slot), None
+        self._cache.move_to_end(slot)
+        return capsule, Probe(slot, *capsule.probe)
+
+    def proven(self, probe: Probe, deltas: Collection[int]) -> bool:
+        """Whether what `peek` gave was current, by which deltas exist; when it was not it is forgotten."""
+        if probe.last in deltas and probe.following not in deltas:
+            return True
+        self.forget(probe.slot)
+        return False
 
     def fresh(self, slot: int) -> Capsule:
         """The empty capsule of a patient who is being created."""

@@ -84,6 +84,13 @@ class MemoryBackend:
         rows = self._seen.rows[table]
         return {key: rows[key] for key in keys if key in rows}
 
+    async def get_proven(
+        self, table: Table, keys: Sequence[int], deltas: Sequence[int]
+    ) -> tuple[dict[int, bytes], set[int]]:
+        """The rows that exist among `keys`, and which of `deltas` exist."""
+        there = self._seen.rows[Table.DELTA]
+        return await self.get_many(table, keys), {key for key in deltas if key in there}
+
     async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` rows with key > `after`, ascending."""
         keys, rows = self._seen.keys[table], self._seen.rows[table]

@@ -48,24 +48,30 @@ _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the
 
 
 class DateColumns(NamedTuple):
-    """Date values of one parameter: the row that carries each, and the interval [low, high) in ms."""
+    """Date values of one parameter: the row that carries each, ascending, and the interval [low, high) in ms.
+
+    `each` has the same three columns as plain integers, for looking at a few.
+    """
 
     row: NDArray[np.uint32]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
+    each: tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
-def _numbers(column: NDArray[np.uint64]) -> Sequence[int]:
-    """A sorted column as plain integers without copying: binary search in it costs a fifth of numpy's."""
-    return column.astype(np.uint64, copy=False).data.cast("B").cast("Q") if len(column) else ()
+def _integers(column: NDArray[Any]) -> Sequence[int]:
+    """A column as plain integers without copying: binary search in it costs a fifth of numpy's."""
+    flat: Any = column.data.cast("B") if len(column) else b""
+    found: Sequence[int] = flat.cast(column.dtype.char) if len(column) else ()
+    return found
 
 
 class Segment:
-    """Immutable rows with their postings. `alive` is the only part that changes, in memory only."""
+    """Immutable rows with their postings. `alive` is the only part that changes, in memory only; `whole`: all are."""
 
     __slots__ = (
         "_by_param", "_ends", "_hashes", "_listed", "_rid_at", "_rids",
-        "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts",
+        "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts", "whole",
     )  # fmt: skip
 
     def __init__(
@@ -83,9 +89,10 @@ class Segment:
         self._listed: list[str] | None = None
         self.labels = labels
         self.alive: Mask = (rows["flags"] & 5) == 0
+        self.whole = bool(self.alive.all())
         self._rids = np.ascontiguousarray(rows["rid"])
-        self._rid_at = _numbers(self._rids)
-        self._hashes = _numbers(np.ascontiguousarray(self.postings["hash"]))
+        self._rid_at = _integers(self._rids)
+        self._hashes = _integers(np.ascontiguousarray(self.postings["hash"]))
         self._ends = self.postings["end"]
         self._by_param: dict[int, DateColumns] = {}
 
@@ -102,7 +109,9 @@ class Segment:
         """A later segment holds newer rows of these resources."""
         if len(self._rids):
             at = np.minimum(self._rids.searchsorted(rids), len(self._rids) - 1)
-            self.alive[at[self._rids[at] == rids]] = False
+            dead = at[self._rids[at] == rids]
+            if len(dead):
+                self.alive[dead] = self.whole = False
 
     @property
     def rids(self) -> NDArray[np.uint64]:
@@ -145,7 +154,9 @@ class Segment:
         if found is None:
             params = self.dates["param"]
             part = self.dates[params.searchsorted(param) : params.searchsorted(param, "right")]
-            found = self._by_param[param] = DateColumns(part["row"], part["low"], part["high"])
+            row, low, high = (np.ascontiguousarray(part[name]) for name in ("row", "low", "high"))
+            each = _integers(row), _integers(low), _integers(high)
+            found = self._by_param[param] = DateColumns(row, low, high, each)
         return found
 
     def with_prefix(self, param: int, prefix: str) -> Mask:

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
 
 from medlock.errors import SetupError, Unavailable
@@ -23,14 +24,29 @@ _LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}  # noq
 _SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > ? ORDER BY key LIMIT ?" for table in Table}  # noqa: S608
 _BEFORE_ALL = -(1 << 63)
 _CHUNK = 256
+_DELTAS_MAX = 16
 
 
+def _width(count: int) -> int:
+    """Selects are as wide as a power of two, so that few are ever compiled."""
+    return 1 << (count - 1).bit_length()
+
+
+def _filled(keys: Sequence[int], width: int) -> tuple[int, ...]:
+    """As many keys as a select takes: filled up with the last one, which changes nothing."""
+    return (*keys, *(keys[-1],) * (width - len(keys)))
+
+
+@cache
 def _many(table: Table, width: int) -> str:
-    """A select of `width` keys; widths are powers of two, so that few statements are ever compiled.
-
-    A shorter list is filled up with its own last key, which changes nothing.
-    """
     return f"SELECT key, ct FROM {table.value} WHERE key IN ({','.join('?' * width)})"  # noqa: S608 - enum
+
+
+@cache
+def _proven(table: Table, width: int, deltas: int) -> str:
+    """Rows of a table, and after them the keys of those deltas that exist."""
+    which = f"SELECT key, NULL FROM {Table.DELTA.value} WHERE key IN ({','.join('?' * deltas)})"  # noqa: S608 - enum
+    return f"{_many(table, width)} UNION ALL {which}"
 
 
 class SqliteBackend:
@@ -40,7 +56,6 @@ class SqliteBackend:
         self._read = read
         self._writer = writer
         self._execute = read.execute
-        self._selects: dict[tuple[Table, int], str] = {}
         self._loop = asyncio.get_running_loop()
         self._pinned = False
         self._held = False
@@ -81,12 +96,25 @@ class SqliteBackend:
             raise _unreadable(fault) from fault
         return found
 
+    async def get_proven(
+        self, table: Table, keys: Sequence[int], deltas: Sequence[int]
+    ) -> tuple[dict[int, bytes], set[int]]:
+        """Rows and deltas; one statement for up to 256 keys and 16 deltas."""
+        if not keys or not deltas or len(keys) > _CHUNK or len(deltas) > _DELTAS_MAX:
+            found = await self.get_many(table, keys)
+            return found, set(await self.get_many(Table.DELTA, deltas))  # in the same turn, so as of the same moment
+        shape = _width(len(keys)), _width(len(deltas))
+        try:
+            self._pin()
+            asked = (*_filled(keys, shape[0]), *_filled(deltas, shape[1]))
+            rows = self._execute(_proven(table, *shape), asked).fetchall()
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        return {key: ct for key, ct in rows if ct is not None}, {key for key, ct in rows if ct is None}
+
     def _select(self, table: Table, keys: Sequence[int]) -> list[tuple[int, bytes]]:
-        width = 1 << (len(keys) - 1).bit_length()
-        statement = self._selects.get((table, width))
-        if statement is None:
-            statement = self._selects[table, width] = _many(table, width)
-        return self._execute(statement, (*keys, *(keys[-1],) * (width - len(keys)))).fetchall()
+        width = _width(len(keys))
+        return self._execute(_many(table, width), _filled(keys, width)).fetchall()
 
     async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` rows with key > `after`, ascending."""

@@ -78,6 +78,11 @@ class Backend(Protocol):
     async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
         """The rows that exist among `keys`."""
 
+    async def get_proven(
+        self, table: Table, keys: Sequence[int], deltas: Sequence[int]
+    ) -> tuple[dict[int, bytes], set[int]]:
+        """As `get_many`, and which of `deltas` exist in table DELTA; one question, answered as of one moment."""
+
     async def scan(self, table: Table, after: int | None, limit: int) -> list[tuple[int, bytes]]:
         """Up to `limit` rows with key > `after` (None: from the start), ascending by key."""
 
