@@ -29,6 +29,7 @@ from medlock.records.scribe import Scribe
 from medlock.records.vault import Vault
 from medlock.store.bodies import Header, KeyFinder, Meta, Opened
 from medlock.store.capsule import IndexRow
+from medlock.store.capsules import Probe
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.keystore import Keystore
 from medlock.store.tables import Row, Table
@@ -114,41 +115,37 @@ class PlainBodies:
         slot, version, _, length = _HEADER.unpack_from(ct)
         return Header(ct[:16], slot, version, length, 0)
 
-    def open(
-        self, _rid: int, ct: bytes, header: Header, keys: KeyFinder, _further: Sequence[bytes]
-    ) -> tuple[Meta, bytes]:
-        """Meta and JSON of a row; the key is fetched as for a sealed one."""
+    def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, _further: Sequence[bytes]) -> Opened:
+        """A row, taken apart; the key is fetched as for a sealed one."""
         keys(header.slot, 0)
-        end = 16 + header.generation
-        return _decode_meta(ct[16:end]), ct[end:-16]
+        return taken_apart(rid, ct)
 
-    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[tuple[int, Meta, bytes]]:
-        """The same of many rows."""
-        headers = [self.header(ct) for _, ct in rows]
-        return [
-            (header.slot, *self.open(rid, ct, header, keys, ()))
-            for header, (rid, ct) in zip(headers, rows, strict=True)
-        ]
+    def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[Opened]:
+        """The same of many rows, the key fetched once."""
+        if rows:
+            keys(self.slot(rows[0][1]), 0)
+        return [taken_apart(rid, ct) for rid, ct in rows]
+
+
+def taken_apart(rid: int, ct: bytes) -> Opened:
+    """What a plain row holds."""
+    end = 16 + int.from_bytes(ct[14:16], "big")
+    return Opened(_decode_meta(ct[16:end]), ct[end:-16], rid, int.from_bytes(ct[:8], "big"), ct)
 
 
 class OpenVault(Vault):
     """Reads rows and believes them: no index vouches, no key is fetched."""
 
-    def taken_apart(self, rid: int, ct: bytes) -> Opened:
-        """What a row holds."""
-        end = 16 + int.from_bytes(ct[14:16], "big")
-        return Opened(_decode_meta(ct[16:end]), ct[end:-16], rid, int.from_bytes(ct[:8], "big"), ct)
-
     async def current(self, type_: str, id_: str) -> Opened | None:
         """The row of a resource."""
         rid = self.rid(f"{type_}/{id_}")
         ct = await self.backend.get(Table.BODY, rid)
-        return None if ct is None else self.taken_apart(rid, ct)
+        return None if ct is None else taken_apart(rid, ct)
 
-    async def fetch(self, rows: Sequence[IndexRow]) -> list[Opened | None]:
+    async def fetch(self, rows: Sequence[IndexRow], _unproven: Sequence[Probe] = ()) -> list[Opened | None]:
         """The rows that index rows name."""
         found = await self.backend.get_many(Table.BODY, [row.rid for row in rows])
-        return [self.taken_apart(row.rid, found[row.rid]) if row.rid in found else None for row in rows]
+        return [taken_apart(row.rid, found[row.rid]) if row.rid in found else None for row in rows]
 
 
 class NoLedger:

@@ -6,7 +6,7 @@ no patient. `covers` is asked for every resource that came back, on every path; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -74,3 +74,22 @@ class Grant(msgspec.Struct, frozen=True):
             if rules is not None and rules.allow(resource):
                 return True
         return False
+
+    def judge(self) -> Callable[[Sealed], bool]:
+        """`covers`, remembering its answers: the resources of a page are mostly alike in all that decides."""
+        known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], bool] = {}
+
+        def covers(resource: Sealed) -> bool:
+            alike = resource.type, resource.patients, resource.labels
+            answer = known.get(alike)
+            if answer is None:
+                answer = known[alike] = self.covers(resource)
+            return answer
+
+        return covers
+
+    def masks_nothing(self) -> bool:
+        """Whether no rule of this Grant masks anything."""
+        return not (self.everyone is not None and self.everyone.masks) and not any(
+            rules.masks for rules in self.rules.values()
+        )

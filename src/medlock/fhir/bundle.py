@@ -242,7 +242,7 @@ def _bundle(kind: str, total: int | None, links: Mapping[str, str], packed: list
 
 def _search_entry(each: SearchEntry) -> bytes:
     return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (
-        orjson.dumps(each.full_url),
+        _text(each.full_url),
         each.resource,
         each.mode.encode(),
     )

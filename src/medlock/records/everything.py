@@ -14,7 +14,7 @@ from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
-from medlock.records.minimise import minimised
+from medlock.records.minimise import minimised_all
 from medlock.records.reach import Reach, reach_of
 from medlock.records.read import NOT_FOUND, read
 from medlock.records.search import Links, Page
@@ -36,7 +36,8 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
         start = _start(rows, page)
         opened = await vault.fetch(rows[start : start + page.size])
         if None not in opened:
-            shown = [each for each in opened if each is not None and grant.covers(each.meta)]
+            covers = grant.judge()
+            shown = [each for each in opened if each is not None and covers(each.meta)]
             beside = await _pointed_at(vault, grant, shown) if slot != TENANT else []
             return _assemble(vault, grant, _Cut(rows, start, shown, beside, page.size), links)
     raise Conflict("These records are being changed right now; try again.")
@@ -101,9 +102,10 @@ async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened]) -> list[O
 
 def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:
     both = [*cut.shown, *cut.beside]
+    modes = ["match"] * len(cut.shown) + ["include"] * len(cut.beside)
     entries = [
-        bundle.SearchEntry(f"{links.base}/{each.meta.reference}", minimised(grant, each), mode)
-        for each, mode in [*((each, "match") for each in cut.shown), *((each, "include") for each in cut.beside)]
+        bundle.SearchEntry(f"{links.base}/{each.meta.reference}", body, mode)
+        for each, body, mode in zip(both, minimised_all(grant, both), modes, strict=True)
     ]
     addresses = {"self": links.here}
     end = cut.start + len(cut.shown)

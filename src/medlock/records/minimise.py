@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from medlock.access.grant import Grant
 from medlock.fhir.document import without_members
 from medlock.store.bodies import Opened
@@ -19,3 +21,10 @@ def minimised(grant: Grant, opened: Opened) -> bytes:
         mask = rules.masks.get(opened.meta.type, _NOTHING)
         hidden = mask if hidden is None else hidden & mask
     return without_members(opened.body, hidden) if hidden else opened.body
+
+
+def minimised_all(grant: Grant, found: Sequence[Opened]) -> list[bytes]:
+    """`minimised` of each."""
+    if grant.masks_nothing():
+        return [opened.body for opened in found]
+    return [minimised(grant, opened) for opened in found]

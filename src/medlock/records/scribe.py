@@ -98,7 +98,11 @@ class Scribe(msgspec.Struct, frozen=True):
         for opened in finding.disclosed:
             meta = opened.meta
             whom = (opened.slot, meta.patients[0]) if meta.patients else _NOBODY
-            by_patient.setdefault(whom, []).append(Touched(meta.reference, meta.version, "R"))
+            touched = Touched(f"{meta.type}/{meta.id}", meta.version, "R")
+            if whom in by_patient:
+                by_patient[whom].append(touched)
+            else:
+                by_patient[whom] = [touched]
         for slot, patient, touched in finding.seen:
             by_patient.setdefault((slot, patient), []).append(touched)
         if not by_patient:

@@ -16,7 +16,7 @@ from medlock.records.finding import Finding
 from medlock.records.hitlist import Hit, Hits
 from medlock.records.hits import Finder
 from medlock.records.includes import Includer
-from medlock.records.minimise import minimised
+from medlock.records.minimise import minimised_all
 from medlock.records.paging import Place
 from medlock.records.reach import Reach, reach_of
 from medlock.records.sorting import sort_hits
@@ -96,12 +96,13 @@ def _place_of(hits: Sequence[Hit], rid: int) -> int:
 async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, links: Links) -> Finding:
     """The Bundle: matches and included resources, minimised and cut down to what was asked for."""
     grant = reach.grant
-    matches = [opened for opened in cut.shown if grant.covers(opened.meta)]
+    covers = grant.judge()
+    matches = [opened for opened in cut.shown if covers(opened.meta)]
     included: list[Opened] = []
     if query.includes or query.revincludes:
         included = await Includer(vault, reach, links.include_max).collect(query, matches)
-    entries = [_entry(grant, query, each, "match", links.base) for each in matches]
-    entries += [_entry(grant, query, each, "include", links.base) for each in included]
+    entries = _entries(grant, query, matches, "match", links.base)
+    entries += _entries(grant, query, included, "include", links.base)
     addresses = {"self": links.here}
     end = cut.start + len(cut.shown)
     if cut.shown and end < len(cut.hits):
@@ -110,13 +111,20 @@ async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, li
     return Finding(200, bundle.searchset(entries, total=total, links=addresses), disclosed=matches + included)
 
 
-def _entry(grant: Grant, query: SearchQuery, opened: Opened, mode: str, base: str) -> bundle.SearchEntry:
-    body = minimised(grant, opened)
+def _entries(
+    grant: Grant, query: SearchQuery, found: Sequence[Opened], mode: str, base: str
+) -> list[bundle.SearchEntry]:
+    bodies = minimised_all(grant, found)
     if query.elements:
-        body = elements_subset(body, opened.meta.type, query.elements)
+        bodies = [
+            elements_subset(body, each.meta.type, query.elements) for body, each in zip(bodies, found, strict=True)
+        ]
     elif query.summary in {"true", "text", "data"}:
-        body = summary(body, opened.meta.type, query.summary)
-    return bundle.SearchEntry(f"{base}/{opened.meta.reference}", body, mode)
+        bodies = [summary(body, each.meta.type, query.summary) for body, each in zip(bodies, found, strict=True)]
+    return [
+        bundle.SearchEntry(f"{base}/{each.meta.type}/{each.meta.id}", body, mode)
+        for body, each in zip(bodies, found, strict=True)
+    ]
 
 
 def self_link(base: str, type_: str, text: str) -> str:
