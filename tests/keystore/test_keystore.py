@@ -101,6 +101,22 @@ def test_slots_and_every_agree_across_pages(keystore):
     assert everyone[0].body.open(blob, b"") == b"x"
 
 
+def test_many_keys_at_once(keystore):
+    """More than one statement's worth: the newest generation of each, nothing for a slot without a key, none cached."""
+    allotted = [keys.slot for keys in keystore.allot(1500)]
+    renewed = keystore.new_generation(allotted[7])
+    keystore.destroy(allotted[3])
+    cached = len(keystore._cache)
+    found = keystore.many([*allotted, 12345])
+    assert set(found) == set(allotted) - {allotted[3]}
+    assert all(slot == keys.slot for slot, keys in found.items())
+    assert found[renewed.slot].generation == 1
+    assert len(keystore._cache) == cached
+    blob = keystore.keys(allotted[-1]).directory.seal(b"x", b"")
+    assert found[allotted[-1]].directory.open(blob, b"") == b"x"
+    assert keystore.many([]) == {}
+
+
 def test_the_cache_forgets_the_least_used(world):
     """With room for two, the third pushes out the one used longest ago, and all still open."""
     keystore = Keystore.create(world.path, world.provider(), cache_entries=2)
