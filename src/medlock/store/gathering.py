@@ -128,29 +128,31 @@ def _last_of_each(ordered: Column) -> Column:
 
 def _texts(texts: Column, text: bytes) -> tuple[Column, bytes]:
     """As in a segment: sorted by parameter, then text, then row."""
-    lengths = texts["end"].astype(np.int64)
-    starts = np.cumsum(lengths) - lengths
-    ranks = _ranks(texts["param"], starts, lengths, text)
-    order = np.argsort(ranks * ROWS_MAX + texts["row"])
-    texts = texts[order]
-    texts["end"] = np.cumsum(texts["end"])
+    params, rows, lengths = (np.ascontiguousarray(texts[name]) for name in ("param", "row", "end"))
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    raised = np.frombuffer(text, np.uint8) + np.uint8(1)  # UTF-8 has no byte 255; the end of a text is 0, below all
+    words = sliding_window_view(np.append(raised, np.zeros(_WORD, np.uint8)), _WORD)
+    orders = [np.empty(0, np.intp)]
+    for param in np.unique(params):  # one at a time: what sorting takes in memory is gone before the next
+        places = np.flatnonzero(params == param)
+        ranks = _ranks(starts[places], lengths[places].astype(np.int64), words)
+        orders.append(places[np.argsort(ranks * ROWS_MAX + rows[places])])
+    order = np.concatenate(orders)
+    texts["param"], texts["row"], texts["end"] = params[order], rows[order], np.cumsum(lengths[order])
     return texts, _moved(np.frombuffer(text, np.uint8), starts[order], lengths[order])
 
 
-def _ranks(params: Column, starts: Column, lengths: Column, text: bytes) -> Column:
-    """Numbers in the order of parameters and, within one, of texts.
+def _ranks(starts: Column, lengths: Column, words: Column) -> Column:
+    """Numbers in the order of these texts; `words` are the eight bytes from each place on.
 
     Eight bytes are compared at a time, and each time only texts that are still alike and go on: soon there are few.
     """
-    raised = np.frombuffer(text, np.uint8) + np.uint8(1)  # UTF-8 has no byte 255; the end of a text is 0, below all
-    words = sliding_window_view(np.append(raised, np.zeros(_WORD, np.uint8)), _WORD)
-    ordered = np.sort(params)
-    ranks = ordered.searchsorted(params)
-    rest, at = np.arange(len(params)), 0
+    ranks = np.zeros(len(starts), np.int64)
+    rest, at = np.arange(len(starts)), 0
     while len(rest):
         left = np.clip(lengths[rest] - at, 0, _WORD)
         word = words[np.where(left > 0, starts[rest] + at, 0)].view(">u8").ravel().astype(np.uint64) & _KEPT[left]
-        order = np.lexsort((word, ranks[rest]))
+        order = np.lexsort((word, ranks[rest])) if at else np.argsort(word)
         rest, word = rest[order], word[order]
         before, alike = ranks[rest], _starts_of_runs(ranks[rest], word)
         ranks[rest] = before + alike - _starts_of_runs(before)
@@ -179,7 +181,7 @@ def _moved(text: Column, starts: Column, lengths: Column) -> bytes:
     """The texts in this order, one after another."""
     parts = []
     for first in range(0, len(starts), _MOVED_AT_ONCE):
-        sizes = lengths[first : first + _MOVED_AT_ONCE]
+        sizes = lengths[first : first + _MOVED_AT_ONCE].astype(np.int64)
         shift = starts[first : first + _MOVED_AT_ONCE] - (np.cumsum(sizes) - sizes)
         parts.append(text[np.arange(sizes.sum()) + np.repeat(shift, sizes)].tobytes())
     return b"".join(parts)
