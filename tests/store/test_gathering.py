@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from medlock.store import gathering, segment
 from medlock.store.entries import IndexEntry
 from medlock.store.gathering import Gathering
+from medlock.store.packed import decode_packed, encode_packed, pack, unpack
 
 WORDS = st.one_of(
     st.text("ab\x00é\U0010ffff", max_size=20),
@@ -39,11 +40,18 @@ def gathered(entries: list[IndexEntry], portion: int) -> list[segment.Segment]:
     """The segments that portions of this size come to."""
     made, found = [], Gathering()
     for start in range(0, len(entries), portion):
-        part = entries[start : start + portion]
+        part = [pack(entry) for entry in entries[start : start + portion]]
         while (taken := found.add(part)) < len(part):
             made.append(found.segment())
             found, part = Gathering(), part[taken:]
     return [*made, found.segment()]
+
+
+@given(ENTRIES)
+def test_packing_loses_nothing(entries: list[IndexEntry]) -> None:
+    """An entry that was packed, written and read is the one it was."""
+    for entry in entries:
+        assert unpack(decode_packed(encode_packed(pack(entry)))) == entry
 
 
 @given(ENTRIES, st.integers(1, 50))

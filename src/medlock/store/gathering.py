@@ -1,26 +1,27 @@
 """A large segment out of entries that come a few thousand at a time: the directory at start-up.
 
 `segment.build` sorts Python objects, which is quickest for the few rows of a patient's index. For a whole directory
-those objects cost ten times the memory of the columns that they become (measured with 50,000 patients). Here each
-portion becomes columns at once, and only columns are sorted. Both make the same segment, byte for byte.
+those objects cost ten times the memory of the columns that they become (measured with 50,000 patients). Here entries
+stay packed, and only columns are sorted. Both make the same segment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from medlock.store.entries import IndexEntry
+from medlock.store.packed import DATE, TEXT, PackedEntry
 from medlock.store.segment import DATES, LABEL_SETS_MAX, NO_ROWS, POSTINGS, TEXTS, Segment, as_rows
 
 ROWS_MAX = 1 << 18
 """Rows of one segment: every search asks each segment, so there shall be few; but a segment is sorted as a whole."""
 
+_PACKED_DATES = np.dtype([("param", "<u4"), ("low", "<i8"), ("high", "<i8")])
+_PACKED_TEXTS = np.dtype([("param", "<u4"), ("length", "<u2")])
 _WORD = 8
 _KEPT = np.array([(1 << 64) - (1 << 8 * (_WORD - count)) for count in range(_WORD + 1)], np.uint64)
 _MOVED_AT_ONCE = 1 << 15
@@ -45,25 +46,20 @@ class Gathering:
         """Rows so far."""
         return self._count
 
-    def add(self, entries: Sequence[IndexEntry]) -> int:
+    def add(self, entries: Sequence[PackedEntry]) -> int:
         """Take in entries of further resources; how many of them, from the first on, there was room for."""
         room = self._room(entries)
         taken = entries[:room]
         numbers = np.arange(self._count, self._count + room, dtype=np.uint32)
         self._rows.append(as_rows(taken, self._labels))
-        self._hashes.append(np.fromiter(chain.from_iterable(entry.hashes for entry in taken), np.uint64))
-        self._bearers.append(np.repeat(numbers, [len(entry.hashes) for entry in taken]))
-        dates = [
-            (param, row, low, high)
-            for row, e in zip(numbers.tolist(), taken, strict=True)
-            for param, low, high in e.dates
-        ]
-        self._dates.append(np.array(dates, DATES))
+        self._hashes.append(np.frombuffer(b"".join([entry.hashes for entry in taken]), "<u8"))
+        self._bearers.append(np.repeat(numbers, [len(entry.hashes) // 8 for entry in taken]))
+        self._add_dates(taken, numbers)
         self._add_texts(taken, numbers)
         self._count += room
         return room
 
-    def _room(self, entries: Sequence[IndexEntry]) -> int:
+    def _room(self, entries: Sequence[PackedEntry]) -> int:
         """Rows are bounded, and so are the different sets of labels among them."""
         room = min(len(entries), ROWS_MAX - self._count)
         sets = set(self._labels)
@@ -73,18 +69,20 @@ class Gathering:
                 return at
         return room
 
-    def _add_texts(self, entries: Sequence[IndexEntry], numbers: Column) -> None:
-        counts = [len(entry.texts) for entry in entries]
-        params, texts = (
-            zip(*chain.from_iterable(entry.texts for entry in entries), strict=True) if any(counts) else ((), ())
-        )
-        encoded = list(map(str.encode, texts))
-        found = np.empty(len(encoded), TEXTS)
-        found["param"] = params
-        found["row"] = np.repeat(numbers, counts)
-        found["end"] = list(map(len, encoded))
+    def _add_dates(self, entries: Sequence[PackedEntry], numbers: Column) -> None:
+        packed = np.frombuffer(b"".join([entry.dates for entry in entries]), _PACKED_DATES)
+        found = np.empty(len(packed), DATES)
+        found["param"], found["low"], found["high"] = packed["param"], packed["low"], packed["high"]
+        found["row"] = np.repeat(numbers, [len(entry.dates) // DATE.size for entry in entries])
+        self._dates.append(found)
+
+    def _add_texts(self, entries: Sequence[PackedEntry], numbers: Column) -> None:
+        packed = np.frombuffer(b"".join([entry.texts for entry in entries]), _PACKED_TEXTS)
+        found = np.empty(len(packed), TEXTS)
+        found["param"], found["end"] = packed["param"], packed["length"]
+        found["row"] = np.repeat(numbers, [len(entry.texts) // TEXT.size for entry in entries])
         self._texts.append(found)
-        self._text.append(b"".join(encoded))
+        self._text.append(b"".join([entry.text for entry in entries]))
 
     def segment(self) -> Segment:
         """What was gathered, which is then gone from here."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from medlock.errors import Tampered
 from medlock.store.entries import TEXT_MAX, IndexEntry
+from medlock.store.packed import PackedEntry
 
 FORMAT = 1
 _HEADER = struct.Struct("<HHIIIIIII")  # format, label sets, rows, hashes, postings, dates, texts, two sizes
@@ -216,7 +217,7 @@ def build(entries: Sequence[IndexEntry]) -> Segment:
     return Segment(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
 
 
-def as_rows(entries: Sequence[IndexEntry], labels: dict[tuple[str, ...], int]) -> NDArray[np.void]:
+def as_rows(entries: Sequence[IndexEntry | PackedEntry], labels: dict[tuple[str, ...], int]) -> NDArray[np.void]:
     """The first column of these entries, in their order; sets of labels that are new are added to `labels`."""
     return np.array(
         [
