@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import pickle
 import sqlite3
+from functools import cached_property
 
 import pytest
 
 from keystore.world import PASSPHRASE, StillClock, World
 from medlock.errors import Conflict, SetupError, Tampered, Unavailable
-from medlock.store.keyring import SHARED, KeyDestroyed
+from medlock.store.keycache import KeyCache
+from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys
 from medlock.store.keystore import SPARES, Keystore
 
 DAY_MS = 86_400_000
@@ -101,6 +103,22 @@ def test_slots_and_every_agree_across_pages(keystore):
     assert everyone[0].body.open(blob, b"") == b"x"
 
 
+def test_many_keys_at_once(keystore):
+    """More than one statement's worth: the newest generation of each, nothing for a slot without a key, none cached."""
+    allotted = [keys.slot for keys in keystore.allot(1500)]
+    renewed = keystore.new_generation(allotted[7])
+    keystore.destroy(allotted[3])
+    cached = len(keystore._cache)
+    found = keystore.many([*allotted, 12345])
+    assert set(found) == set(allotted) - {allotted[3]}
+    assert all(slot == keys.slot for slot, keys in found.items())
+    assert found[renewed.slot].generation == 1
+    assert len(keystore._cache) == cached
+    blob = keystore.keys(allotted[-1]).directory.seal(b"x", b"")
+    assert found[allotted[-1]].directory.open(blob, b"") == b"x"
+    assert keystore.many([]) == {}
+
+
 def test_the_cache_forgets_the_least_used(world):
     """With room for two, the third pushes out the one used longest ago, and all still open."""
     keystore = Keystore.create(world.path, world.provider(), cache_entries=2)
@@ -113,6 +131,43 @@ def test_the_cache_forgets_the_least_used(world):
     assert all(keystore.keys(s).body.open(b, b"") == b"x" for s, b in zip(slots, blobs, strict=True))
     assert len(keystore._cache) == 2
     keystore.close()
+
+
+def test_the_cache_keeps_ciphers_of_the_last_used_only(keystore):
+    """The others are there without them, open the same, and are what `get` answers; a dropped one is nowhere."""
+    cache = KeyCache(entries=3, ready=1)
+    one, two, three, four = keystore.allot(4)
+    blob = one.body.seal(b"x", b"")
+    for keys in (one, two, three):
+        cache.put(keys, newest=True)
+    assert set(vars(one)) == {"_key", "slot", "generation"}
+    assert cache.get(one.slot) is one
+    assert one.body.open(blob, b"") == b"x"
+    assert len(cache) == 3
+    cache.put(four, newest=True)
+    assert cache.get(two.slot) is None
+    assert [cache.get(keys.slot) for keys in (one, three, four)] == [one, three, four]
+    renewed = PatientKeys(one.slot, 1, bytes(32))
+    cache.put(renewed, newest=True)
+    assert cache.get(one.slot) is renewed
+    for keys in (three, one):
+        cache.drop(keys.slot)
+        assert cache.get(keys.slot) is None
+    assert len(cache) == 1
+    cache.clear()
+    assert len(cache) == 0
+
+
+def test_baring_keys_leaves_every_use_as_it_was(keystore):
+    """All that a patient's keys derive can be let go, and comes back the same."""
+    (keys,) = keystore.allot()
+    uses = [name for name, made in vars(PatientKeys).items() if isinstance(made, cached_property)]
+    blobs = {name: getattr(keys, name).seal(b"x", b"") for name in uses if name != "labels"}
+    label = keys.labels.label(b"x")
+    keys.bare()
+    assert set(vars(keys)) == {"_key", "slot", "generation"}
+    assert all(getattr(keys, name).open(blob, b"") == b"x" for name, blob in blobs.items())
+    assert keys.labels.label(b"x") == label
 
 
 def test_an_unknown_slot_is_like_a_destroyed_one(keystore):

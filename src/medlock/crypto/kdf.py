@@ -31,6 +31,8 @@ def expand(key: bytes | bytearray, info: bytes, length: int) -> bytes:
         raise ValueError("HKDF-Expand makes between 1 and 8160 bytes")
     if len(key) < BLOCK_BYTES:
         raise ValueError("HKDF-Expand wants a key of at least 32 bytes")
+    if length <= BLOCK_BYTES:  # nearly always
+        return hmac.digest(key, info + b"\x01", "sha256")[:length]
     output = block = b""
     for counter in range(1, -(-length // BLOCK_BYTES) + 1):
         block = hmac.digest(key, block + info + bytes((counter,)), "sha256")

@@ -40,7 +40,7 @@ class Reach(msgspec.Struct, frozen=True):
         """Every slot within reach."""
         if self.grant.everyone is None:
             return list(self.by_slot)
-        return [slot for slot in vault.directory.slots() if self.rules(slot) is not None]
+        return vault.directory.slots()  # every slot has rules: its own, or everyone's
 
     def visible(self, capsule: Capsule, segment: Segment, type_: str) -> Mask | None:
         """Rows of one type that the rules allow; None when none can be."""

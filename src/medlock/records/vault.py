@@ -37,7 +37,7 @@ class Vault:
         self.keystore = keystore
         self.bodies = BodyCipher(keystore.tenant.header)
         self.capsules = Capsules(backend, keystore.keys)
-        self.directory = Directory(backend, keystore.tenant, keystore.keys)
+        self.directory = Directory(backend, keystore.tenant, keystore)
         self.indexer = Indexer(keystore.tenant.values)
         self.planner = Planner(self.indexer, self.rid)
         self.notes = Notes(keystore.tenant)

@@ -9,8 +9,9 @@ workers see the same patients. docs/spec/store.md §6.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -18,13 +19,17 @@ from medlock.crypto.aead import Aead
 from medlock.errors import NotFound, Tampered
 from medlock.store import segment as columns
 from medlock.store.capsule import IndexRow
-from medlock.store.entries import DELETED, DROPPED, IndexEntry, decode_entry, encode_entry
+from medlock.store.entries import DELETED, DROPPED, IndexEntry
 from medlock.store.frames import frame, unframe
+from medlock.store.gathering import Gathering
+from medlock.store.heap import filling
 from medlock.store.keyring import PatientKeys, TenantKeys
+from medlock.store.packed import PackedEntry, decode_packed, encode_packed, pack, unpack
 from medlock.store.segment import Segment
 from medlock.store.tables import Backend, Batch, Table
 
 CHUNK = 16_384
+PORTION = 1_024  # rows opened at once at the start
 OVERLAY_MAX = 1_024
 
 
@@ -38,10 +43,20 @@ class Change(IntEnum):
 _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associated data
 
 
+class Keys(Protocol):
+    """What the directory asks of the keystore."""
+
+    def keys(self, slot: int) -> PatientKeys:
+        """The keys of a slot. Raises NotFound when they were destroyed."""
+
+    def many(self, slots: Sequence[int]) -> Mapping[int, PatientKeys]:
+        """The keys of those of these slots that have any."""
+
+
 class Directory:
     """All patients in memory. `load` once, `refresh` before each use that must be current."""
 
-    def __init__(self, backend: Backend, tenant: TenantKeys, keys: Callable[[int], PatientKeys]) -> None:
+    def __init__(self, backend: Backend, tenant: TenantKeys, keys: Keys) -> None:
         self._backend = backend
         self._labels = tenant.directory_labels
         self._log: Aead = tenant.directory_log
@@ -49,17 +64,33 @@ class Directory:
         self._segments: list[Segment] = []
         self._overlay: dict[int, IndexEntry] = {}
         self._overlay_segment: Segment | None = None
+        self._slots: Sequence[int] | None = None
         self.number = 0
 
     async def load(self) -> int:
         """Read every entry; returns how many patients there are. Entries whose key is destroyed are passed over."""
         self.number = await self._backend.last_key(Table.DIROP) or 0
-        self._segments, self._overlay, after = [], {}, None
-        while rows := await self._backend.scan(Table.DIRECTORY, after, CHUNK):
-            after = rows[-1][0]
-            found = [entry for key, ct in rows if (entry := self.open_row(key, ct)) is not None]
-            self._segments.append(columns.build(found))
+        self._overlay, self._overlay_segment, self._slots = {}, None, None
+        with filling():
+            self._segments = await self._gather()
         return len(self)
+
+    async def _gather(self) -> list[Segment]:
+        """What lies on disk, in as few segments as there can be."""
+        segments, gathering, after = [], Gathering(), None
+        while rows := await self._backend.scan(Table.DIRECTORY, after, PORTION):
+            after = rows[-1][0]
+            entries = self._open_rows(rows)
+            while (taken := gathering.add(entries)) < len(entries):
+                segments.append(gathering.segment())
+                gathering, entries = Gathering(), entries[taken:]
+        return [*segments, gathering.segment()]
+
+    def _open_rows(self, rows: Sequence[tuple[int, bytes]]) -> list[PackedEntry]:
+        """The entries in these rows whose patients were not shredded. Raises Tampered."""
+        slots = [self.row_slot(key, ct) for key, ct in rows]
+        keys = self._keys.many(slots)
+        return [_open(ct, keys[slot]) for slot, (_, ct) in zip(slots, rows, strict=True) if slot in keys]
 
     def __len__(self) -> int:
         """Patients alive."""
@@ -109,7 +140,7 @@ class Directory:
         """Add a new or changed patient to a batch. Nothing in memory changes until `committed`."""
         name = _name(entry.slot)
         slot = self._log.seal(entry.slot.to_bytes(8, "big"), b"slot")
-        sealed = keys.directory.seal(frame(encode_entry(entry)), name)
+        sealed = keys.directory.seal(frame(encode_packed(pack(entry))), name)
         batch.puts.append((Table.DIRECTORY, self._labels.label(name), slot + sealed))
 
     def announce(self, slots: Sequence[int], change: Change, batch: Batch) -> int:
@@ -138,16 +169,17 @@ class Directory:
         self._drop(slot)
         self.number = max(self.number, last)
 
-    def slots(self) -> list[int]:
-        """The slots of all patients that are not shredded, deleted ones included."""
-        newest: dict[int, int] = {}
-        for each in self.view():
-            newest.update(each.rows[["slot", "flags"]].tolist())
-        return [slot for slot, flags in newest.items() if not flags & DROPPED]
+    def slots(self) -> Sequence[int]:
+        """The slots of all patients that are not shredded, deleted ones included; remembered until one changes."""
+        if self._slots is None:
+            rows = np.concatenate([columns.NO_ROWS, *(each.rows for each in reversed(self.view()))])
+            newest = rows[np.unique(rows["rid"], return_index=True)[1]]
+            self._slots = tuple(newest["slot"][newest["flags"] & DROPPED == 0].tolist())
+        return self._slots
 
     def _put(self, entry: IndexEntry) -> None:
         self._overlay[entry.rid] = entry
-        self._overlay_segment = None
+        self._overlay_segment = self._slots = None
         rids = np.array([entry.rid], np.uint64)
         for each in self._segments:
             each.kill(rids)
@@ -185,10 +217,10 @@ class Directory:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""
         slot = self.row_slot(key, ct)
         try:
-            keys = self._keys(slot)
+            keys = self._keys.keys(slot)
         except NotFound:
             return None
-        return decode_entry(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(slot))))
+        return unpack(_open(ct, keys))
 
     def row_slot(self, key: int, ct: bytes) -> int:
         """Whose entry a row holds, whether or not it can be opened. Raises Tampered."""
@@ -203,6 +235,11 @@ _SLOT_SEALED = 12 + 8 + 16
 
 def _row(entry: IndexEntry) -> IndexRow:
     return IndexRow(entry.rid, entry.slot, entry.version, entry.tag, bool(entry.flags & DELETED))
+
+
+def _open(ct: bytes, keys: PatientKeys) -> PackedEntry:
+    """The entry in a row of this patient's. Raises Tampered."""
+    return decode_packed(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(keys.slot))))
 
 
 def _name(slot: int) -> bytes:

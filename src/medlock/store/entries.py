@@ -58,7 +58,6 @@ class Delta(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Delta).decode
-_decode_entry = msgspec.msgpack.Decoder(IndexEntry).decode
 
 
 def encode_delta(delta: Delta) -> bytes:
@@ -69,16 +68,6 @@ def encode_delta(delta: Delta) -> bytes:
 def decode_delta(data: bytes) -> Delta:
     """The delta in `data`, which came out of an authenticated row."""
     return _decode(data)
-
-
-def encode_entry(entry: IndexEntry) -> bytes:
-    """One entry alone, as the directory seals it."""
-    return _encode(entry)
-
-
-def decode_entry(data: bytes) -> IndexEntry:
-    """The entry in `data`, which came out of an authenticated row."""
-    return _decode_entry(data)
 
 
 @cache

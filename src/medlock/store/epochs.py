@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,6 +27,7 @@ _ALL = "SELECT number, under, made, state, wrapped FROM epoch ORDER BY number"
 _PAGE = (  # SQLite takes the other columns from the row that has the greatest generation
     "SELECT slot, max(generation), epoch, wrapped FROM key WHERE slot > ? GROUP BY slot ORDER BY slot LIMIT 1000"
 )
+_MANY = "SELECT slot, max(generation), epoch, wrapped FROM key WHERE slot IN ({}) GROUP BY slot"
 HOME = "SELECT value FROM meta WHERE name = 'provider'"
 
 Read = Callable[[str], list[Row]]
@@ -159,6 +160,15 @@ class Epochs:
         if any(row[2] not in self._keks for row in rows):
             self.load(file.read)
             rows = file.read(_PAGE, after)
+        return [(slot, generation, self.open_key(slot, generation, *sealed)) for slot, generation, *sealed in rows]
+
+    def read_many(self, file: KeyFile, slots: Sequence[int]) -> list[tuple[int, int, bytes]]:
+        """Slot, newest generation and key of those of these slots that have any, in no order."""
+        sql = _MANY.format(",".join("?" * len(slots)))
+        rows = file.read(sql, *slots)
+        if any(row[2] not in self._keks for row in rows):
+            self.load(file.read)
+            rows = file.read(sql, *slots)
         return [(slot, generation, self.open_key(slot, generation, *sealed)) for slot, generation, *sealed in rows]
 
     def kek(self, number: int) -> Aead:

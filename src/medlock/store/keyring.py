@@ -53,6 +53,11 @@ class PatientKeys(_KeySet):
         self.slot = slot
         self.generation = generation
 
+    def bare(self) -> None:
+        """Let go of all that was derived; it is derived again when it is asked for."""
+        for use in _USES:
+            self.__dict__.pop(use, None)
+
     @cached_property
     def body(self) -> Aead:
         """Seals current and older bodies."""
@@ -77,6 +82,9 @@ class PatientKeys(_KeySet):
     def labels(self) -> Prf:
         """Names the rows of the capsule."""
         return Prf(derive(self._key, "medlock/1/patient/labels"))
+
+
+_USES = ("body", "capsule", "directory", "audit", "labels")
 
 
 class TenantKeys(_KeySet):

@@ -13,7 +13,7 @@ open; each learns of the others' changes through `refresh`. Nothing here may be 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from medlock.store.keystatus import KeystoreStatus, status_of
 from medlock.store.ratchet import Progress, Ratchet
 from medlock.store.rehome import move, retire
 
+_AT_ONCE = 1_000  # slots in one statement
 SPARES = 64  # keys made durable at once; one fsync serves as many new patients
 
 
@@ -106,6 +107,14 @@ class Keystore:
         while page := self._epochs.read_page(self._file, after):
             yield from (PatientKeys(*row) for row in page)
             after = page[-1][0]
+
+    def many(self, slots: Sequence[int]) -> dict[int, PatientKeys]:
+        """The newest keys of those of these slots that have any, past the cache. Raises Tampered."""
+        found: dict[int, PatientKeys] = {}
+        for start in range(0, len(slots), _AT_ONCE):
+            rows = self._epochs.read_many(self._file, slots[start : start + _AT_ONCE])
+            found.update((row[0], PatientKeys(*row)) for row in rows)
+        return found
 
     def slots(self) -> Iterator[int]:
         """Every slot that has a key, ascending, without the tenant's; slots that were never used among them."""

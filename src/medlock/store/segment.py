@@ -2,7 +2,7 @@
 
 Columns are numpy arrays over one buffer, so opening a segment copies next to nothing. A condition becomes the rows
 that bear it (exact hashes, through binary search in the sorted postings) or a boolean mask over all rows (dates by
-comparing intervals, text by prefix in a sorted list). A segment never changes; a later row of the same resource kills
+comparing intervals, text by prefix in a sorted column). A segment never changes; a later row of the same resource kills
 the earlier one through `alive`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from medlock.errors import Tampered
 from medlock.store.entries import TEXT_MAX, IndexEntry
+from medlock.store.packed import PackedEntry
 
 FORMAT = 1
 _HEADER = struct.Struct("<HHIIIIIII")  # format, label sets, rows, hashes, postings, dates, texts, two sizes
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.uint32] | NDArray[np.intp]  # numbers of rows
-_MAX_CHAR = "\U0010ffff"
+_AFTER_ALL = b"\xff"  # no byte of UTF-8 is greater, or as great
 
 ROWS = np.dtype(
     [
@@ -41,6 +42,7 @@ ROWS = np.dtype(
 POSTINGS = np.dtype([("hash", "<u8"), ("end", "<u4")])
 DATES = np.dtype([("param", "<u4"), ("row", "<u4"), ("low", "<i8"), ("high", "<i8")])
 TEXTS = np.dtype([("param", "<u4"), ("row", "<u4"), ("end", "<u4")])
+NO_ROWS = np.empty(0, ROWS)
 _COLUMNS = (ROWS, POSTINGS, np.dtype("<u4"), DATES, TEXTS)
 LABEL_SETS_MAX = 255
 _NOBODY = np.empty(0, np.uint32)
@@ -70,7 +72,7 @@ class Segment:
     """Immutable rows with their postings. `alive` is the only part that changes, in memory only; `whole`: all are."""
 
     __slots__ = (
-        "_by_param", "_ends", "_hashes", "_listed", "_rid_at", "_rids",
+        "_by_param", "_ends", "_hashes", "_rid_at", "_rids",
         "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts", "whole",
     )  # fmt: skip
 
@@ -86,7 +88,6 @@ class Segment:
         self.postings, self.listed = postings
         self.dates = dates
         self.texts, self.text = texts
-        self._listed: list[str] | None = None
         self.labels = labels
         self.alive: Mask = (rows["flags"] & 5) == 0
         self.whole = bool(self.alive.all())
@@ -161,24 +162,30 @@ class Segment:
 
     def with_prefix(self, param: int, prefix: str) -> Mask:
         """Rows with a text of `param` that starts with `prefix` (folded, at most TEXT_MAX characters)."""
-        first, last = self._span(param)
-        listed = self.texts_listed()
-        low = bisect_left(listed, prefix, first, last)
-        high = bisect_left(listed, prefix + _MAX_CHAR, low, last)
-        return self._with_texts(range(low, high))
+        wanted, places = prefix.encode(), range(*self._span(param))
+        low = bisect_left(places, wanted, key=self._text_at)
+        high = bisect_left(places, wanted + _AFTER_ALL, low, key=self._text_at)
+        return self._with_texts(places[low:high])
 
     def with_part(self, param: int, part: str) -> Mask:
-        """Rows with a text of `param` that contains `part`, or whose text was cut and might."""
-        first, last = self._span(param)
-        texts = self.texts_listed()
-        return self._with_texts([i for i in range(first, last) if part in texts[i] or len(texts[i]) >= TEXT_MAX])
+        """Rows with a text of `param` that contains `part`, or whose text may have been cut and might."""
+        wanted, (first, last) = part.encode(), self._span(param)
+        return self._with_texts(
+            [
+                place
+                for place, (low, high) in enumerate(self._spans(first, last), first)
+                if high - low >= TEXT_MAX or self.text.find(wanted, low, high) >= 0
+            ]
+        )
 
-    def texts_listed(self) -> list[str]:
-        """The folded texts, in the order of `texts`; cut apart when they are first asked for."""
-        if self._listed is None:
-            ends = self.texts["end"].tolist()
-            self._listed = [self.text[low:high].decode() for low, high in zip([0, *ends], ends, strict=False)]
-        return self._listed
+    def _text_at(self, place: int) -> bytes:
+        ends = self.texts["end"]
+        return self.text[ends[place - 1] if place else 0 : ends[place]]
+
+    def _spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Start and end of these texts."""
+        ends = self.texts["end"][first:last].tolist()
+        return zip([int(self.texts["end"][first - 1]) if first else 0, *ends], ends, strict=False)
 
     def _span(self, param: int) -> tuple[int, int]:
         params = self.texts["param"]
@@ -200,8 +207,8 @@ class Segment:
         for param, row, low, high in self.dates.tolist():
             dates[row].append((param, low, high))
         texts: list[list[tuple[int, str]]] = [[] for _ in range(len(self))]
-        for (param, row, _), text in zip(self.texts.tolist(), self.texts_listed(), strict=True):
-            texts[row].append((param, text))
+        for (param, row, _), (low, high) in zip(self.texts.tolist(), self._spans(0, len(self.texts)), strict=True):
+            texts[row].append((param, self.text[low:high].decode()))
         facts = zip(*(self.rows[name].tolist() for name in _FACTS), strict=True)
         return [
             _entry(fact, (self.labels[label], tuple(hashes[at]), tuple(dates[at]), tuple(texts[at])))
@@ -217,14 +224,19 @@ def build(entries: Sequence[IndexEntry]) -> Segment:
     """Columns of these entries, one per resource, sorted by rid."""
     ordered = sorted(entries, key=lambda entry: entry.rid)
     labels: dict[tuple[str, ...], int] = {(): 0}
-    rows = np.array(
+    rows = as_rows(ordered, labels)
+    return Segment(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
+
+
+def as_rows(entries: Sequence[IndexEntry | PackedEntry], labels: dict[tuple[str, ...], int]) -> NDArray[np.void]:
+    """The first column of these entries, in their order; sets of labels that are new are added to `labels`."""
+    return np.array(
         [
             (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, _label_number(labels, e.labels))
-            for e in ordered
+            for e in entries
         ],
         ROWS,
     )
-    return Segment(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
 
 
 def _label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
