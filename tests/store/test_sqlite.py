@@ -130,3 +130,18 @@ async def test_what_was_committed_is_read_in_the_same_turn(reopen: Reopen) -> No
             assert await store.get(Table.BODY, key) == b"%d" % number
 
     await asyncio.gather(*(write_and_read(key) for key in range(16)))
+
+
+async def test_a_row_is_read_once_a_turn(reopen: Reopen) -> None:
+    """Within a turn of the event loop one answer serves all who ask; in the next turn what others wrote is seen."""
+    store, other = reopen(), reopen()
+    await store.commit(Batch(puts=[(Table.TOKEN, 1, b"valid")]))
+    asked: list[str] = []
+    store._read.set_trace_callback(asked.append)
+    assert {await store.get(Table.TOKEN, 1) for _ in range(5)} == {b"valid"}
+    assert await store.get(Table.TOKEN, 2) is None
+    assert await store.get(Table.TOKEN, 2) is None
+    assert len([each for each in asked if each.startswith("SELECT")]) == 2
+    await other.commit(Batch(puts=[(Table.TOKEN, 1, b"revoked"), (Table.TOKEN, 2, b"new")]))
+    assert await store.get(Table.TOKEN, 1) == b"revoked"
+    assert await store.get(Table.TOKEN, 2) == b"new"

@@ -12,6 +12,7 @@ consent (a later issue) will fill `Grant.rules` per patient here, in `_reach`, a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 
 from medlock.access.grant import _ISSUED, Grant, Rules
@@ -68,8 +69,12 @@ def decide_erasure(principal: Principal) -> None:
         raise Denied(f"{_roles(principal)} may not erase patients")
 
 
+@lru_cache(maxsize=4_096)
 def allowed(principal: Principal, resource_type: str) -> int:
-    """Every right of this caller on a type, as bits of `access.scopes`: roles and scopes intersected."""
+    """Every right of this caller on a type, as bits of `access.scopes`: roles and scopes intersected.
+
+    Remembered, since it follows from the arguments alone and every request asks for it.
+    """
     bits = 0
     held = principal.patient != ""
     for role in principal.roles:

@@ -59,6 +59,7 @@ class SqliteBackend:
         self._loop = asyncio.get_running_loop()
         self._pinned = False
         self._held = False
+        self._read_before: dict[tuple[Table, int], bytes | None] = {}
 
     def _pin(self) -> None:
         """One read transaction for all reads of this turn of the event loop.
@@ -74,16 +75,23 @@ class SqliteBackend:
     def _unpin(self) -> None:
         if self._pinned and not self._held:
             self._pinned = False
+            self._read_before.clear()
             self._execute("COMMIT")
 
     async def get(self, table: Table, key: int) -> bytes | None:
-        """One row, or None."""
+        """One row, or None. Read once a turn: within it the answer cannot change, and requests ask for the same."""
+        name = table, key
+        if name in self._read_before:
+            return self._read_before[name]
         try:
             self._pin()
             row = self._execute(_GET[table], (key,)).fetchone()
         except sqlite3.Error as fault:
             raise _unreadable(fault) from fault
-        return None if row is None else row[0]
+        found: bytes | None = None if row is None else row[0]
+        if not self._held:
+            self._read_before[name] = found
+        return found
 
     async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
         """The rows that exist among `keys`, in one statement per 256."""
