@@ -32,6 +32,7 @@ SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
 ROWS_MAX = 64  # in one statement; fewer hand-overs beyond that no longer show
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_HAS = {table: f"SELECT 1 FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
 
@@ -148,6 +149,8 @@ class Writer(threading.Thread):
 
     def _apply(self, batch: Batch) -> int | MedlockError:
         """Apply one batch; a conflict undoes this batch alone."""
+        if any(self._db.execute(_HAS[table], (key,)).fetchone() is None for table, key in batch.requires):
+            return Raced()
         if not batch.inserts:
             self._write(batch)
             return -1
