@@ -9,7 +9,7 @@ workers see the same patients. docs/spec/store.md §6.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -33,6 +33,7 @@ class Change(IntEnum):
 
     CHANGED = 1
     SHREDDED = 2
+    REKEYED = 3
 
 
 _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associated data
@@ -41,7 +42,7 @@ _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associ
 class Directory:
     """All patients in memory. `load` once, `refresh` before each use that must be current."""
 
-    def __init__(self, backend: Backend, tenant: TenantKeys, keys: Callable[[int], PatientKeys]) -> None:
+    def __init__(self, backend: Backend, tenant: TenantKeys, keys: Callable[[int], Iterable[PatientKeys]]) -> None:
         self._backend = backend
         self._labels = tenant.directory_labels
         self._log: Aead = tenant.directory_log
@@ -185,10 +186,18 @@ class Directory:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""
         slot = self.row_slot(key, ct)
         try:
-            keys = self._keys(slot)
+            return self._opened(slot, ct[_SLOT_SEALED:])
         except NotFound:
             return None
-        return decode_entry(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(slot))))
+
+    def _opened(self, slot: int, sealed: bytes) -> IndexEntry:
+        fault = Tampered("a directory entry has no keys")
+        for keys in self._keys(slot):
+            try:
+                return decode_entry(unframe(keys.directory.open(sealed, _name(slot))))
+            except Tampered as found:
+                fault = found
+        raise fault
 
     def row_slot(self, key: int, ct: bytes) -> int:
         """Whose entry a row holds, whether or not it can be opened. Raises Tampered."""
