@@ -17,7 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from acceptance.scene import DATA, KEYS, Past, end, live_through, note, shred, weight
+from acceptance.scene import (
+    DATA,
+    KEYS,
+    Past,
+    Stop,
+    end,
+    live_through,
+    note,
+    rotate,
+    rotator,
+    shred,
+    stopping,
+    weight,
+)
 from acceptance.tamper import rows_of
 from acceptance.test_crash import reopened, started, there
 from acceptance.test_shred import further_of, opens, readable, slot_of
@@ -31,7 +44,7 @@ from medlock.records.commit import Committer
 from medlock.records.notes import Stage
 from medlock.records.opening import StoreKeys
 from medlock.records.reseal import Resealer
-from medlock.records.rotate import ALL, Rotated, Rotator
+from medlock.records.rotate import ALL, Rotator
 from medlock.store.capsule import CapsuleCipher
 from medlock.store.frames import unframe
 from medlock.store.keyring import KeyDestroyed, PatientKeys
@@ -40,17 +53,6 @@ from records.world import World, clinician, ids, open_world, patient
 
 PIECE = 24
 Versions = dict[tuple[str, int], bytes]
-
-
-def rotator(world: World) -> Rotator:
-    """Somebody who rotates keys and does not wait for readers, since there are none but ourselves."""
-    return Rotator(world.vault, world.log, world.clock, world.directory, "root", drain=0)
-
-
-async def rotate(world: World, who: str = "") -> Rotated:
-    """Rotate one patient's key, or everybody's."""
-    mine = rotator(world)
-    return await mine.rotate(await mine.slot_of(who) if who else ALL, lambda _done, _total: None)
 
 
 async def every_version(world: World) -> Versions:
@@ -214,23 +216,6 @@ async def test_one_patient_alone(kept: Kept) -> None:
         await rotate(world, "nobody")
     await end(world)
     assert await offline(kept.past.directory).verify() == []
-
-
-class Stop(BaseException):
-    """The end of a process, as far as memory is concerned."""
-
-
-def stopping(world: World, after: int) -> None:
-    """Let this world live for so many commits."""
-    commit, left = world.backend.commit, [after]
-
-    async def counted(batch: Batch) -> int:
-        if not left[0]:
-            raise Stop
-        left[0] -= 1
-        return await commit(batch)
-
-    world.backend.commit = counted  # type: ignore[method-assign]
 
 
 async def small_life(directory: Path) -> Versions:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, shred, weight
+from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, renew, shred, weight
 from acceptance.tamper import KeyTamperer, Tamperer, Touched, rows_of
 from acceptance.verifier import offline
 from medlock.audit.findings import KEYSTORE, Kind
@@ -34,6 +34,22 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Past:
 def old(tmp_path_factory: pytest.TempPathFactory) -> Past:
     """A directory whose log has a search index."""
     return asyncio.run(live_through(tmp_path_factory.mktemp("old"), OLD))
+
+
+@pytest.fixture(scope="session")
+def renewed(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A directory whose patients have had three keys each."""
+    past = asyncio.run(live_through(tmp_path_factory.mktemp("renewed"), YOUNG // 10))
+    asyncio.run(renew(past))
+    return past
+
+
+@pytest.fixture(scope="session")
+def halfway(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """One in which the second rotation of keys was killed in the middle."""
+    past = asyncio.run(live_through(tmp_path_factory.mktemp("halfway"), YOUNG // 10))
+    asyncio.run(renew(past, halfway=16))
+    return past
 
 
 def copied(past: Past, to: Path) -> Path:
@@ -94,6 +110,24 @@ async def test_every_changed_row_is_named(young: Past, tmp_path: Path, seed: int
 async def test_every_changed_row_of_a_long_log_is_named(old: Past, tmp_path: Path, seed: int) -> None:
     """200 more where the log is long enough to have a search index."""
     await changed_rows_are_named(old, tmp_path / "case", seed)
+
+
+@pytest.mark.parametrize("seed", [110, 111])
+async def test_every_changed_row_is_named_after_rotations(renewed: Past, tmp_path: Path, seed: int) -> None:
+    """200 more where keys were rotated; rows of before, put back, are found like any others."""
+    assert await offline(renewed.directory).verify() == []
+    await changed_rows_are_named(renewed, tmp_path / "case", seed)
+
+
+@pytest.mark.parametrize("seed", [120, 121])
+async def test_every_changed_row_is_named_in_the_middle_of_a_rotation(halfway: Past, tmp_path: Path, seed: int) -> None:
+    """200 more where some rows lie under former keys and some under new ones, and all of them open."""
+    keystore = offline(halfway.directory).keystore()
+    assert keystore.superseded()
+    keystore._spares.clear()
+    keystore.close()
+    assert await offline(halfway.directory).verify() == []
+    await changed_rows_are_named(halfway, tmp_path / "case", seed)
 
 
 @pytest.mark.parametrize("seed", [200, 201])

@@ -25,6 +25,7 @@ _RECEIPT = b"receipt|"
 _END = b"medlock/1/end|"
 _LENGTHS = struct.Struct(">HH")
 _PAIR = struct.Struct(">QQ")
+_SCOPE = struct.Struct(">QI")
 _STEP = 128
 _DONE = b"done"
 _ROTATION = b"rotate|"
@@ -85,9 +86,18 @@ class Notes:
         """Where such a note lies."""
         return self.key(_ERASED + slot.to_bytes(8, "big"))
 
-    def rotation(self, number: int, stage: Stage, scope: int) -> Row:
-        """The note that says: rotation number `number` of this scope (a slot, or all) has come to this stage."""
-        return self.seal(_rotation(number, stage), scope.to_bytes(8, "big"))
+    def rotation(self, number: int, stage: Stage, scope: int, shared: int) -> Row:
+        """The note that says: rotation number `number` of this scope (a slot, or all) has come to this stage.
+
+        `shared` is the generation that the keys of slot 0 had before.
+        """
+        return self.seal(_rotation(number, stage), _SCOPE.pack(scope, shared))
+
+    @staticmethod
+    def scope(state: bytes) -> tuple[int, int]:
+        """Scope and former generation of slot 0 in such a note."""
+        found: tuple[int, int] = _SCOPE.unpack(state)
+        return found
 
     def rotation_key(self, number: int, stage: Stage) -> int:
         """Where such a note lies."""

@@ -57,11 +57,18 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A rotation by its notes: its number, the slot that it is for or ALL, and the stage it has reached."""
+    """A rotation by its notes.
+
+    number  from 1
+    scope   the slot that it is for, or ALL
+    stage   how far it has come
+    shared  the newest generation of slot 0 before: its first one is never destroyed, so counting does not tell
+    """
 
     number: int
     scope: int
     stage: Stage
+    shared: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,8 @@ class Rotator:
                 done = await self._finish(before, turn)
                 if before.scope == scope:
                     return replace(done, resumed=True)
-            run = Run(1 if before is None else before.number + 1, scope, Stage.BEGUN)
+            number = 1 if before is None else before.number + 1
+            run = Run(number, scope, Stage.BEGUN, self.vault.keystore.generations(TENANT)[0].generation)
             await self._note(run)
             return await self._finish(run, turn)
 
@@ -125,16 +133,16 @@ class Rotator:
         ct = ct or await get(Table.JOB, key)
         if ct is None:
             raise Tampered("the note of a rotation is gone")
-        scope = int.from_bytes(notes.open(key, ct)[1], "big")
+        scope, shared = notes.scope(notes.open(key, ct)[1])
         reached = Stage.BEGUN
         for stage in (Stage.SEALED, Stage.DONE):
             if await get(Table.JOB, notes.rotation_key(number, stage)) is not None:
                 reached = stage
-        return Run(number, scope, reached)
+        return Run(number, scope, reached, shared)
 
     async def _note(self, run: Run) -> None:
         """Say that a rotation has come to its stage, and write that down."""
-        row = self.vault.notes.rotation(run.number, run.stage, run.scope)
+        row = self.vault.notes.rotation(run.number, run.stage, run.scope, run.shared)
         event = self._event(f"{row[1]:016x}", TENANT, "")
         await self.vault.backend.commit(Batch(inserts=[row], entries=[self.log.seal(event)]))
 
@@ -186,7 +194,7 @@ class Rotator:
         def witness(position: Position, patient: str, line: int) -> Event:
             return self._event(f"{request}.{line}" if line else request, position.slot, patient, position)
 
-        resealer = Resealer(self.vault, self.log, self._target(slot), witness)
+        resealer = Resealer(self.vault, self.log, self._target(run, slot), witness)
         await self._persist(slot, resealer.move_index)
         rids, rows, done = await resealer.resources(), 0, 0
         waiting = list(pages(rids, PAGE))[::-1]
@@ -201,11 +209,11 @@ class Rotator:
             turn(done, len(rids))
         return rows
 
-    def _target(self, slot: int) -> PatientKeys:
+    def _target(self, run: Run, slot: int) -> PatientKeys:
         """The key to move to: a new one, or the one that was begun before an interruption."""
         found = self.vault.keystore.generations(slot)
-        lasting = 2 if slot == TENANT and found[-1].generation == 0 and found[0].generation else 1
-        return found[0] if len(found) > lasting else self.vault.keystore.new_generation(slot)
+        begun = found[0].generation > run.shared if slot == TENANT else len(found) > 1
+        return found[0] if begun else self.vault.keystore.new_generation(slot)
 
     async def _persist(self, slot: int, act: Callable[[], Awaitable[int]]) -> int:
         """A commit; again when somebody else was first."""

@@ -80,23 +80,22 @@ class DirectoryCheck:
         `unsaid` is how many erasures there were that no line tells of; `rekeyed` are lines that the log says rotations
         of keys have written.
         """
-        last = max(self._last, *rekeyed, 0)
-        self._absent += [number for number in range(self._last + 1, last + 1) if number not in self._bad]
-        self._last = last
         for slot, row in sorted(patients.items()):
             yield from self._entry(slot, row)
         for number in self._absent:
             yield Finding(Table.DIROP, number, Kind.DELETED, f"line {number} of the directory's log is gone")
+        last = max(self._last, *rekeyed, 0)
+        cut = [number for number in range(self._last + 1, last + 1) if number not in self._bad]
         missing = sum(max(0, row.version - self._changes.get(slot, 0)) for slot, row in patients.items())
-        missing += unsaid - len(set(self._absent).difference(rekeyed))
+        missing += unsaid - len({*self._absent, *cut}.difference(rekeyed))
         for number in self._bad:
-            edited = 0 < number <= self._last + max(0, missing)
+            edited = 0 < number <= last + max(0, missing)
             missing -= edited and number not in rekeyed
             kind = Kind.EDITED if edited else Kind.INSERTED
             yield Finding(Table.DIROP, number, kind, f"line {number} of the directory's log does not open")
-        if missing > 0:
+        if cut or missing > 0:
             sentence = "the newest lines of the directory's log are gone"
-            yield Finding(Table.DIROP, self._last + 1, Kind.TRUNCATED, sentence)
+            yield Finding(Table.DIROP, min(cut, default=last + 1), Kind.TRUNCATED, sentence)
 
     def _entry(self, slot: int, row: IndexRow) -> Iterator[Finding]:
         key = self.vault.directory.key(slot)
