@@ -418,6 +418,52 @@ async def test_an_erasure_in_the_middle(tmp_path: Path, who: str, monkeypatch: p
     assert await offline(directory).verify() == []
 
 
+async def test_an_erasure_by_a_process_with_former_keys(tmp_path: Path) -> None:
+    """The tombstones that it puts into Bob's history of what was Erin's lie under Bob's new key, not under the former."""
+    directory = tmp_path / "data"
+    await small_life(directory)
+    world, other = await open_world(directory), await open_world(directory)
+    slot = await other.vault.any_slot("bob")
+    assert slot is not None
+    former = other.keystore.keys(slot)
+    await other.vault.capsules.open(slot)
+    await rotate(world, "bob")
+    assert other.keystore.keys(slot) is former
+    await shred(other, "erin")
+    with pytest.raises(Gone):
+        await world.ask(clinician(), Interaction.VREAD, "Observation", "moved", version="1")
+    assert opened_with(world, former, rows_of(directory / DATA)) == set()
+    await other.close()
+    await end(world)
+    assert await offline(directory).verify() == []
+
+
+@pytest.mark.parametrize("who", ["ann", "bob"])
+async def test_an_erasure_while_versions_move_between_histories(tmp_path: Path, who: str) -> None:
+    """Erin's rotation is about to commit versions of hers in the history of what is Bob's now, and one of Ann's.
+
+    Whoever of the others is erased just then stays erased: no row of theirs comes back.
+    """
+    directory = tmp_path / "data"
+    await small_life(directory)
+    world, other = await open_world(directory), await open_world(directory)
+    commit, calls = world.backend.commit, [0]
+
+    async def late(batch: Batch) -> int:
+        calls[0] += 1
+        if calls[0] == 3:  # the note, the index, and now the first page
+            await shred(other, who)
+        return await commit(batch)
+
+    world.backend.commit = late  # type: ignore[method-assign]
+    await rotate(world, "erin")
+    assert calls[0] > 5
+    assert await world.vault.any_slot(who) is None
+    await other.close()
+    await end(world)
+    assert await offline(directory).verify() == []
+
+
 async def test_beside_readers_writers_and_an_erasure(tmp_path: Path) -> None:
     """Another process reads, searches and writes all the while, and verifies: no answer is wrong, no write is lost."""
     directory = tmp_path / "data"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, renew, shred, weight
+from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, renew, rotate, shred, weight
 from acceptance.tamper import KeyTamperer, Tamperer, Touched, rows_of
 from acceptance.verifier import offline
 from medlock.audit.findings import KEYSTORE, Kind
@@ -185,7 +186,7 @@ async def test_nothing_is_written_onto_a_data_file_put_back(young: Past, tmp_pat
 
 
 async def test_no_false_alarm_beside_a_server(tmp_path: Path) -> None:
-    """Verified again and again while patients are made, changed and erased, and keys wrapped anew: nothing is found."""
+    """Verified again and again while patients are made, changed and erased, keys rotated and wrapped anew: nothing is found."""
     world = await open_world(tmp_path / "data")
     await world.put({"resourceType": "Patient", "id": "ann"})
     busy = asyncio.create_task(_live(world))
@@ -208,18 +209,20 @@ async def _live(world) -> None:
         await asyncio.gather(*(world.put(weight(f"p{turn}-{n}", f"p{turn}", n)) for n in range(5)))
         await asyncio.gather(*(world.read(clinician(), f"Observation/w{n}") for n in range(12)))
         await world.log.seal_checkpoint()
+        if turn % 3 == 1:
+            await _insisted(lambda: rotate(world))
         if turn % 3 == 2:
-            await _erased(world, f"p{turn - 1}")
+            await _insisted(partial(shred, world, f"p{turn - 1}"))
             world.keystore.ratchet()
 
 
-async def _erased(world, patient: str) -> None:
-    """Erase, again when a reader is in the way of scrubbing."""
+async def _insisted(act) -> None:
+    """Erase or rotate, again when a reader is in the way of scrubbing."""
     for _ in range(20):
         try:
-            await shred(world, patient)
+            await act()
         except MedlockError:
             await asyncio.sleep(0.05)
             continue
         return
-    pytest.fail("the erasure did not come through")
+    pytest.fail("it did not come through")
