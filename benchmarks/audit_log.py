@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
@@ -45,6 +45,10 @@ class Keys:
     def patient(self, slot: int) -> Aead:
         """The audit key of one patient."""
         return self._patients[slot]
+
+    def openers(self, slot: int) -> Iterator[Aead]:
+        """The same."""
+        yield self._patients[slot]
 
 
 def events() -> list[Event]:

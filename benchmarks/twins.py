@@ -10,7 +10,7 @@ What is left out is left out wholly, so that the ratio to the product is the ful
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import msgspec
@@ -86,6 +86,10 @@ class PlainKeystore:
         if found is None:
             found = self._plain[slot] = _plain(self._keystore.keys(slot))
         return found
+
+    def candidates(self, slot: int) -> Iterator[PlainPatientKeys]:
+        """The same; there is one generation."""
+        yield self.keys(slot)
 
     def allot(self, count: int = 1) -> list[PlainPatientKeys]:
         """New slots."""

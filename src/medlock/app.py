@@ -23,6 +23,7 @@ from medlock.oauth.requests import PURPOSES
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
+from medlock.records.rotate import ALL, Rotated, Rotator, Turn
 from medlock.records.verify import Check
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
@@ -62,6 +63,14 @@ class App:
     async def note_keys(self, about: str) -> None:
         """Write down that the operator is about to renew keys. Raises Unavailable."""
         await self.note(Action.KEY_RATCHET, about)
+
+    async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
+        """Rotate data keys, or finish what was interrupted; None: there was nothing."""
+        records = self.records
+        rotator = Rotator(records.vault, records.log, records.clock, records.settings.data_dir, operator_name())
+        if patient is not None:
+            return await rotator.rotate(await rotator.slot_of(patient), turn)
+        return await rotator.rotate(ALL, turn) if everybody else await rotator.resume(turn)
 
     async def ready(self) -> None:
         """Return when the store can be read. Raises Unavailable."""

@@ -22,7 +22,9 @@ from medlock.fhir.question import Interaction
 from medlock.ids import random_bytes
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, TokenStore
+from medlock.records.rotate import ALL, Rotated, Rotator
 from medlock.records.shred import Erased, Shredder
+from medlock.store.tables import Batch
 from records.world import World, clinician, open_world
 
 TODAY = date(2026, 1, 1)
@@ -70,6 +72,34 @@ async def shred(world: World, patient: str) -> Erased:
     return await Shredder(world.vault, world.log, world.clock).shred(eraser(), patient)
 
 
+def rotator(world: World) -> Rotator:
+    """Somebody who rotates keys and does not wait for readers, since there are none but ourselves."""
+    return Rotator(world.vault, world.log, world.clock, world.directory, "root", drain=0)
+
+
+async def rotate(world: World, who: str = "") -> Rotated:
+    """Rotate one patient's key, or everybody's."""
+    mine = rotator(world)
+    return await mine.rotate(await mine.slot_of(who) if who else ALL, lambda _done, _total: None)
+
+
+class Stop(BaseException):
+    """The end of a process, as far as memory is concerned."""
+
+
+def stopping(world: World, after: int) -> None:
+    """Let this world live for so many commits."""
+    commit, left = world.backend.commit, [after]
+
+    async def counted(batch: Batch) -> int:
+        if not left[0]:
+            raise Stop
+        left[0] -= 1
+        return await commit(batch)
+
+    world.backend.commit = counted  # type: ignore[method-assign]
+
+
 async def end(world: World) -> None:
     """Stop as a server stops: with the log signed."""
     await world.log.seal_checkpoint()
@@ -100,6 +130,26 @@ async def live_through(root: Path, reads: int) -> Past:
     past.keep()
     await _grow_old(past)
     return past
+
+
+async def renew(past: Past, halfway: int = 0) -> None:
+    """Keys are rotated twice, life goes on in between; the second time perhaps only so many commits far."""
+    world = await open_world(past.directory)
+    await rotate(world)
+    await world.put(weight("long", "ann", 8, **note(1_900)))
+    await world.put(weight("both", "bob", 7, performer=[{"reference": "Patient/ann"}]))
+    await world.put({"resourceType": "Patient", "id": "bob", "name": [{"family": "Another"}]})
+    await end(world)
+    past.keep()
+    world = await open_world(past.directory)
+    if halfway:
+        stopping(world, halfway)
+    try:
+        await rotate(world)
+    except Stop:
+        await world.close()
+        return
+    await end(world)
 
 
 async def _found(past: Past) -> None:

@@ -267,6 +267,27 @@ async def test_versions_from_her_time_are_blank(life: Life) -> None:
     assert await offline(world.directory).verify() == []
 
 
+@pytest.mark.parametrize("still_named", [True, False])
+async def test_versions_from_her_time_are_blank_although_she_stayed_named(tmp_path: Path, still_named: bool) -> None:
+    """A resource that went to Ann and named Erin on, for a while or for good, keeps no version under Erin's key."""
+    world = await open_world(tmp_path / "data")
+    for name in ("erin", "ann"):
+        await world.put({"resourceType": "Patient", "id": name})
+    await world.put(weight("moved", "erin", 1))
+    await world.put(weight("moved", "ann", 2, performer=[{"reference": "Patient/erin"}]))
+    if not still_named:
+        await world.put(weight("moved", "ann", 3))
+    slot = await world.vault.any_slot("erin")
+    assert slot is not None
+    await shred(world, "erin")
+    rows = rows_of(world.directory / DATA)[Table.HISTORY].values()
+    assert slot not in {world.vault.bodies.slot(ct) for ct in rows}
+    with pytest.raises(Gone):
+        await world.ask(clinician(), Interaction.VREAD, "Observation", "moved", version="1")
+    assert await offline(world.directory).verify() == []
+    await end(world)
+
+
 async def test_blank_versions_survive_folds(tmp_path: Path) -> None:
     """The mark that something moved away outlasts every fold of her index, and a later owner's erasure."""
     world = await open_world(tmp_path / "data")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, shred, weight
+from acceptance.scene import DATA, KEYS, SCALE, Past, end, live_through, renew, rotate, shred, weight
 from acceptance.tamper import KeyTamperer, Tamperer, Touched, rows_of
 from acceptance.verifier import offline
 from medlock.audit.findings import KEYSTORE, Kind
@@ -34,6 +35,22 @@ def young(tmp_path_factory: pytest.TempPathFactory) -> Past:
 def old(tmp_path_factory: pytest.TempPathFactory) -> Past:
     """A directory whose log has a search index."""
     return asyncio.run(live_through(tmp_path_factory.mktemp("old"), OLD))
+
+
+@pytest.fixture(scope="session")
+def renewed(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """A directory whose patients have had three keys each."""
+    past = asyncio.run(live_through(tmp_path_factory.mktemp("renewed"), YOUNG // 10))
+    asyncio.run(renew(past))
+    return past
+
+
+@pytest.fixture(scope="session")
+def halfway(tmp_path_factory: pytest.TempPathFactory) -> Past:
+    """One in which the second rotation of keys was killed in the middle."""
+    past = asyncio.run(live_through(tmp_path_factory.mktemp("halfway"), YOUNG // 10))
+    asyncio.run(renew(past, halfway=16))
+    return past
 
 
 def copied(past: Past, to: Path) -> Path:
@@ -96,6 +113,24 @@ async def test_every_changed_row_of_a_long_log_is_named(old: Past, tmp_path: Pat
     await changed_rows_are_named(old, tmp_path / "case", seed)
 
 
+@pytest.mark.parametrize("seed", [110, 111])
+async def test_every_changed_row_is_named_after_rotations(renewed: Past, tmp_path: Path, seed: int) -> None:
+    """200 more where keys were rotated; rows of before, put back, are found like any others."""
+    assert await offline(renewed.directory).verify() == []
+    await changed_rows_are_named(renewed, tmp_path / "case", seed)
+
+
+@pytest.mark.parametrize("seed", [120, 121])
+async def test_every_changed_row_is_named_in_the_middle_of_a_rotation(halfway: Past, tmp_path: Path, seed: int) -> None:
+    """200 more where some rows lie under former keys and some under new ones, and all of them open."""
+    keystore = offline(halfway.directory).keystore()
+    assert keystore.superseded()
+    keystore._spares.clear()
+    keystore.close()
+    assert await offline(halfway.directory).verify() == []
+    await changed_rows_are_named(halfway, tmp_path / "case", seed)
+
+
 @pytest.mark.parametrize("seed", [200, 201])
 async def test_changes_of_the_keystore_are_found(young: Past, tmp_path: Path, seed: int) -> None:
     """200 changes of key, epoch and meta rows: verification names the keystore, or it says why it does not open."""
@@ -151,7 +186,7 @@ async def test_nothing_is_written_onto_a_data_file_put_back(young: Past, tmp_pat
 
 
 async def test_no_false_alarm_beside_a_server(tmp_path: Path) -> None:
-    """Verified again and again while patients are made, changed and erased, and keys wrapped anew: nothing is found."""
+    """Verified again and again while patients are made, changed and erased, keys rotated and wrapped anew: nothing is found."""
     world = await open_world(tmp_path / "data")
     await world.put({"resourceType": "Patient", "id": "ann"})
     busy = asyncio.create_task(_live(world))
@@ -174,18 +209,20 @@ async def _live(world) -> None:
         await asyncio.gather(*(world.put(weight(f"p{turn}-{n}", f"p{turn}", n)) for n in range(5)))
         await asyncio.gather(*(world.read(clinician(), f"Observation/w{n}") for n in range(12)))
         await world.log.seal_checkpoint()
+        if turn % 3 == 1:
+            await _insisted(lambda: rotate(world))
         if turn % 3 == 2:
-            await _erased(world, f"p{turn - 1}")
+            await _insisted(partial(shred, world, f"p{turn - 1}"))
             world.keystore.ratchet()
 
 
-async def _erased(world, patient: str) -> None:
-    """Erase, again when a reader is in the way of scrubbing."""
+async def _insisted(act) -> None:
+    """Erase or rotate, again when a reader is in the way of scrubbing."""
     for _ in range(20):
         try:
-            await shred(world, patient)
+            await act()
         except MedlockError:
             await asyncio.sleep(0.05)
             continue
         return
-    pytest.fail("the erasure did not come through")
+    pytest.fail("it did not come through")

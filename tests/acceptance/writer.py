@@ -3,6 +3,7 @@
 write SEED       several callers at once write through the door for ever; each write is told on stdout once it is
                  acknowledged, as one JSON line
 shred POINT      erase the patient `erin`, and die by SIGKILL at a point of it
+rotate POINT     rotate everybody's key, and die by SIGKILL at a point of it
 ratchet STEPS    wrap all keys anew, and die after so many batches of one key
 fill             write until the disk is full, then ask for something, then be given room; tell what happened
 """
@@ -26,6 +27,7 @@ from medlock.access.principal import Role
 from medlock.errors import MedlockError
 from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
+from medlock.records.rotate import ALL, Rotator
 from medlock.records.shred import Shredder
 from medlock.store import ratchet
 from records.world import World, clinician, open_world
@@ -103,16 +105,23 @@ async def _token(world: World, name: str, *_: object) -> None:
 
 async def do_shred(world: World, point: str) -> None:
     """Erase and die."""
-    shredder = Shredder(world.vault, world.log, world.clock)
-    doors: dict[str, tuple[Any, str]] = {
-        "commit": (world.backend, "commit"),
-        "destroy": (world.keystore, "destroy"),
-        "scrub": (world.backend, "scrub"),
-    }
+    _fuse(world, point)
+    await Shredder(world.vault, world.log, world.clock).shred(eraser(), "erin")
+
+
+async def do_rotate(world: World, point: str) -> None:
+    """Rotate and die."""
+    rotator = Rotator(world.vault, world.log, world.clock, world.directory, "root", drain=0)
+    _fuse(world, point)
+    await rotator.rotate(ALL, lambda _done, _total: None)
+
+
+def _fuse(world: World, point: str) -> None:
+    """Have the process die at a point: before or after a call, the first of its kind or (of note) the second."""
     when, _, what = point.partition(" ")
-    owner, name = doors[what.split()[0]]
+    name = what.split()[0]
+    owner = world.backend if name in {"commit", "scrub"} else world.keystore
     setattr(owner, name, _fused(getattr(owner, name), when, what.endswith("note")))
-    await shredder.shred(eraser(), "erin")
 
 
 def _fused(act: Callable[..., Any], when: str, second: bool) -> Callable[..., Any]:
@@ -176,7 +185,7 @@ async def _refusal(asked: Awaitable[Any]) -> list[str] | None:
     return None
 
 
-TASKS = {"write": do_write, "shred": do_shred, "ratchet": do_ratchet, "fill": do_fill}
+TASKS = {"write": do_write, "shred": do_shred, "rotate": do_rotate, "ratchet": do_ratchet, "fill": do_fill}
 
 
 async def main(directory: str, task: str, *arguments: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
@@ -43,6 +44,9 @@ class Keys:
         if slot in self._destroyed:
             raise NotFound("There is nothing here.")
         return Aead(b"\x33" * 24 + slot.to_bytes(8, "big"))
+
+    def openers(self, slot: int) -> Iterator[Aead]:
+        yield self.patient(slot)
 
     def destroy(self, slot: int) -> None:
         self._destroyed.add(slot)

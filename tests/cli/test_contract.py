@@ -11,7 +11,8 @@ from medlock.audit.events import Action
 from medlock.audit.search import AuditQuery
 from medlock.console import run, settings_for
 from medlock.oauth.commands import operator_name
-from medlock.store.opening import DATA, KEYS
+from medlock.records.rotate import LOCK
+from medlock.store.opening import DATA, KEYS, alone
 
 ONE_SENTENCE = re.compile(r"medlock: [A-Z][^\n]+[.!]\n")
 PATIENT = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Marker"}]}
@@ -284,6 +285,50 @@ def test_the_operators_acts_are_in_the_audit_log(terminal):
     found = run(events())
     assert {event.action for event in found} == {Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.KEY_RATCHET}
     assert {event.account for event in found} == {operator_name()}
+
+
+def test_keys_are_rotated(terminal, tmp_path):
+    """One patient's or everybody's: what was done as JSON, all is well afterwards, and the acts are in the log."""
+    terminal.type("load", write(tmp_path / "a.json", PATIENT, OBSERVATION), "--json")
+    one = terminal.type("keys", "rotate", "--patient", "p1", "--json")
+    assert (one.code, one.json) == (0, {"patients": 1, "rows": 2, "destroyed": 1, "resumed": False})
+    everybody = terminal.type("keys", "rotate", "--all")
+    assert everybody.code == 0
+    assert "2 records of 1 patients" in everybody.out
+    assert terminal.type("verify", "--json").json == {"well": True, "findings": []}
+    assert terminal.type("export", tmp_path / "out", "--json").json["resources"] == {"Observation": 1, "Patient": 1}
+    assert terminal.type("keys", "status", "--json").json["superseded"] == 0
+
+    async def events():
+        async with open_app(settings_for(terminal.directory)) as app:
+            return [found.event for found in await app.records.log.find(AuditQuery(action=Action.KEY_ROTATE))]
+
+    found = run(events())
+    assert {event.patient for event in found} == {"", "p1"}
+    assert {event.account for event in found} == {operator_name()}
+
+
+def test_what_cannot_be_rotated(terminal, tmp_path):
+    """Nothing to go on with, both scopes at once, nobody by that id, somebody else at it: each with its code."""
+    terminal.type("load", write(tmp_path / "a.json", PATIENT), "--json")
+    for arguments in ((), ("--all", "--patient", "p1")):
+        assert terminal.type("keys", "rotate", *arguments).code == 2
+    refused(terminal.type("keys", "rotate", "--patient", "nobody"), 5)
+    with alone(terminal.directory / LOCK, "-"):
+        refused(terminal.type("keys", "rotate", "--all"), 5)
+    with sqlite3.connect(terminal.directory / DATA) as db:
+        key, ct = db.execute("SELECT key, ct FROM body").fetchone()
+        db.execute("UPDATE body SET ct = ? WHERE key = ?", (ct[:-1] + bytes([ct[-1] ^ 1]), key))
+    db.close()
+    stopped = terminal.type("keys", "rotate", "--all")
+    assert stopped.code != 0
+    assert "medlock verify" in stopped.err
+    assert any("keys rotate" in reason for reason in terminal.type("keys", "status", "--json").json["reasons"])
+    with sqlite3.connect(terminal.directory / DATA) as db:
+        db.execute("UPDATE body SET ct = ? WHERE key = ?", (ct, key))
+    db.close()
+    again = terminal.type("keys", "rotate", "--json")
+    assert (again.code, again.json["resumed"], again.json["destroyed"]) == (0, True, 1)
 
 
 def test_a_fault_says_where_and_not_what(terminal, monkeypatch):

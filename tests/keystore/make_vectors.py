@@ -62,10 +62,13 @@ def rows() -> list[Case]:
     good: Case = {"kek": EPOCH_KEY.hex(), "store": STORE.hex(), "slot": SLOT, "generation": 0, "epoch": 1}
     blob = naive.seal(EPOCH_KEY, NONCE, PATIENT_KEY, naive.row_aad(STORE, SLOT, 0, 1))
     late = naive.seal(EPOCH_KEY, NONCE, PATIENT_KEY, naive.row_aad(STORE, 2**63 - 1, 2**32 - 1, 2**32 - 1))
+    heir = PATIENT_KEY + b"".join(naive.derive(TENANT_KEY, f"medlock/1/patient/{use}") for use in ("labels", "audit"))
+    first = naive.seal(EPOCH_KEY, NONCE, heir, naive.row_aad(STORE, SLOT, 1, 1))
     most: Case = {"slot": 2**63 - 1, "generation": 2**32 - 1, "epoch": 2**32 - 1}
     opens = [
         {"name": "as written", **good, "wrapped": blob.hex(), "key": PATIENT_KEY.hex()},
         {"name": "greatest numbers", **good, **most, "wrapped": late.hex(), "key": PATIENT_KEY.hex()},
+        {"name": "after a rotation", **good, "generation": 1, "wrapped": first.hex(), "key": heir.hex()},
     ]
     changes: list[tuple[str, Case]] = [
         ("moved to another slot", {"slot": SLOT + 1}),

@@ -10,6 +10,7 @@ from functools import cached_property
 import pytest
 
 from keystore.world import PASSPHRASE, StillClock, World
+from medlock.crypto.aead import Aead
 from medlock.errors import Conflict, SetupError, Tampered, Unavailable
 from medlock.store.keycache import KeyCache
 from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys
@@ -133,6 +134,9 @@ def test_the_cache_forgets_the_least_used(world):
     keystore.close()
 
 
+BARE = {"_key", "_inherited", "slot", "generation"}
+
+
 def test_the_cache_keeps_ciphers_of_the_last_used_only(keystore):
     """The others are there without them, open the same, and are what `get` answers; a dropped one is nowhere."""
     cache = KeyCache(entries=3, ready=1)
@@ -140,7 +144,7 @@ def test_the_cache_keeps_ciphers_of_the_last_used_only(keystore):
     blob = one.body.seal(b"x", b"")
     for keys in (one, two, three):
         cache.put(keys, newest=True)
-    assert set(vars(one)) == {"_key", "slot", "generation"}
+    assert set(vars(one)) == BARE
     assert cache.get(one.slot) is one
     assert one.body.open(blob, b"") == b"x"
     assert len(cache) == 3
@@ -162,10 +166,11 @@ def test_baring_keys_leaves_every_use_as_it_was(keystore):
     """All that a patient's keys derive can be let go, and comes back the same."""
     (keys,) = keystore.allot()
     uses = [name for name, made in vars(PatientKeys).items() if isinstance(made, cached_property)]
-    blobs = {name: getattr(keys, name).seal(b"x", b"") for name in uses if name != "labels"}
+    blobs = {name: getattr(keys, name).seal(b"x", b"") for name in uses if name not in {"audits", "labels"}}
     label = keys.labels.label(b"x")
+    assert [each.open(blobs["audit"], b"") for each in keys.audits] == [b"x"]
     keys.bare()
-    assert set(vars(keys)) == {"_key", "slot", "generation"}
+    assert set(vars(keys)) == BARE
     assert all(getattr(keys, name).open(blob, b"") == b"x" for name, blob in blobs.items())
     assert keys.labels.label(b"x") == label
 
@@ -201,6 +206,67 @@ def test_generations_stand_side_by_side(world, keystore):
             each.keys(slot, 0)
         assert each.keys(slot).generation == 1
     other.close()
+
+
+def test_what_does_not_move_is_handed_down(world, keystore):
+    """Through rotations and after the former keys are gone: one label key, and every audit key so far."""
+    (first,) = keystore.allot()
+    slot, label = first.slot, first.labels.label(b"head|0")
+    written = [first.audit.seal(b"0", b"")]
+    written += [keystore.new_generation(slot).audit.seal(b"%d" % number, b"") for number in (1, 2, 3)]
+    assert [keys.generation for keys in keystore.generations(slot)] == [3, 2, 1, 0]
+    assert keystore.superseded() == [(slot, 0), (slot, 1), (slot, 2)]
+    keystore.drop_generations(keystore.superseded())
+    other = world.open()
+    newest = other.keys(slot)
+    assert newest.labels.label(b"head|0") == label
+    assert len(newest.audits) == 4
+    for number, blob in enumerate(written):
+        assert newest.audits[3 - number].open(blob, b"") == b"%d" % number
+    assert [keys.generation for keys in other.generations(slot)] == [3]
+    assert list(other.verify()) == []
+    other.close()
+
+
+def test_a_former_key_is_not_in_what_is_handed_down(keystore):
+    """Neither the key itself, nor one that opens what it sealed of bodies, indexes or the directory."""
+    (first,) = keystore.allot()
+    sealed = [first.body.seal(b"x", b""), first.capsule.seal(b"x", b""), first.directory.seal(b"x", b"")]
+    second = keystore.new_generation(first.slot)
+    secret = second.succession()
+    assert first._key not in secret
+    assert second._key not in secret
+    for at in range(0, len(secret), 32):
+        for blob in sealed:
+            with pytest.raises(Tampered):
+                Aead(secret[at : at + 32]).open(blob, b"")
+
+
+def test_candidates_find_a_generation_that_another_process_began(world, keystore):
+    """The cached newest first, then what the file has now."""
+    (first,) = keystore.allot()
+    other = world.open()
+    other.keys(first.slot)
+    keystore.new_generation(first.slot)
+    assert [keys.generation for keys in other.candidates(first.slot)] == [0, 1, 0]
+    assert other.keys(first.slot).generation == 1
+    keystore.destroy(first.slot)
+    other.refresh()
+    with pytest.raises(KeyDestroyed):
+        list(other.candidates(first.slot))
+    other.close()
+
+
+def test_status_tells_of_former_keys(keystore):
+    """Until they are destroyed it says so, and what to do; the tenant key is none of them."""
+    (patient,) = keystore.allot()
+    keystore.new_generation(SHARED)
+    assert keystore.status().superseded == 0
+    keystore.new_generation(patient.slot)
+    assert keystore.status().superseded == 1
+    assert any("keys rotate" in reason for reason in keystore.status().reasons)
+    keystore.drop_generations(keystore.superseded())
+    assert keystore.status().superseded == 0
 
 
 def test_a_generation_in_use_is_not_dropped(keystore):

@@ -14,12 +14,12 @@ from medlock.access.scopes import parse_scopes
 from medlock.audit.ledger import MerkleLedger
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
-from medlock.crypto.aead import Aead
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Preconditions, Question
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
+from medlock.records.opening import StoreKeys as Keys
 from medlock.records.vault import Vault
 from medlock.settings import Limits
 from medlock.store.kek.passphrase import Cost, PassphraseFile
@@ -39,32 +39,6 @@ class StillClock(Clock):
     def now_ms(self) -> int:
         self.ms += 1_000
         return self.ms
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The log's keys out of a keystore."""
-
-    keystore: Keystore
-
-    @property
-    def store_id(self) -> bytes:
-        return self.keystore.store_id
-
-    @property
-    def log(self) -> Aead:
-        return self.keystore.tenant.log
-
-    @property
-    def detail(self) -> Aead:
-        return self.keystore.tenant.detail
-
-    @property
-    def checkpoint_seed(self) -> bytes:
-        return self.keystore.tenant.checkpoint_seed
-
-    def patient(self, slot: int) -> Aead:
-        return self.keystore.keys(slot).audit
 
 
 def clinician() -> Principal:

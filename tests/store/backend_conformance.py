@@ -90,6 +90,20 @@ class BackendConformance:
         assert await store.get(Table.BODY, 1) is None
         assert await store.scan(Table.LOG, None, 9) == [(0, b"f")]
 
+    async def test_a_required_row_that_is_gone_undoes_its_batch_alone(self, reopen: Reopen) -> None:
+        """A batch on top of a row is refused once that row was deleted, and writes nothing; one beside it goes through."""
+        store = reopen()
+        await store.commit(Batch(inserts=[(Table.DELTA, 7, b"first")]))
+        await store.commit(Batch(inserts=[(Table.DELTA, 8, b"x")], requires=[(Table.DELTA, 7)]))
+        await store.commit(Batch(deletes=[(Table.DELTA, 7)]))
+        losing = Batch(inserts=[(Table.DELTA, 9, b"x")], entries=[b"e"], requires=[(Table.DELTA, 8), (Table.DELTA, 7)])
+        winning = Batch(puts=[(Table.BODY, 1, b"y")], entries=[b"f"], requires=[(Table.DELTA, 8)])
+        lost, won = await asyncio.gather(store.commit(losing), store.commit(winning), return_exceptions=True)
+        assert isinstance(lost, Raced)
+        assert won == 0
+        assert await store.get_many(Table.DELTA, [7, 8, 9]) == {8: b"x"}
+        assert await store.get(Table.BODY, 1) == b"y"
+
     async def test_deletes(self, reopen: Reopen) -> None:
         """A deleted row is gone; deleting what is not there is no error; insert may follow."""
         store = reopen()

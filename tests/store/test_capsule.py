@@ -33,7 +33,7 @@ def entry(rid: int, version: int, flags: int = 0) -> IndexEntry:
 
 def capsules(disk: Disk) -> Capsules:
     """A process of its own over the same disk."""
-    return Capsules(MemoryBackend(CountingLedger(), disk), lambda _slot: KEYS)
+    return Capsules(MemoryBackend(CountingLedger(), disk), lambda _slot: [KEYS])
 
 
 async def write(process: Capsules, rows: list[IndexEntry]) -> None:
@@ -51,6 +51,21 @@ async def write(process: Capsules, rows: list[IndexEntry]) -> None:
             continue
         process.committed(appended)
         return
+
+
+async def test_a_writer_who_slept_through_folds_does_not_write_into_the_gap() -> None:
+    """Its next number was taken, folded and deleted meanwhile: the key is free again, and the write is refused."""
+    disk = Disk()
+    one, other = capsules(disk), capsules(disk)
+    await write(one, [entry(1, 1)])
+    batch = Batch()
+    (await other.open(SLOT)).change("pat", [entry(2, 1)], batch)
+    for version in range(1, 40):
+        await write(one, [entry(3, version)])
+    assert batch.inserts[0][1] not in disk.rows[Table.DELTA]
+    with pytest.raises(Raced):
+        await other._backend.commit(batch)
+    assert state(await other.open(SLOT)) == {1: 1, 3: 39}
 
 
 def state(capsule: object) -> dict[int, int]:

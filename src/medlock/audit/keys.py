@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from medlock.crypto.aead import Aead
 
 
 class LogKeys(Protocol):
-    """Keys of one store's log. A patient's audit key never changes, because entries are never sealed anew."""
+    """Keys of one store's log. Entries are never sealed anew, so no audit key of a living patient is ever lost."""
 
     @property
     def store_id(self) -> bytes:
@@ -28,6 +29,9 @@ class LogKeys(Protocol):
 
     def patient(self, slot: int) -> Aead:
         """Seals full copies of events about one patient. Raises NotFound when the key is destroyed."""
+
+    def openers(self, slot: int) -> Iterator[Aead]:
+        """Open full copies about one patient: one of these does, the likeliest first. Raises NotFound as `patient`."""
 
 
 def place(keys: LogKeys, what: str, number: int | None = None) -> bytes:

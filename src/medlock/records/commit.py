@@ -6,7 +6,8 @@ The order is what makes it safe, so it stands in one place:
  3. seal bodies and index changes; nothing in memory is changed yet;
  4. write down the events, each with the position its index will have;
  5. commit; only when that returns, bring the indexes in memory up to date.
-Another process may write between 2 and 5. Then an insert fails, `Raced` is raised, and the door starts over.
+Another process may write between 2 and 5. Then an insert fails, `Raced` is raised, and the door starts over. One that
+rotates keys seals anew without making versions: that is noticed at 3, by the index.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.turns import in_turns
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Meta, Opened, tag_of
-from medlock.store.capsule import Appended
+from medlock.store.capsule import Appended, Capsule
 from medlock.store.directory import Change
 from medlock.store.entries import DELETED, DROPPED, POINTER, IndexEntry
 from medlock.store.keyring import KeyDestroyed, PatientKeys
@@ -54,6 +55,8 @@ class Stage(msgspec.Struct):
     announced: int = 0
     newborn: dict[str, PatientKeys] = {}
     touched: dict[int, list[Touched]] = {}
+    sealed: dict[int, int] = {}  # slot → generation under which its bodies were sealed
+    before: dict[int, list[tuple[int, int]]] = {}  # slot → rids and tags of what is replaced
     indexes: list[Appended] = []
 
 
@@ -145,7 +148,11 @@ class Committer:
         body = b"" if deleted else with_identity(draft.body, draft.type, draft.id, version, instant(meta.updated))
         slots = await self._owner_slots(stage, draft.patients)
         rid = self._vault.rid(meta.reference)
-        ct = self._vault.seal(rid, self._vault.keystore.keys(slots[0]), meta, body, stage.batch)
+        keys = self._vault.keystore.keys(slots[0])
+        ct = self._vault.seal(rid, keys, meta, body, stage.batch)
+        stage.sealed[slots[0]] = min(keys.generation, stage.sealed.get(slots[0], keys.generation))
+        if before is not None:
+            stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))
         _put_body(stage.batch, rid, ct, before, self._history_key(before))
         self._index(stage, draft, meta, Place(rid, slots[0], tag_of(ct)), slots)
         await self._unindex(stage, rid, before, slots)
@@ -171,14 +178,13 @@ class Committer:
     async def _unindex(self, stage: Stage, rid: int, before: Opened | None, slots: list[int]) -> None:
         """Take the row out of indexes that held the version before and do not hold this one.
 
-        The former owner's keeps a mark: the history is sealed under that key and must be found when it is destroyed.
+        They keep a mark: history may be sealed under their key, and must be found when that is destroyed or rotated.
         """
         if before is None:
             return
         for slot, patient in await self._former(before):
             if slot not in slots:
-                version = before.meta.version if slot == before.slot != TENANT else 0
-                dropped = IndexEntry(rid, 0, version, 0, 0, DROPPED, 0, (), (), (), ())
+                dropped = IndexEntry(rid, 0, before.meta.version, 0, 0, DROPPED, 0, (), (), (), ())
                 stage.entries.setdefault(slot, []).append(dropped)
                 stage.patients[slot] = patient
 
@@ -188,6 +194,7 @@ class Committer:
         positions: dict[int, Position] = {}
         async for slot, entries in in_turns(stage.entries.items()):
             capsule = self._vault.capsules.fresh(slot) if slot in fresh else await self._vault.capsules.open(slot)
+            self._check_keys(stage, capsule)
             appended = capsule.change(stage.patients[slot], entries, stage.batch)
             stage.indexes.append(appended)
             positions[slot] = Position(slot, appended.delta.number, appended.tag)
@@ -197,6 +204,16 @@ class Committer:
             stage.announced = self._vault.directory.announce(slots, Change.CHANGED, stage.batch)
         sealed = [self._log.seal(event) async for event in in_turns(self._events(stage, positions))]
         stage.batch.entries = sealed + self._extra.entries
+
+    def _check_keys(self, stage: Stage, capsule: Capsule) -> None:
+        """What we seal and what we replace must be as the index has it. Raises Raced when keys were rotated since."""
+        if stage.sealed.get(capsule.slot, capsule.generation) < capsule.generation:
+            self._vault.keystore.forget(capsule.slot)
+            raise Raced
+        for rid, tag in stage.before.get(capsule.slot, ()):
+            row = capsule.find(rid)
+            if row is None or row.tag != tag:
+                raise Raced
 
     def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:
         """One event for each index that changed."""

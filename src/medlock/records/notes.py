@@ -1,4 +1,6 @@
-"""Sealed notes in table JOB: receipts of what was loaded; erasures, under way and done. docs/spec/store.md §8.
+"""Sealed notes in table JOB: receipts of what was loaded; erasures and rotations, under way and done.
+
+docs/spec/store.md §8 is the format.
 
 A note says its own name, and lies where only that name can lie; so verification can open every row of the table
 without knowing what to expect, and a row that was edited or copied to another place does not open.
@@ -10,6 +12,7 @@ about to write to the patient finds the place taken, and learns of the erasure i
 from __future__ import annotations
 
 import struct
+from enum import StrEnum
 
 from medlock.errors import Tampered
 from medlock.store.frames import frame, unframe
@@ -22,8 +25,18 @@ _RECEIPT = b"receipt|"
 _END = b"medlock/1/end|"
 _LENGTHS = struct.Struct(">HH")
 _PAIR = struct.Struct(">QQ")
+_SCOPE = struct.Struct(">QI")
 _STEP = 128
 _DONE = b"done"
+_ROTATION = b"rotate|"
+
+
+class Stage(StrEnum):
+    """How far a rotation of keys has come. A note for each stage, written once, stays."""
+
+    BEGUN = "begun"
+    SEALED = "sealed"  # nothing lies under a former key any more
+    DONE = "done"  # the former keys are destroyed
 
 
 class Notes:
@@ -73,6 +86,23 @@ class Notes:
         """Where such a note lies."""
         return self.key(_ERASED + slot.to_bytes(8, "big"))
 
+    def rotation(self, number: int, stage: Stage, scope: int, shared: int) -> Row:
+        """The note that says: rotation number `number` of this scope (a slot, or all) has come to this stage.
+
+        `shared` is the generation that the keys of slot 0 had before.
+        """
+        return self.seal(_rotation(number, stage), _SCOPE.pack(scope, shared))
+
+    @staticmethod
+    def scope(state: bytes) -> tuple[int, int]:
+        """Scope and former generation of slot 0 in such a note."""
+        found: tuple[int, int] = _SCOPE.unpack(state)
+        return found
+
+    def rotation_key(self, number: int, stage: Stage) -> int:
+        """Where such a note lies."""
+        return self.key(_rotation(number, stage))
+
     @staticmethod
     def erasure(name: bytes, state: bytes) -> tuple[int, int] | None:
         """Slot and end in a note of an erasure, None for other notes."""
@@ -88,6 +118,10 @@ class Notes:
             return int.from_bytes(unframe(self._aead.open(ct, _END + key.to_bytes(8, "big", signed=True))), "big")
         except Tampered:
             return None
+
+
+def _rotation(number: int, stage: Stage) -> bytes:
+    return _ROTATION + number.to_bytes(4, "big") + b"|" + stage.encode()
 
 
 def _place(key: int) -> bytes:

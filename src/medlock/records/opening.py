@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -56,11 +56,16 @@ class StoreKeys:
         return self.keystore.tenant.checkpoint_seed
 
     def patient(self, slot: int) -> Aead:
-        """Seals full copies about one patient: always the first generation's key, for entries are never sealed anew.
+        """Seals full copies about one patient, under the newest generation. Raises KeyDestroyed."""
+        return self.keystore.keys(slot).audit
 
-        Raises KeyDestroyed.
+    def openers(self, slot: int) -> Iterator[Aead]:
+        """Open full copies about one patient, of all generations. Raises KeyDestroyed.
+
+        Another process may have sealed under a generation that this one has not heard of: so at last, look again.
         """
-        return self.keystore.keys(slot, 0).audit
+        yield from self.keystore.keys(slot).audits
+        yield from self.keystore.generations(slot)[0].audits
 
 
 @dataclass(frozen=True, slots=True)

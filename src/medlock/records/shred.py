@@ -31,7 +31,7 @@ from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import Appended, Capsule, IndexRow
 from medlock.store.entries import DROPPED, IndexEntry
-from medlock.store.keyring import KeyDestroyed
+from medlock.store.keyring import KeyDestroyed, PatientKeys
 from medlock.store.tables import Batch, Table
 
 _TRIES = 8
@@ -43,6 +43,14 @@ class Erased:
 
     resources: int
     versions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """A resource that moved away, and the versions of it that lie under the former owner's key: key → number, row."""
+
+    now: Opened
+    versions: dict[int, tuple[int, bytes]]
 
 
 class Shredder:
@@ -99,14 +107,20 @@ class Shredder:
             capsule = await self._vault.capsules.open(slot)
             own = await self._open_all(row for row in capsule.rows() if row.slot == slot)
             others = await self._pointed_from(own, slot)
+            for blank in await self._blanks(capsule):
+                others.setdefault(blank.now.slot, [])
             for other in sorted(others):
                 await held.enter_async_context(self._vault.lock(other))
             versions = await self._delete_rows(capsule, own, batch)
-            await self._blank_versions(capsule, batch)
+            blanks = await self._blanks(capsule)
+            if not others.keys() >= {blank.now.slot for blank in blanks}:
+                raise Raced
+            await self._blank_versions(blanks, batch)
             changes = [await self._drop(other, others[other], batch) for other in sorted(others)]
             await self._vault.directory.refresh()
             last = self._vault.directory.shred(slot, batch)
-            end = capsule.probe[1]
+            last_delta, end = capsule.probe
+            batch.requires.append((Table.DELTA, last_delta))
             batch.inserts += [self._vault.notes.end(slot, end), self._vault.notes.under_way(slot, end)]
             batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
             await self._vault.backend.commit(batch)
@@ -142,22 +156,35 @@ class Shredder:
         headers = [self._vault.bodies.header(ct) for ct in rows]
         batch.deletes += [(Table.BODY, key) for header in headers for key in self._vault.further_keys(rid, header)]
 
-    async def _blank_versions(self, capsule: Capsule, batch: Batch) -> None:
-        """Versions from the time when a resource was this patient's become tombstones under its owner's key."""
-        for row in capsule.departed():
+    async def _blanks(self, capsule: Capsule) -> list[Blank]:
+        """Versions from the time when a resource was this patient's, of those that are somebody else's now."""
+        found = []
+        for row in capsule.elsewhere():
             ct = await self._vault.backend.get(Table.BODY, row.rid)
             if ct is None:
                 continue  # its later owner was shredded, and the whole history with it
             opened = await self._vault.open(row.rid, ct)
             names = {self._vault.history_key(opened.meta.reference, n): n for n in range(1, row.version + 1)}
-            found = await self._vault.backend.get_many(Table.HISTORY, list(names))
-            mine = {key: ct for key, ct in found.items() if self._vault.bodies.slot(ct) == capsule.slot}
-            batch.puts += [(Table.HISTORY, key, self._tombstone(opened, names[key], batch)) for key in mine]
-            self._delete_further(row.rid, mine.values(), batch)
+            rows = await self._vault.backend.get_many(Table.HISTORY, list(names))
+            mine = {key: ct for key, ct in rows.items() if self._vault.bodies.slot(ct) == capsule.slot}
+            if mine:
+                found.append(Blank(opened, {key: (names[key], ct) for key, ct in mine.items()}))
+        return found
 
-    def _tombstone(self, owner: Opened, version: int, batch: Batch) -> bytes:
-        meta = replace(owner.meta, version=version, labels=(), deleted=True)
-        return self._vault.seal(owner.rid, self._vault.keystore.keys(owner.slot), meta, b"", batch)
+    async def _blank_versions(self, blanks: Iterable[Blank], batch: Batch) -> None:
+        """Put tombstones under the present owner's key in their place.
+
+        Only together with a change of the owner's index: so nobody rotates that key or erases the owner meanwhile.
+        """
+        for blank in blanks:
+            keys = self._vault.sealing_keys(await self._vault.capsules.open(blank.now.slot))
+            for key, (version, ct) in blank.versions.items():
+                batch.puts.append((Table.HISTORY, key, self._tombstone(blank.now, keys, version, batch)))
+                self._delete_further(blank.now.rid, [ct], batch)
+
+    def _tombstone(self, now: Opened, keys: PatientKeys, version: int, batch: Batch) -> bytes:
+        meta = replace(now.meta, version=version, labels=(), deleted=True)
+        return self._vault.seal(now.rid, keys, meta, b"", batch)
 
     async def _pointed_from(self, own: Iterable[Opened], slot: int) -> dict[int, list[int]]:
         """Other patients' indexes that point at these bodies: slot → row ids."""

@@ -17,7 +17,7 @@ from medlock.records.notes import Notes
 from medlock.records.paging import Place, open_place, seal_place
 from medlock.records.plan import Planner
 from medlock.store.bodies import BodyCipher, Header, Meta, Opened, further_name, tag_of
-from medlock.store.capsule import IndexRow
+from medlock.store.capsule import Capsule, IndexRow
 from medlock.store.capsules import Capsules, Probe
 from medlock.store.directory import Directory
 from medlock.store.keyring import PatientKeys
@@ -36,7 +36,7 @@ class Vault:
         self.backend = backend
         self.keystore = keystore
         self.bodies = BodyCipher(keystore.tenant.header)
-        self.capsules = Capsules(backend, keystore.keys)
+        self.capsules = Capsules(backend, keystore.candidates)
         self.directory = Directory(backend, keystore.tenant, keystore)
         self.indexer = Indexer(keystore.tenant.values)
         self.planner = Planner(self.indexer, self.rid)
@@ -63,12 +63,15 @@ class Vault:
     async def open(self, rid: int, ct: bytes) -> Opened:
         """Decrypt a row. Raises Tampered, or NotFound when its patient's key was destroyed."""
         header = self.bodies.header(ct)
-        further: list[bytes] = []
-        if header.further:
-            keys = self.further_keys(rid, header)
-            rows = await self.backend.get_many(Table.BODY, keys)
-            further = [rows[key] for key in keys if key in rows]
-        return self.bodies.open(rid, ct, header, self.keystore.keys, further)
+        return self.bodies.open(rid, ct, header, self.keystore.keys, await self.further(rid, header))
+
+    async def further(self, rid: int, header: Header) -> list[bytes]:
+        """The further rows of a version that are there."""
+        if not header.further:
+            return []
+        keys = self.further_keys(rid, header)
+        rows = await self.backend.get_many(Table.BODY, keys)
+        return [rows[key] for key in keys if key in rows]
 
     def further_key(self, rid: int, version: int, at: int) -> int:
         """Where further row number `at` of a version lies; it stays there when the first one moves to history."""
@@ -127,7 +130,8 @@ class Vault:
                 return [None] * max(1, len(rows))
         else:
             found = await self.backend.get_many(Table.BODY, keys)
-        fresh = [(row.rid, ct) for row in rows if (ct := found.get(row.rid)) is not None and tag_of(ct) == row.tag]
+        there = [(row, ct) for row in rows if (ct := found.get(row.rid)) is not None]
+        fresh = [(row.rid, ct) for row, ct in there if tag_of(ct) == row.tag or await self._resealed(row, ct)]
         bodies = self.bodies.open_all(fresh, self.keystore.keys)
         if None in bodies:
             bodies = [each or await self.open(*row) for row, each in zip(fresh, bodies, strict=True)]
@@ -135,6 +139,14 @@ class Vault:
             return bodies
         opened = {each.rid: each for each in bodies if each is not None}
         return [opened.get(row.rid) for row in rows]
+
+    async def _resealed(self, row: IndexRow, ct: bytes) -> bool:
+        """Whether a body is the version that an index row named, sealed anew since: its owner's index now says so."""
+        try:
+            now = (await self.capsules.open(row.slot)).find(row.rid)
+        except NotFound:
+            return False
+        return now is not None and (now.version, now.tag) == (row.version, tag_of(ct))
 
     async def version(self, opened: Opened, version: int) -> Opened | None:
         """An older version of a resource whose current version is open."""
@@ -182,6 +194,14 @@ class Vault:
     def page_place(self, account: str, token: str, now: int) -> Place:
         """The place in a page token. Raises BadRequest when it is not ours, not this account's, or expired."""
         return open_place(self.keystore.tenant.page, account, token, now)
+
+    def sealing_keys(self, capsule: Capsule) -> PatientKeys:
+        """Keys to seal under together with a change of this index: none that were rotated away since."""
+        keys = self.keystore.keys(capsule.slot)
+        if keys.generation >= capsule.generation:
+            return keys
+        self.keystore.forget(capsule.slot)
+        return self.keystore.keys(capsule.slot)
 
     def key_destroyed(self, slot: int) -> bool:
         """Whether a patient's key is gone."""

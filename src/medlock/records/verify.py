@@ -20,16 +20,16 @@ from medlock.errors import Tampered, Unavailable
 from medlock.records.opening import Records, StoreKeys
 from medlock.records.vault import TENANT, Vault
 from medlock.records.verify_bodies import BodyCheck, scan
-from medlock.records.verify_directory import DirectoryCheck, keys_of
+from medlock.records.verify_directory import DirectoryCheck, generations_of
 from medlock.records.verify_index import IndexReader
-from medlock.records.verify_notes import NoteCheck
+from medlock.records.verify_notes import NoteCheck, rotations
 from medlock.store.capsule import IndexRow
 from medlock.store.tables import Table
 
 Check = Callable[[Evidence], AsyncIterator[Finding]]
 """A check of a table that this package knows nothing of, against what the log says."""
 
-ACTS = (Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.LOAD)
+ACTS = (Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.LOAD, Action.KEY_ROTATE)
 _TRIES = 4
 _STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
 
@@ -37,14 +37,14 @@ _STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIREC
 async def verify_all(records: Records, checks: Sequence[Check] = ()) -> list[Finding]:
     """Everything that is not as it was written; nothing means that all is well.
 
-    Raises Unavailable when a file cannot be read, or when patients are being erased all the while.
+    Raises Unavailable when a file cannot be read, or when keys are being destroyed all the while.
     """
     for _ in range(_TRIES):
         _keys_changed(records)
         found = [finding async for finding in _findings(records, checks)]
         if not found or not _keys_changed(records):
             return found
-    raise Unavailable("Patients were erased while this was checked: run it again.")
+    raise Unavailable("Keys were destroyed while this was checked: run it again.")
 
 
 def _keys_changed(records: Records) -> bool:
@@ -114,19 +114,20 @@ class StoreVerifier:
             yield finding
         async for finding in self._bodies.unnamed(self._blind):
             yield finding
-        for finding in self._directory.findings(self._bodies.patients, len(self._unsaid)):
+        for finding in self._directory.findings(self._bodies.patients, len(self._unsaid), rotations(evidence)[1]):
             yield finding
         async for finding in self._strangers():
             yield finding
 
     async def _slot(self, slot: int, evidence: Evidence) -> AsyncIterator[Finding]:
         """One patient: the key, the index, and everything that the index names."""
-        keys = keys_of(self._vault, slot)
-        if keys is None:
+        keys = generations_of(self._vault, slot)
+        if not keys:
             for finding in self._keyless(slot):
                 yield finding
             return
-        report = await IndexReader(self._vault.backend, keys, evidence.positions.get(slot), whole=evidence.whole).read()
+        position = evidence.positions.get(slot)
+        report = await IndexReader(self._vault.backend, keys, position, whole=evidence.whole).read()
         for table, key in report.known:
             self._known[table].add(key)
         for finding in report.findings:

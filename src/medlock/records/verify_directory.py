@@ -6,7 +6,7 @@ a key which is gone was destroyed on purpose.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from medlock.audit.findings import Finding, Kind
@@ -26,6 +26,14 @@ def keys_of(vault: Vault, slot: int) -> PatientKeys | None:
         return vault.keystore.keys(slot)
     except (NotFound, Tampered):
         return None
+
+
+def generations_of(vault: Vault, slot: int) -> list[PatientKeys]:
+    """Those of every generation, the likeliest first; none when they were destroyed, taken away or damaged."""
+    try:
+        return list(vault.keystore.candidates(slot))
+    except (NotFound, Tampered):
+        return []
 
 
 @dataclass(slots=True)
@@ -66,25 +74,28 @@ class DirectoryCheck:
             if entry is not None:
                 self.entries[slot] = entry
 
-    def findings(self, patients: Mapping[int, IndexRow], unsaid: int) -> Iterator[Finding]:
+    def findings(self, patients: Mapping[int, IndexRow], unsaid: int, rekeyed: Collection[int]) -> Iterator[Finding]:
         """What does not agree with the patients that there are: slot → the row of the Patient resource.
 
-        `unsaid` is how many erasures there were that no line tells of.
+        `unsaid` is how many erasures there were that no line tells of; `rekeyed` are lines that the log says rotations
+        of keys have written.
         """
         for slot, row in sorted(patients.items()):
             yield from self._entry(slot, row)
         for number in self._absent:
             yield Finding(Table.DIROP, number, Kind.DELETED, f"line {number} of the directory's log is gone")
+        last = max(self._last, *rekeyed, 0)
+        cut = [number for number in range(self._last + 1, last + 1) if number not in self._bad]
         missing = sum(max(0, row.version - self._changes.get(slot, 0)) for slot, row in patients.items())
-        missing += unsaid - len(self._absent)
+        missing += unsaid - len({*self._absent, *cut}.difference(rekeyed))
         for number in self._bad:
-            edited = 0 < number <= self._last + max(0, missing)
-            missing -= edited
+            edited = 0 < number <= last + max(0, missing)
+            missing -= edited and number not in rekeyed
             kind = Kind.EDITED if edited else Kind.INSERTED
             yield Finding(Table.DIROP, number, kind, f"line {number} of the directory's log does not open")
-        if missing > 0:
+        if cut or missing > 0:
             sentence = "the newest lines of the directory's log are gone"
-            yield Finding(Table.DIROP, self._last + 1, Kind.TRUNCATED, sentence)
+            yield Finding(Table.DIROP, min(cut, default=last + 1), Kind.TRUNCATED, sentence)
 
     def _entry(self, slot: int, row: IndexRow) -> Iterator[Finding]:
         key = self.vault.directory.key(slot)
@@ -108,6 +119,6 @@ class DirectoryCheck:
             self._last = number
             if change[1] is Change.SHREDDED:
                 self.erased.add(change[0])
-            else:
+            elif change[1] is Change.CHANGED:
                 self._changes[change[0]] = self._changes.get(change[0], 0) + 1
         self._absent = sorted(set(range(1, self._last + 1)) - numbers - set(self._bad))

@@ -46,12 +46,18 @@ class IndexReport:
 
 
 class IndexReader:
-    """Reads one index. `position` is the last one in the log; `whole` says that the log can be believed."""
+    """Reads one index. `position` is the last one in the log; `whole` says that the log can be believed.
 
-    def __init__(self, backend: Backend, keys: PatientKeys, position: Position | None, *, whole: bool) -> None:
+    `keys` are those of every generation of the slot, the likeliest first.
+    """
+
+    def __init__(
+        self, backend: Backend, keys: Sequence[PatientKeys], position: Position | None, *, whole: bool
+    ) -> None:
         self._backend = backend
-        self._cipher = CapsuleCipher(keys)
-        self._slot = keys.slot
+        self._ciphers = [CapsuleCipher(each) for each in keys]
+        self._cipher = self._ciphers[0]
+        self._slot = keys[0].slot
         self._position = position
         self._last = 0 if position is None else position.number
         self._whole = whole
@@ -59,6 +65,7 @@ class IndexReader:
 
     async def read(self) -> IndexReport:
         """Judge every row."""
+        self._cipher = await self._generation()
         head = await self._head()
         if head is None:
             return self._report
@@ -72,6 +79,16 @@ class IndexReader:
         if not self._report.findings:
             self._assemble(head, segments, opened)
         return self._report
+
+    async def _generation(self) -> CapsuleCipher:
+        """The keys that open the last change which the log knows, or else the head; all of an index lies under them."""
+        delta = await self._backend.get(Table.DELTA, self._cipher.key("delta", self._last))
+        head = await self._backend.get(Table.CAPSULE, self._cipher.key("head"))
+        for kind, number, ct in (("delta", self._last, delta), ("head", 0, head)):
+            for cipher in self._ciphers:
+                if ct is not None and _opens(cipher, kind, number, ct):
+                    return cipher
+        return self._cipher
 
     async def _head(self) -> Head | None:
         """The head, an empty one when there never was one; None when it is gone or does not open."""
@@ -191,13 +208,17 @@ class IndexReader:
         return {keys[key]: ct for key, ct in found.items()}
 
     def _opens(self, kind: str, number: int, ct: bytes) -> bool:
-        try:
-            self._cipher.open(kind, number, ct)
-        except Tampered:
-            return False
-        return True
+        return _opens(self._cipher, kind, number, ct)
 
     def _note(self, table: Table, kind: str, number: int, what: Kind, sentence: str) -> None:
         key = self._cipher.key(kind, number)
         self._report.known.add((table, key))
         self._report.findings.append(Finding(table, key, what, f"{sentence} (slot {self._slot}, {kind} {number})"))
+
+
+def _opens(cipher: CapsuleCipher, kind: str, number: int, ct: bytes) -> bool:
+    try:
+        cipher.open(kind, number, ct)
+    except Tampered:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Verification of table JOB: a receipt for each load in the log, and for each erasure a note, done or under way.
+"""Verification of table JOB: a receipt for each load in the log, notes of rotations and erasures, done or under way.
 
 The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
 """
@@ -19,6 +19,12 @@ from medlock.records.verify_directory import keys_of
 from medlock.store.tables import Table
 
 
+def rotations(evidence: Evidence) -> tuple[set[int], set[int]]:
+    """What the events of rotations name: keys of notes, and lines of the directory's log."""
+    named = [request.partition(".") for request in evidence.requests[Action.KEY_ROTATE]]
+    return {int(note, 16) for note, _, _ in named}, {int(line) for _, _, line in named if line}
+
+
 @dataclass(slots=True)
 class NoteCheck:
     """Checks the notes; `read` first.
@@ -34,7 +40,9 @@ class NoteCheck:
     def findings(self, evidence: Evidence, erased: set[int]) -> Iterator[Finding]:
         """What is wrong with table JOB; `erased` are the slots that were shredded, as far as others know."""
         done = {self.vault.notes.erased_key(slot): slot for slot in erased}
-        expected = done.keys() | {int(request, 16) for request in evidence.requests[Action.LOAD]}
+        expected = (
+            done.keys() | {int(request, 16) for request in evidence.requests[Action.LOAD]} | rotations(evidence)[0]
+        )
         working = self._working(erased)
         missing = expected - self._opened.keys() - {key for key, slot in done.items() if slot == working}
         yield from self._unwanted(expected, evidence, working)

@@ -130,13 +130,26 @@ class BodyCipher:
 
     def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
         """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted."""
-        nonce = random_bytes(NONCE)
         head = _encode_meta(meta)
         packed = self._codec.pack(_LENGTH.pack(len(head)) + head + body)
+        return self._seal(rid, keys, meta.version, packed)
+
+    def reseal(
+        self, rid: int, ct: bytes, further: Sequence[bytes], keys: KeyFinder, to: PatientKeys
+    ) -> tuple[bytes, list[bytes]]:
+        """The same version under other keys of its slot, with as many further rows; what is in it stays packed.
+
+        Raises as `open`.
+        """
+        header = self.header(ct)
+        return self._seal(rid, to, header.version, self._packed(rid, ct, header, keys, further))
+
+    def _seal(self, rid: int, keys: PatientKeys, version: int, packed: bytes) -> tuple[bytes, list[bytes]]:
+        nonce = random_bytes(NONCE)
         count = (len(packed) - FIRST) // FURTHER
-        if count > _FURTHER_MAX or meta.version > _VERSION_MAX:
+        if count > _FURTHER_MAX or version > _VERSION_MAX:
             raise TooLarge("The resource is too large, or has too many versions, to be stored.")
-        header = _HEADER.pack(keys.slot, meta.version << 8 | FORM, keys.generation, count)
+        header = _HEADER.pack(keys.slot, version << 8 | FORM, keys.generation, count)
         sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
         starts = range(FIRST, len(packed), FURTHER)
         further = [
@@ -158,13 +171,17 @@ class BodyCipher:
 
     def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes] = ()) -> Opened:
         """A row with its header. Raises Tampered when it is not row `rid`, and what `keys` raises."""
+        packed = self._packed(rid, ct, header, keys, further)
+        return self._contents(packed, rid, ct, header.slot, header.version)
+
+    def _packed(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes]) -> bytes:
         packed = self._open_first(rid, ct, header, keys)
         if len(further) != header.further:
             raise Tampered(f"row {rid} does not have all its further rows")
         if further:
             rest = [self._open_further(rid, header, keys, at, each) for at, each in enumerate(further)]
             packed = b"".join((packed, *rest))
-        return self._contents(packed, rid, ct, header.slot, header.version)
+        return packed
 
     def _open_first(self, rid: int, ct: bytes, header: Header, keys: KeyFinder) -> bytes:
         aead = keys(header.slot, header.generation).body

@@ -4,7 +4,8 @@ A capsule is a list of immutable segments named by a sealed head, followed by nu
 is inserted under a key derived from its number: if another process wrote that number first the insert fails, and
 nobody's write is lost. When deltas pile up, the next write folds them into a segment in its own commit; it deletes
 the deltas before it and keeps its own as the anchor, so that whoever holds an older state finds its last delta gone
-and loads afresh.
+and loads afresh. `renew` does the same for an index that moves to another key: all of it in one commit, so that at
+every moment one generation opens the whole index.
 
 Each delta carries the tag of the one before and the head carries the tags of its segments: a row that is swapped,
 rolled back or taken away breaks the chain. What the chain cannot show, the loss of the newest delta, the audit log
@@ -21,11 +22,11 @@ import numpy as np
 
 from medlock.errors import Tampered
 from medlock.store import segment as columns
-from medlock.store.entries import DELETED, DROPPED, Delta, IndexEntry, decode_delta, encode_delta
+from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry, decode_delta, encode_delta
 from medlock.store.frames import frame, unframe
 from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
-from medlock.store.tables import Batch, Table
+from medlock.store.tables import Batch, Row, Table
 
 FOLD_DELTAS = 32
 FOLD_ROWS = 64
@@ -58,9 +59,10 @@ _decode_head = msgspec.msgpack.Decoder(Head).decode
 class CapsuleCipher:
     """Keys and names of one capsule's rows."""
 
-    __slots__ = ("_aad", "_aead", "_labels")
+    __slots__ = ("_aad", "_aead", "_labels", "generation")
 
     def __init__(self, keys: PatientKeys) -> None:
+        self.generation = keys.generation
         self._aead = keys.capsule
         self._labels = keys.labels
         self._aad = keys.slot.to_bytes(8, "big") + keys.generation.to_bytes(2, "big")
@@ -122,6 +124,11 @@ class Capsule:
             self._tail_segment = columns.build(list(self._tail.values()))
         return [*self.segments, self._tail_segment]
 
+    @property
+    def generation(self) -> int:
+        """Of the keys that all of this index lies under."""
+        return self.cipher.generation
+
     def find(self, rid: int) -> IndexRow | None:
         """The current row of a resource, tombstones included."""
         entry = self._tail.get(rid)
@@ -138,9 +145,27 @@ class Capsule:
         """Every current row, tombstones included: for verification, shredding and sealing anew."""
         return (row for row, flags in self._newest() if not flags & DROPPED)
 
-    def departed(self) -> Iterator[IndexRow]:
-        """Resources that now belong to somebody else; versions up to `version` may lie under this patient's key."""
-        return (row for row, flags in self._newest() if flags & DROPPED and row.version)
+    def elsewhere(self) -> Iterator[IndexRow]:
+        """Resources that belong to somebody else now; versions up to `version` may lie under this patient's key."""
+        return (row for row, flags in self._newest() if flags & (DROPPED | POINTER) and row.version)
+
+    def mark(self, rid: int) -> int:
+        """The last version of somebody else's resource that may lie under this patient's key; 0 for none."""
+        known = self._tail.get(rid)
+        if known is not None:
+            return known.version if known.flags & (DROPPED | POINTER) else 0
+        for each in reversed(self.segments):
+            at = each.find(rid)
+            if at >= 0:
+                return int(each.rows["version"][at]) if each.rows["flags"][at] & (DROPPED | POINTER) else 0
+        return 0
+
+    def entries(self) -> dict[int, IndexEntry]:
+        """The last word on every resource, whole. Slow: everything is taken apart."""
+        found: dict[int, IndexEntry] = {}
+        for each in self.segments:
+            found.update((entry.rid, entry) for entry in each.entries())
+        return found | self._tail
 
     def _newest(self) -> Iterator[tuple[IndexRow, int]]:
         """The last word on every resource, with its flags."""
@@ -173,15 +198,28 @@ class Capsule:
         number = self.number + 1
         due = number - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
         delta = Delta(1, number, patient, self.tag, () if due else tuple(entries))
-        ct = self.cipher.seal("delta", number, encode_delta(delta))
-        batch.inserts.append((Table.DELTA, self.probe[1], ct))
-        appended = Appended(self, delta, ct[-16:])
+        appended = self._append(delta, self.cipher, batch)
         if due:
             appended.folded = self._fold(appended, entries, batch)
         return appended
 
+    def renew(self, keys: PatientKeys, batch: Batch) -> Appended:
+        """Add to a batch what moves this index to other keys of its slot: a fold that seals every row anew."""
+        delta = Delta(1, self.number + 1, self.patient, self.tag, ())
+        appended = self._append(delta, CapsuleCipher(keys), batch)
+        appended.folded = self._fold(appended, (), batch)
+        return appended
+
+    def _append(self, delta: Delta, cipher: CapsuleCipher, batch: Batch) -> Appended:
+        ct = cipher.seal("delta", delta.number, encode_delta(delta))
+        batch.inserts.append((Table.DELTA, self.probe[1], ct))
+        if self.number:
+            batch.requires.append((Table.DELTA, self.probe[0]))  # two folds since would have freed the other key again
+        return Appended(self, delta, ct[-16:], cipher)
+
     def _fold(self, appended: Appended, entries: Iterable[IndexEntry], batch: Batch) -> tuple[Head, list[Segment]]:
         """Write tail, new entries and small segments as one segment, and a head that names what remains."""
+        cipher = appended.cipher
         merged = dict(self._tail)
         merged.update((entry.rid, entry) for entry in entries)
         names, kept = list(self.head.segments), list(self.segments)
@@ -190,20 +228,22 @@ class Capsule:
             batch.deletes.append((Table.CAPSULE, self.cipher.key("segment", names.pop().number)))
         if not kept:
             merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED or entry.version}
+        if cipher is not self.cipher:
+            again = zip(names, kept, strict=True)
+            names = [_write_segment(cipher, name.number, each, batch.puts) for name, each in again]
         if merged:
             kept.append(columns.build(list(merged.values())))
-            ct = self.cipher.seal("segment", self.head.next_segment, columns.to_bytes(kept[-1]))
-            names.append(SegmentName(self.head.next_segment, ct[-16:]))
-            batch.inserts.append((Table.CAPSULE, self.cipher.key("segment", self.head.next_segment), ct))
+            names.append(_write_segment(cipher, self.head.next_segment, kept[-1], batch.inserts))
         delta = appended.delta
         head = Head(1, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
-        batch.puts.append((Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, _encode_head(head))))
+        batch.puts.append((Table.CAPSULE, cipher.key("head"), cipher.seal("head", 0, _encode_head(head))))
         batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, delta.number)]
         return head, kept
 
     def settle(self, appended: Appended) -> None:
         """Take in a change that was just committed."""
         self.apply(appended.delta, appended.tag)
+        self.cipher = appended.cipher
         if appended.folded is not None:
             self.head, self.segments = appended.folded
             self._tail, self._tail_segment = {}, None
@@ -217,7 +257,15 @@ class Appended:
     capsule: Capsule
     delta: Delta
     tag: bytes
+    cipher: CapsuleCipher
     folded: tuple[Head, list[Segment]] | None = None
+
+
+def _write_segment(cipher: CapsuleCipher, number: int, segment: Segment, rows: list[Row]) -> SegmentName:
+    """Add a sealed segment to rows of a batch; its name."""
+    ct = cipher.seal("segment", number, columns.to_bytes(segment))
+    rows.append((Table.CAPSULE, cipher.key("segment", number), ct))
+    return SegmentName(number, ct[-16:])
 
 
 def kill_replaced(earlier: Iterable[Segment], later: Iterable[Segment]) -> None:

@@ -7,7 +7,7 @@ deleted) and for the next (which a write would have added). Both as expected: th
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from medlock.errors import Tampered
@@ -33,6 +33,10 @@ _READ_AHEAD = FOLD_DELTAS + 2
 _TRIES = 8
 
 
+Candidates = Callable[[int], Iterable[PatientKeys]]
+"""Slot → keys to try, the likeliest first; raises KeyDestroyed when there are none."""
+
+
 class Probe(NamedTuple):
     """What must exist in table DELTA, and what must not, for the capsule of a slot to be current."""
 
@@ -42,9 +46,9 @@ class Probe(NamedTuple):
 
 
 class Capsules:
-    """Current capsules by slot. `keys` gives a slot's keys and raises when they were destroyed."""
+    """Current capsules by slot. An index does not say under which of a slot's keys it lies: one opens all of it."""
 
-    def __init__(self, backend: Backend, keys: Callable[[int], PatientKeys]) -> None:
+    def __init__(self, backend: Backend, keys: Candidates) -> None:
         self._backend = backend
         self._keys = keys
         self._cache: OrderedDict[int, Capsule] = OrderedDict()
@@ -85,7 +89,7 @@ class Capsules:
 
     def fresh(self, slot: int) -> Capsule:
         """The empty capsule of a patient who is being created."""
-        return Capsule(CapsuleCipher(self._keys(slot)), slot, empty_head())
+        return Capsule(CapsuleCipher(next(iter(self._keys(slot)))), slot, empty_head())
 
     def committed(self, appended: Appended) -> None:
         """Bring a capsule up to the change that was just committed."""
@@ -110,14 +114,23 @@ class Capsules:
 
     async def _load(self, slot: int) -> Capsule:
         """Head, segments, deltas; again from the start when a fold came in between."""
-        cipher = CapsuleCipher(self._keys(slot))
         reason = "no deltas"
         for _ in range(_TRIES):
-            capsule = await self._attempt(cipher, slot)
+            capsule = await self._opened(slot)
             if isinstance(capsule, Capsule):
                 return capsule
             reason = capsule
         raise Tampered(f"an index does not load: {reason}")
+
+    async def _opened(self, slot: int) -> Capsule | str:
+        """One try with each key that may be the one."""
+        fault = Tampered("an index has no keys")
+        for keys in self._keys(slot):
+            try:
+                return await self._attempt(CapsuleCipher(keys), slot)
+            except Tampered as found:
+                fault = found
+        raise fault
 
     async def _attempt(self, cipher: CapsuleCipher, slot: int) -> Capsule | str:
         """One try; the reason why it failed when rows that the head names are not there."""

@@ -1,4 +1,4 @@
-"""`medlock keys status | ratchet | move`: the keystore's condition, and what an operator can do about it."""
+"""`medlock keys status | ratchet | move | rotate`: the keystore's condition, and what an operator can do about it."""
 
 from __future__ import annotations
 
@@ -34,6 +34,26 @@ class Renewable(Protocol):
         """Its condition."""
 
 
+class Rotation(Protocol):
+    """What a rotation of patients' keys did; `records.rotate.Rotated` is one."""
+
+    @property
+    def patients(self) -> int:
+        """Patients gone through."""
+
+    @property
+    def rows(self) -> int:
+        """Bodies and older versions sealed anew."""
+
+    @property
+    def destroyed(self) -> int:
+        """Former keys destroyed."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it went on with one that had been interrupted."""
+
+
 class Desk(Protocol):
     """An open data directory; `app.App` is one."""
 
@@ -43,6 +63,12 @@ class Desk(Protocol):
 
     async def note_keys(self, about: str) -> None:
         """Write down that the operator is about to renew keys. Raises Unavailable."""
+
+    async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotation | None:
+        """Rotate the data key of one patient or of everybody, or finish what was interrupted; None: there was nothing.
+
+        Raises NotFound, Conflict, Tampered, Unavailable.
+        """
 
 
 class Open(Protocol):
@@ -95,6 +121,31 @@ class KeyCommands:
         found = run(self._renew(settings, f"move to {name}", lambda keystore, turn: keystore.rewrap_to(provider, turn)))
         _say(f"The keys are now guarded by {name}: {found.keys} keys wrapped anew.", found, json)
 
+    def rotate(
+        self,
+        patient: Annotated[str | None, typer.Option("--patient", help="The id of one Patient.")] = None,
+        everybody: Annotated[bool, typer.Option("--all", help="Every patient, and the shared resources.")] = False,
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Give patients new data keys and destroy the former ones. Without options: finish what was interrupted."""
+        if patient is not None and everybody:
+            raise typer.BadParameter("Give --patient ID or --all, not both.")
+        done = run(self._rotate(settings_for(data_dir), patient, everybody))
+        if done is None:
+            raise typer.BadParameter("No rotation was interrupted. Give --patient ID or --all.")
+        names = ("patients", "rows", "destroyed", "resumed")
+        if json:
+            show_json({name: getattr(done, name) for name in names})
+        else:
+            people().print(_rotated(done), soft_wrap=True)
+
+    async def _rotate(self, settings: Settings, patient: str | None, everybody: bool) -> Rotation | None:
+        """Rotate under a progress bar."""
+        async with self._open(settings) as desk:
+            with _progress() as turn:
+                return await desk.rotate(patient, turn, everybody=everybody)
+
     async def _renew(self, settings: Settings, about: str, act: Callable[[Renewable, Turn], None]) -> KeystoreStatus:
         """Write down, then act under a progress bar."""
         async with self._open(settings) as desk:
@@ -121,6 +172,13 @@ def _say(sentence: str, found: KeystoreStatus, json: bool) -> None:
         people().print(sentence)
 
 
+def _rotated(done: Rotation) -> str:
+    return (
+        f"{done.rows} records of {done.patients} patients sealed anew, {done.destroyed} former keys destroyed. "
+        "Copies of the data made before no longer open: make a new one, then run medlock keys ratchet."
+    )
+
+
 def _show(found: KeystoreStatus) -> None:
     """The verdict first, then why, then the figures."""
     console = people()
@@ -137,6 +195,6 @@ def key_app(open_: Open) -> typer.Typer:
     """`medlock keys`."""
     app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
     mine = KeyCommands(open_)
-    for command in (mine.status, mine.ratchet, mine.move):
+    for command in (mine.status, mine.ratchet, mine.move, mine.rotate):
         app.command()(command)
     return app

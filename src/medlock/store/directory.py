@@ -9,7 +9,7 @@ workers see the same patients. docs/spec/store.md §6.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Protocol
 
@@ -38,6 +38,7 @@ class Change(IntEnum):
 
     CHANGED = 1
     SHREDDED = 2
+    REKEYED = 3
 
 
 _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associated data
@@ -46,11 +47,11 @@ _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associ
 class Keys(Protocol):
     """What the directory asks of the keystore."""
 
-    def keys(self, slot: int) -> PatientKeys:
-        """The keys of a slot. Raises NotFound when they were destroyed."""
+    def candidates(self, slot: int) -> Iterable[PatientKeys]:
+        """The keys to try of a slot, the likeliest first. Raises NotFound when they were destroyed."""
 
     def many(self, slots: Sequence[int]) -> Mapping[int, PatientKeys]:
-        """The keys of those of these slots that have any."""
+        """The newest keys of those of these slots that have any."""
 
 
 class Directory:
@@ -90,7 +91,14 @@ class Directory:
         """The entries in these rows whose patients were not shredded. Raises Tampered."""
         slots = [self.row_slot(key, ct) for key, ct in rows]
         keys = self._keys.many(slots)
-        return [_open(ct, keys[slot]) for slot, (_, ct) in zip(slots, rows, strict=True) if slot in keys]
+        return [self._open_likely(ct, keys[slot]) for slot, (_, ct) in zip(slots, rows, strict=True) if slot in keys]
+
+    def _open_likely(self, ct: bytes, keys: PatientKeys) -> PackedEntry:
+        """The entry in a row, nearly always under the newest keys: else keys are being rotated."""
+        try:
+            return _open(ct, keys)
+        except Tampered:
+            return self._opened(keys.slot, ct)
 
     def __len__(self) -> int:
         """Patients alive."""
@@ -217,10 +225,19 @@ class Directory:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""
         slot = self.row_slot(key, ct)
         try:
-            keys = self._keys.keys(slot)
+            return unpack(self._opened(slot, ct))
         except NotFound:
             return None
-        return unpack(_open(ct, keys))
+
+    def _opened(self, slot: int, ct: bytes) -> PackedEntry:
+        """The entry in a row: it does not say under which of the slot's keys it lies."""
+        fault = Tampered("a directory entry has no keys")
+        for keys in self._keys.candidates(slot):
+            try:
+                return _open(ct, keys)
+            except Tampered as found:
+                fault = found
+        raise fault
 
     def row_slot(self, key: int, ct: bytes) -> int:
         """Whose entry a row holds, whether or not it can be opened. Raises Tampered."""

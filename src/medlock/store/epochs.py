@@ -179,11 +179,11 @@ class Epochs:
             raise Tampered("a key row names an epoch that does not exist") from None
 
     def seal_key(self, slot: int, generation: int, key: bytes) -> bytes:
-        """A key wrapped under the current epoch: nonce | ciphertext | tag, 60 bytes."""
+        """A secret wrapped under the current epoch: nonce | ciphertext | tag."""
         return self._keks[self.current].seal(key, row_aad(self.store_id, slot, generation, self.current))
 
     def open_key(self, slot: int, generation: int, epoch: int, wrapped: bytes) -> bytes:
-        """The 32-byte key of one row. Raises Tampered, also when a column holds what it never should."""
+        """The secret of one row, 32 bytes in generation 0. Raises Tampered, also for columns that cannot be."""
         try:
             return self.kek(epoch).open(wrapped, row_aad(self.store_id, slot, generation, epoch))
         except (TypeError, struct.error):

@@ -16,6 +16,7 @@ from medlock.store.keystate import KeyState, open_state
 
 STATE = "SELECT value FROM meta WHERE name = 'state'"
 EXACT_WRAPPED = "SELECT wrapped FROM key WHERE slot = ? AND generation = ?"
+EXACT_ROW = "SELECT slot, generation, epoch, wrapped FROM key WHERE slot = ? AND generation = ?"
 
 
 class KeyChange:
@@ -28,7 +29,7 @@ class KeyChange:
         self.tags: list[bytes] = []  # of rows that entered or left the set
 
     def add(self, *keys: tuple[int, int, bytes]) -> None:
-        """Insert keys (slot, generation, 32 bytes), wrapped under the current epoch."""
+        """Insert keys (slot, generation, secret), wrapped under the current epoch."""
         seal, epoch = self.epochs.seal_key, self.epochs.current
         rows = [(slot, generation, epoch, seal(slot, generation, key)) for slot, generation, key in keys]
         self.tx.executemany("INSERT INTO key(slot, generation, epoch, wrapped) VALUES (?, ?, ?, ?)", rows)
@@ -39,6 +40,10 @@ class KeyChange:
         """The generations of a slot that exist, ascending."""
         sql = "SELECT generation FROM key WHERE slot = ? ORDER BY generation"
         return [generation for (generation,) in self.tx.execute(sql, (slot,))]
+
+    def secret(self, slot: int, generation: int) -> bytes:
+        """What is wrapped in one key row, which must exist. Raises Tampered."""
+        return self.epochs.open_key(*self.tx.execute(EXACT_ROW, (slot, generation)).fetchone())
 
     def remove(self, slot: int, generation: int) -> None:
         """Delete one key row."""

@@ -4,6 +4,9 @@ A patient key is 32 random bytes that exist only in the keystore; destroy it and
 The tenant key covers what belongs to nobody in particular: row labels, the log, tokens, pages. Each use has a
 key of its own by HKDF with the label shown beside it; docs/spec/keystore.md lists them all. Key sets live in
 memory only, print nothing and refuse to be pickled.
+
+When a patient's key is rotated, the next generation takes two kinds of sub-keys over from the one before, since what
+hangs on them does not move: the key that names index rows, and the keys that opened audit copies so far.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import NoReturn
 
-from medlock.crypto.aead import Aead
+from medlock.crypto.aead import KEY_BYTES, Aead
 from medlock.crypto.kdf import derive
 from medlock.crypto.mask import HeaderMask
 from medlock.crypto.prf import Prf, ValueHash
@@ -46,10 +49,12 @@ class PatientKeys(_KeySet):
 
     slot        63-bit number of the patient in headers and the keystore; says nothing about the person
     generation  counts data key rotations from 0
+    secret      32 random bytes; from generation 1 on followed by what `succession` of the one before gave
     """
 
-    def __init__(self, slot: int, generation: int, key: bytes) -> None:
-        super().__init__(key)
+    def __init__(self, slot: int, generation: int, secret: bytes) -> None:
+        super().__init__(secret[:KEY_BYTES])
+        self._inherited = tuple(secret[at : at + KEY_BYTES] for at in range(KEY_BYTES, len(secret), KEY_BYTES))
         self.slot = slot
         self.generation = generation
 
@@ -76,15 +81,32 @@ class PatientKeys(_KeySet):
     @cached_property
     def audit(self) -> Aead:
         """Seals the full detail of audit events about this patient."""
-        return Aead(derive(self._key, "medlock/1/patient/audit"))
+        return Aead(self._audit_key)
+
+    @cached_property
+    def audits(self) -> tuple[Aead, ...]:
+        """Open the full detail of audit events about this patient, from every generation so far, newest first."""
+        return self.audit, *(Aead(key) for key in self._inherited[1:])
 
     @cached_property
     def labels(self) -> Prf:
-        """Names the rows of the capsule."""
-        return Prf(derive(self._key, "medlock/1/patient/labels"))
+        """Names the rows of the capsule: the first generation's key, for all generations."""
+        return Prf(self._label_key)
+
+    def succession(self) -> bytes:
+        """What the next generation's secret keeps of this one: the label key, then audit keys, newest first."""
+        return b"".join((self._label_key, self._audit_key, *self._inherited[1:]))
+
+    @property
+    def _audit_key(self) -> bytes:
+        return derive(self._key, "medlock/1/patient/audit")
+
+    @property
+    def _label_key(self) -> bytes:
+        return self._inherited[0] if self._inherited else derive(self._key, "medlock/1/patient/labels")
 
 
-_USES = ("body", "capsule", "directory", "audit", "labels")
+_USES = ("body", "capsule", "directory", "audit", "audits", "labels")
 
 
 class TenantKeys(_KeySet):
@@ -168,3 +190,8 @@ class TenantKeys(_KeySet):
     def keystore_rows(self) -> SetDigest:
         """Digests the set of key rows."""
         return SetDigest(derive(self._key, "medlock/1/tenant/keystore-rows"))
+
+
+def patient_keys(slot: int, generation: int, secret: bytes) -> PatientKeys:
+    """The keys in a row of the keystore; that of (0, 0) holds the tenant key, from which the shared ones derive."""
+    return TenantKeys(secret).own if slot == SHARED and generation == 0 else PatientKeys(slot, generation, secret)

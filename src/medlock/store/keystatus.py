@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medlock.store.epochs import Epochs, EpochState, read_epochs
+from medlock.store.generations import superseded
 from medlock.store.kek.provider import Attestation
 from medlock.store.keyfile import KeyFile
 from medlock.store.keystate import KeyState
@@ -26,6 +27,7 @@ class KeystoreStatus:
     attestation        what the provider says of itself
     breach_safe        the verdict
     reasons            sentences: why not, what weakens it, what to do
+    superseded         patients' keys that a rotation has replaced and not yet destroyed
     """
 
     epoch: int
@@ -37,6 +39,7 @@ class KeystoreStatus:
     attestation: Attestation
     breach_safe: bool
     reasons: tuple[str, ...]
+    superseded: int = 0
 
 
 def status_of(file: KeyFile, epochs: Epochs, state: KeyState, spare: int, now_ms: int) -> KeystoreStatus:
@@ -47,6 +50,8 @@ def status_of(file: KeyFile, epochs: Epochs, state: KeyState, spare: int, now_ms
     left = file.read("SELECT count(*) FROM key WHERE epoch <> ?", current.number)[0][0] if rotating else 0
     attestation = epochs.provider.attest()
     age_ms = max(0, now_ms - current.made)
+    replaced = len(superseded(file))
+    concerns = _concerns(file, rotating, age_ms // DAY_MS) + _rotation(replaced)
     return KeystoreStatus(
         epoch=current.number,
         epoch_age_seconds=age_ms // 1000,
@@ -56,8 +61,18 @@ def status_of(file: KeyFile, epochs: Epochs, state: KeyState, spare: int, now_ms
         remaining=left,
         attestation=attestation,
         breach_safe=attestation.breach_safe,
-        reasons=(*attestation.reasons, *_concerns(file, rotating, age_ms // DAY_MS)),
+        reasons=(*attestation.reasons, *concerns),
+        superseded=replaced,
     )
+
+
+def _rotation(replaced: int) -> list[str]:
+    if not replaced:
+        return []
+    text = (
+        f"A rotation of patients' keys is under way or was interrupted: {replaced} former keys are not destroyed yet."
+    )
+    return [f"{text} If none runs, medlock keys rotate finishes it."]
 
 
 def _concerns(file: KeyFile, rotating: bool, age_days: int) -> list[str]:

@@ -25,13 +25,14 @@ from medlock.errors import Conflict, MedlockError, Tampered
 from medlock.ids import random_bytes
 from medlock.ids import slot as random_slot
 from medlock.store.epochs import Epochs
+from medlock.store.generations import Place, begin_generation, destroy_generations, generations_of, superseded
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keyaudit import findings
 from medlock.store.keycache import CACHE_ENTRIES, KeyCache
 from medlock.store.keychange import KeyChanges
 from medlock.store.keyfile import KeyFile
 from medlock.store.keymend import discard_damaged
-from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys
+from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys, patient_keys
 from medlock.store.keysetup import create_keystore, explained, open_epochs, tenant_key
 from medlock.store.keystatus import KeystoreStatus, status_of
 from medlock.store.ratchet import Progress, Ratchet
@@ -172,31 +173,44 @@ class Keystore:
 
     def new_generation(self, slot: int) -> PatientKeys:
         """A fresh key for a slot, beside those it has; from now on `keys(slot)` answers this one."""
-        key = random_bytes(KEY_BYTES)
-        with self._changes.begin() as change:
-            generations = change.generations(slot)
-            if not generations:
-                raise KeyDestroyed
-            generation = generations[-1] + 1
-            change.add((slot, generation, key))
-            change.unsettle()
+        keys = begin_generation(self._changes, slot)
         self._cache.drop(slot)
-        keys = PatientKeys(slot, generation, key)
         self._cache.put(keys, newest=True)
         if slot == SHARED:
             self.tenant = TenantKeys(self._root, keys)
         return keys
 
+    def generations(self, slot: int) -> list[PatientKeys]:
+        """The keys of every generation of a slot, newest first, as the file has them now. Raises KeyDestroyed."""
+        self._cache.drop(slot)
+        found = [self.keys(slot)]
+        for generation in generations_of(self._file, slot):
+            if generation < found[-1].generation:
+                with suppress(KeyDestroyed):  # dropped a moment ago
+                    found.append(self.keys(slot, generation))
+        return found
+
+    def candidates(self, slot: int) -> Iterator[PatientKeys]:
+        """Keys to try on what does not say under which generation it lies: what we take for the newest, then all.
+
+        Another process may have begun a generation that this one has not heard of. Raises KeyDestroyed.
+        """
+        yield self.keys(slot)
+        yield from self.generations(slot)
+
+    def superseded(self) -> list[Place]:
+        """Slot and generation of every key that a later one has replaced and that may be destroyed."""
+        return superseded(self._file)
+
     def drop_generation(self, slot: int, generation: int) -> None:
         """Destroy an older generation once nothing is sealed under it. Raises Conflict for the newest."""
-        if slot == SHARED and generation == 0:
-            raise Conflict("The tenant key cannot be dropped: all labels hang on it.")
-        with self._changes.begin() as change:
-            if generation == max(change.generations(slot), default=generation):
-                raise Conflict("The newest generation of a key is in use; only older ones can be dropped.")
-            change.remove(slot, generation)
-            change.unsettle()
-        self._cache.drop(slot)
+        self.drop_generations([(slot, generation)])
+
+    def drop_generations(self, places: Sequence[Place]) -> None:
+        """The same for many, and every trace of them in the keystore's files. Raises as `destroy` besides."""
+        destroy_generations(self._changes, places)
+        for slot, _ in places:
+            self._cache.drop(slot)
         self._file.scrub()
 
     def ratchet(self, progress: Progress = _silent) -> None:
@@ -281,10 +295,7 @@ class Keystore:
         return older
 
     def _opened(self, slot: int, generation: int | None) -> PatientKeys:
-        found, key = self._epochs.read_key(self._file, slot, generation)
-        if slot == SHARED and found == 0:
-            return TenantKeys(key).own
-        return PatientKeys(slot, found, key)
+        return patient_keys(slot, *self._epochs.read_key(self._file, slot, generation))
 
     def _make(self, count: int) -> list[PatientKeys]:
         made = [(random_slot(), 0, random_bytes(KEY_BYTES)) for _ in range(count)]

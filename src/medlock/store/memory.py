@@ -125,6 +125,8 @@ class MemoryBackend:
     def _apply(self, batch: Batch) -> int:
         if any(key in self.disk.rows[table] for table, key, _ in batch.inserts):
             raise Raced
+        if any(key not in self.disk.rows[table] for table, key in batch.requires):
+            raise Raced
         first, appended = self._append(batch.entries)
         for table, key, ct in (*batch.inserts, *batch.puts, *appended):
             self.disk.put(table, key, ct)

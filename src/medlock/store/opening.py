@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from medlock.clock import Clock
-from medlock.errors import SetupError
+from medlock.errors import Conflict, SetupError
 from medlock.settings import Settings
 from medlock.store.kek.oskeyring import OsKeyring
 from medlock.store.kek.passphrase import PassphraseFile
@@ -90,6 +90,20 @@ def _blank(path: Path) -> bool:
             return not db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.Error:
         return False
+
+
+@contextmanager
+def alone(path: Path, refusal: str) -> Iterator[None]:
+    """For work that one process at a time may do; ends with the process, however that ends. Raises Conflict."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(refusal) from error
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

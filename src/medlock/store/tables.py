@@ -36,7 +36,8 @@ class Table(StrEnum):
 class Batch(msgspec.Struct):
     """Changes that happen together or not at all.
 
-    inserts   rows that must not exist yet; if one does, nothing is written and Raced is raised
+    requires  rows that must be there; if one is not, nothing is written and Raced is raised
+    inserts   rows that must not exist yet; if one does, the same
     puts      rows written whether or not they exist
     deletes   rows removed; a row that is not there is no error
     entries   audit entries (already sealed), appended to the log in the same transaction
@@ -46,6 +47,7 @@ class Batch(msgspec.Struct):
     puts: list[Row] = []
     deletes: list[tuple[Table, int]] = []
     entries: list[bytes] = []
+    requires: list[tuple[Table, int]] = []
 
 
 class Ledger(Protocol):
@@ -92,7 +94,8 @@ class Backend(Protocol):
     async def commit(self, batch: Batch) -> int:
         """Make the batch durable (fsync) and return the log sequence number of its first entry (-1: none).
 
-        Raises Raced when an insert's key exists (nothing written), Unavailable when the disk refuses.
+        Raises Raced when an insert's key exists or a required one does not (nothing written), Unavailable when the disk
+        refuses.
         Concurrent commits share one fsync.
         """
 

@@ -32,6 +32,7 @@ ROWS_MAX = 64  # in one statement
 ROWS_A_TURN = 512  # a millisecond; then others go first
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_HAS = {table: f"SELECT 1 FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
 
@@ -134,6 +135,8 @@ class Writer:
 
     async def _apply(self, batch: Batch) -> int | MedlockError:
         """Apply one batch; a conflict undoes this batch alone."""
+        if any(self._db.execute(_HAS[table], (key,)).fetchone() is None for table, key in batch.requires):
+            return Raced()
         if not batch.inserts:
             await self._write(batch)
             return -1
