@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from medlock.errors import Raced
-from medlock.store.tables import Backend, Batch, Row, Table
+from medlock.store.tables import Backend, Batch, Row, Table, Wanted
 
 
 class CountingLedger:
@@ -16,17 +16,17 @@ class CountingLedger:
 
     def __init__(self) -> None:
         self._size: int | None = None
-        self.loaded: list[bytes] = []
+        self.loaded: list[Row] = []
 
-    def resume(self, tip: bytes | None) -> range | None:
+    def resume(self, tip: bytes | None) -> list[Wanted]:
         on_disk = int.from_bytes(tip or b"", "big")
         if self._size == on_disk:
-            return None
+            return []
         self._size = on_disk
-        return range(max(0, on_disk - 2), on_disk)
+        return [(Table.LOG, range(max(0, on_disk - 2), on_disk)), (Table.BODY, range(1, 3))]
 
-    def load(self, entries: Sequence[bytes]) -> None:
-        self.loaded = list(entries)
+    def load(self, rows: Sequence[Row]) -> None:
+        self.loaded = list(rows)
 
     def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
         assert self._size is not None, "resume comes before extend"

@@ -16,13 +16,13 @@ from medlock.audit.blame import Judge, Truth, name_entries, places_of
 from medlock.audit.entries import EntrySealer
 from medlock.audit.events import Position
 from medlock.audit.findings import Finding, Kind
-from medlock.audit.heads import TREE_HEAD
+from medlock.audit.heads import TREE_HEAD, HeadSealer
 from medlock.audit.keys import LogKeys
 from medlock.audit.retrace import Leaf, expected_tiles, leaves_of, retrace, root_of
 from medlock.audit.standing import Standing, TipReader, survey
 from medlock.audit.verify_index import IndexCheck
 from medlock.crypto.merkle import leaf_hash
-from medlock.crypto.tiles import WIDTH, split
+from medlock.crypto.tiles import WIDTH
 from medlock.errors import Tampered
 from medlock.store.tables import Backend, Table
 
@@ -82,7 +82,7 @@ class _Verification:
     async def entries(self) -> AsyncIterator[Finding]:
         """Tables LOG and TILE below the size: recompute, judge, name."""
         traced = await retrace(self._backend, self._size)
-        self._truth = await Judge(self._backend, traced, self._at.head).judge()
+        self._truth = await Judge(self._backend, HeadSealer(self._keys), traced, self._at.head).judge()
         for finding in self._truth.findings:
             yield finding
         leaves = {leaf for leaf in self._truth.wrong.values() if leaf is not None}
@@ -131,10 +131,8 @@ class _Verification:
             EntrySealer(self._keys).minimal(entry)
         except Tampered:
             return False
-        head = self._at.head
-        leaf, complete = leaf_hash(entry), seq // WIDTH
-        tail = [] if head is None else split(head.tiles[0])
-        return not await places_of(self._backend, {leaf}, tail, complete)
+        tail = [] if self._at.head is None else self._at.head.tail()
+        return not await places_of(self._backend, {leaf_hash(entry)}, tail, seq // WIDTH)
 
     async def _count(self) -> int:
         """How many entries there are, when no head says so: complete tiles, and the entries behind the last."""

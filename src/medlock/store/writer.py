@@ -32,6 +32,10 @@ ROWS_MAX = 64  # in one statement
 ROWS_A_TURN = 512  # a millisecond; then others go first
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_WITHIN = {
+    table: f"SELECT key, ct FROM {table.value} WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - enum
+    for table in Table
+}
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
 
@@ -163,9 +167,9 @@ class Writer:
         if not entries:
             return
         tip = self._db.execute(_GET[Table.TIP], (0,)).fetchone()
-        missing = self._ledger.resume(tip[0] if tip else None)
-        if missing is not None:
-            self._ledger.load([self._db.execute(_GET[Table.LOG], (key,)).fetchone()[0] for key in missing])
+        wanted = self._ledger.resume(tip[0] if tip else None)
+        if wanted:
+            self._ledger.load([row for table, keys in wanted for row in self._within(table, keys)])
         sequence, rows = self._ledger.extend(entries)
         try:
             await self._run(_INSERT, [row for row in rows if row[0] is Table.LOG])
@@ -176,6 +180,10 @@ class Writer:
             if waiting.batch.entries:
                 waiting.result = sequence
                 sequence += len(waiting.batch.entries)
+
+    def _within(self, table: Table, keys: range) -> list[Row]:
+        """The rows that there are of a range of keys."""
+        return [(table, key, ct) for key, ct in self._db.execute(_WITHIN[table], (keys.start, keys.stop))]
 
     async def _run(self, verb: str, rows: Sequence[Row]) -> None:
         """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many a statement."""
