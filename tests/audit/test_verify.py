@@ -141,6 +141,16 @@ async def test_checks_in_the_head_prove_nothing():
     assert said(await world.verify()) == {(Table.LOG, seq): {Kind.EDITED} for seq in range(288, 296)}
 
 
+async def test_without_a_head_far_rows_are_not_the_end_of_the_log():
+    """An entry and a tile put far beyond the end, and the head taken away: verification ends, and names them."""
+    world, _ = await lived_in((700, 200, 56))
+    world.disk.delete(Table.TIP, 0)
+    world.disk.put(Table.LOG, 1 << 61, b"far")
+    world.disk.put(Table.TILE, 1 << 40, b"far")
+    findings = said(await world.verify())
+    assert {(Table.TIP, 0), (Table.LOG, 1 << 61), (Table.TILE, 1 << 40)} <= set(findings)
+
+
 async def test_the_whole_log_put_back_is_found_by_the_watermark():
     """A consistent older copy of all tables is betrayed by what the keystore remembers."""
     world, earlier = await lived_in()

@@ -135,9 +135,12 @@ class _Verification:
         return not await places_of(self._backend, {leaf_hash(entry)}, tail, seq // WIDTH)
 
     async def _count(self) -> int:
-        """How many entries there are, when no head says so: complete tiles, and the entries behind the last."""
-        last = self._at.log_last // WIDTH
-        complete = max((key + 1 for key in self._at.tiles if 0 <= key <= last), default=0) * WIDTH
+        """How many entries there are, when no head says so: complete tiles, and the entries behind the last.
+
+        A tile counts when half of those before it are there: one that somebody put far away does not.
+        """
+        tiles = sorted(key for key in self._at.tiles if 0 <= key <= self._at.log_last // WIDTH)
+        complete = max((key + 1 for rank, key in enumerate(tiles) if key <= 2 * rank + 1), default=0) * WIDTH
         rows = await self._backend.scan(Table.LOG, complete - 1, WIDTH)
         return max((key + 1 for key, _ in rows if key < complete + WIDTH), default=complete)
 
