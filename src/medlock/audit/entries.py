@@ -138,7 +138,8 @@ class EntrySealer:
         """
         try:
             key = self._keys.patient(minimal.slot) if minimal.slot else self._keys.detail
-            return key.open(_parts(entry)[1], self._place_of(minimal.event_id, minimal.slot))
+            place_of = self._full_place + minimal.event_id + minimal.slot.to_bytes(8, "big")
+            return key.open(_parts(entry)[1], place_of)
         except (NotFound, Tampered):
             return None
 
@@ -150,16 +151,13 @@ class EntrySealer:
         except NotFound:
             # The patient is erased: nobody may keep this copy, and its absence must not show.
             return nonce + self._random(len(plain) + TAG_BYTES)
-        return nonce + key.seal_with(nonce, plain, self._place_of(event_id, slot))
+        return nonce + key.seal_with(nonce, plain, self._full_place + event_id + slot.to_bytes(8, "big"))
 
     def _note(self, nonce: bytes, event: Event) -> None:
         """Remember the newest for the index; two halves, so that forgetting is one assignment."""
         self._sealed[nonce] = (event.slot, event.account, event.action, event.recorded, event.position)
         if len(self._sealed) == _REMEMBERED:
             self._sealed, self._sealed_before = {}, self._sealed
-
-    def _place_of(self, event_id: bytes, slot: int) -> bytes:
-        return self._full_place + event_id + slot.to_bytes(8, "big")
 
 
 def _minimal_of(event: Event, event_id: bytes) -> tuple[object, ...]:

@@ -65,7 +65,7 @@ class Ledger(Protocol):
         """The rows wanted by `resume`, ascending by key in each range. Raises Tampered."""
 
     def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
-        """Append; the sequence number of the first entry, and the rows to put (LOG, TILE, TIP)."""
+        """Append; the sequence number of the first entry; one row of LOG for each, then the rows to put (TILE, TIP)."""
 
     def forget(self) -> None:
         """Drop the tree in memory: the last `extend` may not have been committed."""

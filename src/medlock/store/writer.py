@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.diskthread import DiskThread
@@ -29,6 +30,7 @@ BUSY_SECONDS = 10.0
 SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
 ROWS_MAX = 64  # in one statement
 ROWS_A_TURN = 512  # a millisecond; then others go first
+_KEY = itemgetter(1)
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _WITHIN = {
@@ -187,10 +189,10 @@ class Writer:
             self._ledger.load([row for table, keys in wanted for row in self._within(table, keys)])
         sequence, rows = self._ledger.extend(entries)
         try:
-            await self._run(_INSERT, [row for row in rows if row[0] is Table.LOG])
+            await self._run(_INSERT, rows[: len(entries)])
         except sqlite3.IntegrityError as fault:
             raise Tampered("the log holds entries that its head does not know") from fault
-        await self._run(_PUT, [row for row in rows if row[0] is not Table.LOG])
+        await self._run(_PUT, rows[len(entries) :])
         for waiting in group:
             if waiting.batch.entries:
                 waiting.result = sequence
@@ -206,14 +208,14 @@ class Writer:
             table, key, ct = rows[0]
             self._db.execute(_statement(verb, table, 1), (key, bytearray(ct)))
             return
-        by_table: dict[Table, list[tuple[int, bytes]]] = {}
-        for table, key, ct in rows:
-            by_table.setdefault(table, []).append((key, ct))
+        by_table: dict[Table, list[Row]] = {}
+        for row in rows:
+            by_table.setdefault(row[0], []).append(row)
         written = 0
-        for table, values in by_table.items():
-            values.sort()
-            for start in range(0, len(values), ROWS_MAX):
-                _run_some(self._db, verb, table, values[start : start + ROWS_MAX])
+        for some in by_table.values():
+            some.sort(key=_KEY)
+            for start in range(0, len(some), ROWS_MAX):
+                _run_some(self._db, verb, some[start : start + ROWS_MAX])
                 written += ROWS_MAX
                 if written % ROWS_A_TURN == 0:
                     await asyncio.sleep(0)
@@ -251,16 +253,16 @@ def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) 
             future.set_result(result)
 
 
-def _run_some(db: sqlite3.Connection, verb: str, table: Table, values: list[tuple[int, bytes]]) -> None:
-    """Write up to ROWS_MAX rows in statements whose widths are powers of two, so that few are ever compiled.
+def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
+    """Write up to ROWS_MAX rows of a table in statements whose widths are powers of two, so that few are ever compiled.
 
     A bytearray is bound as it is; for bytes sqlite3 looks for an adapter first, which costs three times more.
     """
     at = 0
-    while at < len(values):
-        width = 1 << (len(values) - at).bit_length() - 1
-        bound = [each for key, ct in values[at : at + width] for each in (key, bytearray(ct))]
-        db.execute(_statement(verb, table, width), bound)
+    while at < len(rows):
+        width = 1 << (len(rows) - at).bit_length() - 1
+        bound = [each for _, key, ct in rows[at : at + width] for each in (key, bytearray(ct))]
+        db.execute(_statement(verb, rows[at][0], width), bound)
         at += width
 
 
