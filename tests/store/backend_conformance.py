@@ -90,6 +90,23 @@ class BackendConformance:
         assert await store.get(Table.BODY, 1) is None
         assert await store.scan(Table.LOG, None, 9) == [(0, b"f")]
 
+    async def test_an_insert_that_exists_undoes_a_batch_that_is_alone(self, reopen: Reopen) -> None:
+        """The same when nobody commits beside it: nothing of it is left, and the log goes on without a gap."""
+        store = reopen()
+        await store.commit(Batch(inserts=[(Table.DELTA, 7, b"first")], entries=[b"e"]))
+        losing = Batch(
+            inserts=[(Table.DELTA, 6, b"x"), (Table.BODY, 2, b"x"), (Table.DELTA, 7, b"second")],
+            puts=[(Table.BODY, 1, b"x")],
+            deletes=[(Table.DELTA, 7)],
+            entries=[b"lost"],
+        )
+        with pytest.raises(Raced):
+            await store.commit(losing)
+        assert await store.commit(Batch(entries=[b"f"])) == 1
+        assert await store.scan(Table.DELTA, None, 9) == [(7, b"first")]
+        assert await store.last_key(Table.BODY) is None
+        assert await store.scan(Table.LOG, None, 9) == [(0, b"e"), (1, b"f")]
+
     async def test_deletes(self, reopen: Reopen) -> None:
         """A deleted row is gone; deleting what is not there is no error; insert may follow."""
         store = reopen()
