@@ -32,7 +32,7 @@ from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Probe
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Row, Table
+from medlock.store.tables import Row, Table, Wanted
 
 _HEADER = struct.Struct(">QIHH")
 _encode_meta = msgspec.msgpack.Encoder().encode
@@ -155,10 +155,11 @@ class OpenVault(Vault):
 class NoLedger:
     """Has the form of `store.tables.Ledger` and keeps nothing."""
 
-    def resume(self, _tip: bytes | None) -> None:
+    def resume(self, _tip: bytes | None) -> Sequence[Wanted]:
         """Nothing to take up."""
+        return ()
 
-    def load(self, entries: Sequence[bytes]) -> None:
+    def load(self, _rows: Sequence[Row]) -> None:
         """Nothing to load."""
 
     def extend(self, _entries: Sequence[bytes]) -> tuple[int, list[Row]]:

@@ -207,7 +207,20 @@ def open_row(row: bytes, what: str, store: bytes, log_key: bytes) -> list[Any]:
     """A row of table TIP."""
     array = unpack(unseal(log_key, row, what, store))
     demand(array[0] == 1)
+    if what == "head":
+        demand(len(array) >= 5 and len(array[3]) == 32 * array[1].bit_count() and len(array[4]) == 8 * (array[1] % 256))
     return array
+
+
+def check_head(head: list[Any], leaves: list[bytes]) -> None:
+    """Whether a head is that of a log of these leaf hashes: root, perfect subtrees, checks."""
+    size, nodes, at = head[1], head[3], 0
+    demand(size == len(leaves))
+    while at < size:
+        width = 1 << (size - at).bit_length() - 1
+        demand(nodes[:32] == mth(leaves[at : at + width]))
+        nodes, at = nodes[32:], at + width
+    demand(head[4] == b"".join(leaf[:8] for leaf in leaves[size - size % 256 :]))
 
 
 def search_run(row: bytes, number: int, store: bytes, log_key: bytes, value: bytes) -> list[int]:

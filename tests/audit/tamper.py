@@ -41,7 +41,10 @@ class Tamperer:
         return self._change(table, lambda row: self.rng.randbytes(len(row)))
 
     def _cut(self, table):
-        return self._change(table, lambda row: row[: self.rng.randrange(len(row))])
+        """Not to a whole number of hashes: of a tile that grows, that is an earlier state."""
+        return self._change(
+            table, lambda row: row[: self.rng.randrange(len(row)) // 32 * 32 + self.rng.randrange(1, 32)]
+        )
 
     def _flip(self, table):
         def flipped(row):

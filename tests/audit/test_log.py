@@ -10,6 +10,7 @@ from audit.world import NOW, World
 from medlock.audit.checkpoints import MemoryWitness
 from medlock.audit.entries import Recorded
 from medlock.audit.events import Action, Outcome
+from medlock.audit.index import Terms
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.crypto.merkle import verify_consistency, verify_inclusion
@@ -136,6 +137,29 @@ async def test_runs_are_indexed_once_by_whoever_comes_first():
     assert [await world.log.index_run() for _ in range(2)] == [0, 1]
     assert await world.another().log.index_run() is None
     assert world.disk.keys[Table.LOGINDEX] == [0, 1]
+
+
+async def test_what_is_remembered_is_what_would_be_read():
+    """The index that the sealing process makes from memory finds what one made from the entries alone finds."""
+    world = World()
+    events = await world.fill(4_096, 512)
+    remembered = await world.log._indexer.build(0)
+    read = await world.another().log._indexer.build(0)
+    for terms in (Terms(slot=7), Terms(account="account-3"), Terms(action=Action.UPDATE), Terms(slot=0)):
+        assert remembered.matches(terms) == read.matches(terms)
+    assert remembered.positions() == read.positions()
+    assert (remembered.row.first, remembered.row.last) == (read.row.first, read.row.last)
+    assert len(remembered.matches(Terms(slot=7))) == sum(event.slot == 7 for event in events)
+
+
+async def test_a_changed_entry_is_not_indexed_though_it_is_remembered():
+    """What this process sealed must still stand there, byte for byte."""
+    world = World()
+    await world.fill(4_096, 512)
+    row = world.disk.rows[Table.LOG][77]
+    world.disk.put(Table.LOG, 77, row[:-1] + bytes([row[-1] ^ 1]))
+    with pytest.raises(Tampered):
+        await world.log.index_run()
 
 
 async def test_two_processes_that_index_at_once_agree():

@@ -15,6 +15,7 @@ from medlock.crypto.merkle import (
     consistency_path,
     inclusion_path,
     leaf_hash,
+    perfect_roots,
     subtrees,
     verify_consistency,
     verify_inclusion,
@@ -24,6 +25,11 @@ from medlock.errors import Tampered
 
 MOST = 300
 LEAVES = [leaf_hash(number.to_bytes(4, "big")) for number in range(70_000)]
+
+
+def counts(size):
+    """How many hashes there are of each level."""
+    return [size >> 8 * level for level in range(len(widths(size)))]
 
 
 @cache
@@ -110,6 +116,19 @@ def test_the_frontier_knows_every_root_up_to_300_leaves():
         frontier.push(LEAVES[size])
 
 
+@given(st.lists(st.integers(0, 90), max_size=6))
+def test_many_leaves_at_once_are_as_good_as_one_by_one(steps):
+    """Appended in heaps of any size, leaves give the frontier that pushing them gives."""
+    one, many = Frontier(), Frontier()
+    for step in steps:
+        leaves = LEAVES[many.size : many.size + step]
+        many.extend(leaves)
+        for leaf in leaves:
+            one.push(leaf)
+        assert (many.size, many.nodes) == (one.size, one.nodes)
+    assert perfect_roots(LEAVES[: many.size]) == many.nodes
+
+
 def test_a_frontier_of_another_size_is_refused():
     """Nodes that cannot belong to a tree of the given size are a mistake, not a tree."""
     with pytest.raises(ValueError, match="one node per bit"):
@@ -119,10 +138,11 @@ def test_a_frontier_of_another_size_is_refused():
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 511, 512, 5_000, 65_535, 65_536, 65_537, 70_000])
 def test_tiles_hold_the_hashes_that_c2sp_says(size):
     """Complete and incomplete tiles of every level hold MTH of their 256^level leaves; the root is MTH of all."""
-    tree, complete = grown(size)
-    tiles = {(level, index): split(hashes) for level, index, hashes in complete}
-    for level, partial in enumerate(tree.partial):
-        tiles[level, (size >> 8 * level) // 256] = split(partial)
+    tree, done = grown(size)
+    tiles = {(level, index): split(hashes) for level, index, hashes in done}
+    tiles[0, size // 256] = list(tree.tail)
+    wanted = {(level, at) for level, count in enumerate(counts(size)) for at in range(-(-count // 256))}
+    assert set(tiles) == wanted | {(0, size // 256)}
     for (level, index), hashes in tiles.items():
         spans = [((index * 256 + at) << 8 * level, (index * 256 + at + 1) << 8 * level) for at in range(len(hashes))]
         assert hashes == [mth(*span) for span in spans]
@@ -130,32 +150,35 @@ def test_tiles_hold_the_hashes_that_c2sp_says(size):
     assert tree.root() == mth(0, size)
 
 
-def test_complete_tiles_come_out_once_each_and_in_order():
-    """70,000 leaves make 273 tiles of level 0 and one of level 1 (the example of tlog-tiles)."""
-    tree, complete = grown(70_000)
-    assert [(level, index) for level, index, _ in complete if level == 0] == [(0, index) for index in range(273)]
-    assert [(level, index) for level, index, _ in complete if level] == [(1, 0)]
-    assert all(len(hashes) == TILE_BYTES for _, _, hashes in complete)
-    assert widths(70_000) == [112, 17, 1]
-    assert [len(tile) // 32 for tile in tree.partial] == [112, 17, 1]
+def test_tiles_come_out_once_each_and_in_order():
+    """70,000 leaves make 273 tiles of level 0 and one of level 1 (the example of tlog-tiles); two more have begun."""
+    tree, done = grown(70_000)
+    assert [(level, index) for level, index, _ in done if level == 0] == [(0, index) for index in range(273)]
+    assert all(len(hashes) == TILE_BYTES for level, _, hashes in done if level == 0)
+    above = {(level, index): len(hashes) // 32 for level, index, hashes in done if level}
+    assert above == {(1, 0): 256, (2, 0): 1, (1, 1): 17}
+    assert widths(70_000) == [len(tree.tail), 17, 1] == [112, 17, 1]
 
 
 @given(st.lists(st.integers(0, 700), max_size=6))
 def test_a_tree_taken_up_again_goes_on_as_if_nothing_had_happened(steps):
     """Put down and taken up between appends, a tree gives the same tiles and root as one grown in one go."""
-    tree, complete, size = TileTree(), [], 0
+    tree, tiles, size = TileTree(), {}, 0
     for step in steps:
-        tree = TileTree.taken_up(tree.size, tree.nodes, tree.partial)
-        complete += tree.extend(LEAVES[size : size + step])
+        above = [tiles.get((1, 0), [])] if size > 255 else []
+        tree = TileTree.taken_up(tree.size, [tree.tail, *above])
+        tiles |= {(level, index): split(hashes) for level, index, hashes in tree.extend(LEAVES[size : size + step])}
         size += step
-    assert (complete, tree.root()) == (grown(size)[1], mth(0, size))
+    whole, done = grown(size)
+    assert tiles == {(level, index): split(hashes) for level, index, hashes in done}
+    assert (tree.nodes, tree.root()) == (whole.nodes, mth(0, size))
 
 
 @pytest.mark.parametrize(
-    ("size", "nodes", "partial"),
-    [(1, b"", (b"",)), (1, b"", (bytes(32),)), (0, bytes(32), (b"",)), (256, bytes(32), (b"",)), (2, b"", ())],
+    ("size", "partial"),
+    [(1, [[]]), (0, [[EMPTY_ROOT]]), (256, [[]]), (256, [[], []]), (257, [[EMPTY_ROOT] * 2, [EMPTY_ROOT]]), (2, [])],
 )
-def test_a_tree_whose_parts_do_not_fit_is_not_taken_up(size, nodes, partial):
-    """Nodes and incomplete tiles must be as many as the size says."""
+def test_a_tree_whose_parts_do_not_fit_is_not_taken_up(size, partial):
+    """Incomplete tiles must be as many and as long as the size says."""
     with pytest.raises(ValueError, match="size"):
-        TileTree.taken_up(size, nodes, partial)
+        TileTree.taken_up(size, partial)

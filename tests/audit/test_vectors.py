@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit import naive
+from audit import make_vectors, naive
 from audit.world import Keys
 from medlock.audit.checkpoints import Checkpoints, read_checkpoint
 from medlock.audit.entries import EntrySealer
@@ -181,6 +181,13 @@ def test_heads(case, document):
     )
     if case["ok"]:
         assert shown(what, HEADS[what](keys, row)) == case["content"]
+    if "leaves" in case:
+        naive.check_head(naive.open_row(row, what, keys.store_id, log_key), make_vectors.leaves(case["leaves"]))
+
+
+def test_the_vectors_are_those_of_the_script():
+    """Nobody edits them by hand."""
+    assert load("heads") == make_vectors.document()
 
 
 @pytest.mark.parametrize(("case", "document"), cases("runs"))

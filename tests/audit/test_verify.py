@@ -10,9 +10,11 @@ from audit.tamper import Tamperer
 from audit.world import World
 from medlock.audit.events import Action, Position
 from medlock.audit.findings import Kind
+from medlock.audit.heads import Head, HeadSealer
 from medlock.audit.ledger import tile_key
 from medlock.audit.log import AuditLog
 from medlock.audit.verify import verify_log
+from medlock.crypto.merkle import leaf_hash
 from medlock.store.memory import Disk, Fault
 from medlock.store.tables import Batch, Table
 
@@ -111,6 +113,42 @@ async def test_an_entry_edited_together_with_its_tile():
     world.disk.put(Table.TILE, tile_key(0, 1), leaves[:-32] + bytes(32))
     findings = said(await world.verify())
     assert {(Table.LOG, 300), (Table.TILE, tile_key(0, 1))} <= set(findings)
+
+
+@pytest.mark.parametrize("way", ["edited", "put back", "swapped"])
+async def test_an_entry_edited_together_with_a_tile_that_grows(way):
+    """The tile of the second level is lost with the entry: the tile of the entry still tells which entry it was."""
+    world, earlier = await lived_in((6_000, 300, 80))
+    disk, key = world.disk, tile_key(1, 0)
+    row = disk.rows[Table.TILE][key]
+    others = {"edited": row[:-1] + bytes([row[-1] ^ 1]), "put back": earlier[0].rows[Table.TILE][key]}
+    disk.put(Table.TILE, key, others.get(way, disk.rows[Table.LOG][300]))
+    disk.put(Table.LOG, 300, row if way == "swapped" else b"forged")
+    kind = Kind.ROLLED_BACK if way == "put back" else Kind.EDITED
+    assert said(await world.verify()) == {(Table.LOG, 300): {Kind.EDITED}, (Table.TILE, key): {kind}}
+
+
+async def test_checks_in_the_head_prove_nothing():
+    """Were an entry forged to have the eight bytes of another, its subtree's root would still give it away."""
+    world = World()
+    await world.fill(300)
+    heads = HeadSealer(world.keys)
+    head = heads.open(world.disk.rows[Table.TIP][0])
+    world.disk.put(Table.LOG, 290, b"forged")
+    checks = head.checks[: 34 * 8] + leaf_hash(b"forged")[:8] + head.checks[35 * 8 :]
+    row = heads.seal(Head(head.format, head.size, head.time, head.nodes, checks))  # 300 = 256 + 32 + 8 + 4
+    world.disk.put(Table.TIP, 0, row)
+    assert said(await world.verify()) == {(Table.LOG, seq): {Kind.EDITED} for seq in range(288, 296)}
+
+
+async def test_without_a_head_far_rows_are_not_the_end_of_the_log():
+    """An entry and a tile put far beyond the end, and the head taken away: verification ends, and names them."""
+    world, _ = await lived_in((700, 200, 56))
+    world.disk.delete(Table.TIP, 0)
+    world.disk.put(Table.LOG, 1 << 61, b"far")
+    world.disk.put(Table.TILE, 1 << 40, b"far")
+    findings = said(await world.verify())
+    assert {(Table.TIP, 0), (Table.LOG, 1 << 61), (Table.TILE, 1 << 40)} <= set(findings)
 
 
 async def test_the_whole_log_put_back_is_found_by_the_watermark():

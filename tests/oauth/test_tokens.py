@@ -53,9 +53,9 @@ class NoLedger:
     """A log that takes entries and keeps no tree."""
 
     def resume(self, _tip):
-        return None
+        return ()
 
-    def load(self, entries):
+    def load(self, rows):
         """Nothing was asked for."""
 
     def extend(self, _entries):

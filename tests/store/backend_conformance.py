@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from medlock.errors import Raced
-from medlock.store.tables import Backend, Batch, Row, Table
+from medlock.store.tables import Backend, Batch, Row, Table, Wanted
 
 
 class CountingLedger:
@@ -16,17 +16,17 @@ class CountingLedger:
 
     def __init__(self) -> None:
         self._size: int | None = None
-        self.loaded: list[bytes] = []
+        self.loaded: list[Row] = []
 
-    def resume(self, tip: bytes | None) -> range | None:
+    def resume(self, tip: bytes | None) -> list[Wanted]:
         on_disk = int.from_bytes(tip or b"", "big")
         if self._size == on_disk:
-            return None
+            return []
         self._size = on_disk
-        return range(max(0, on_disk - 2), on_disk)
+        return [(Table.LOG, range(max(0, on_disk - 2), on_disk)), (Table.BODY, range(1, 3))]
 
-    def load(self, entries: Sequence[bytes]) -> None:
-        self.loaded = list(entries)
+    def load(self, rows: Sequence[Row]) -> None:
+        self.loaded = list(rows)
 
     def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
         assert self._size is not None, "resume comes before extend"
@@ -103,6 +103,23 @@ class BackendConformance:
         assert won == 0
         assert await store.get_many(Table.DELTA, [7, 8, 9]) == {8: b"x"}
         assert await store.get(Table.BODY, 1) == b"y"
+
+    async def test_an_insert_that_exists_undoes_a_batch_that_is_alone(self, reopen: Reopen) -> None:
+        """The same when nobody commits beside it: nothing of it is left, and the log goes on without a gap."""
+        store = reopen()
+        await store.commit(Batch(inserts=[(Table.DELTA, 7, b"first")], entries=[b"e"]))
+        losing = Batch(
+            inserts=[(Table.DELTA, 6, b"x"), (Table.BODY, 2, b"x"), (Table.DELTA, 7, b"second")],
+            puts=[(Table.BODY, 1, b"x")],
+            deletes=[(Table.DELTA, 7)],
+            entries=[b"lost"],
+        )
+        with pytest.raises(Raced):
+            await store.commit(losing)
+        assert await store.commit(Batch(entries=[b"f"])) == 1
+        assert await store.scan(Table.DELTA, None, 9) == [(7, b"first")]
+        assert await store.last_key(Table.BODY) is None
+        assert await store.scan(Table.LOG, None, 9) == [(0, b"e"), (1, b"f")]
 
     async def test_deletes(self, reopen: Reopen) -> None:
         """A deleted row is gone; deleting what is not there is no error; insert may follow."""

@@ -1,22 +1,22 @@
 """The third part of verification: which row is to blame. docs/spec/audit.md §9.
 
-Truth flows down. The sealed head holds the incomplete tiles, each hash in them is the root of a tile below, and so
-on down to the leaves. A tile whose root is what its parent says is right, whatever lies above or below it; when
+Truth flows down. The sealed head holds the roots over the incomplete tiles, each hash in them is the root of a tile
+below, and so on down to the leaves. A tile whose roots are what is said above is right, whatever lies around it; when
 tile and entries disagree, that decides between them. A wrong entry is then looked up among the right leaves: found
 elsewhere it was moved, found nowhere it was edited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from medlock.audit.findings import Finding, Kind
-from medlock.audit.heads import Head
+from medlock.audit.heads import CHECK_BYTES, TREE_HEAD, Head, HeadSealer
 from medlock.audit.ledger import tile_key
 from medlock.audit.retrace import Leaf, Retraced, leaves_of
-from medlock.crypto.merkle import perfect_root
-from medlock.crypto.tiles import TILE_BYTES, WIDTH, split
+from medlock.crypto.merkle import HASH_BYTES, perfect_root, perfect_roots, subtrees
+from medlock.crypto.tiles import LEVEL_BITS, TILE_BYTES, WIDTH, split
 from medlock.store.tables import Backend, Table
 
 _PAGE = 64
@@ -24,7 +24,7 @@ _PAGE = 64
 
 @dataclass(slots=True)
 class Truth:
-    """What the log should be: hashes of level 1 of the tiles, right leaves behind them, and what is wrong.
+    """What the log should be: hashes of level 1 of the tiles, checks of the leaves behind them, and what is wrong.
 
     wrong  sequence number → the leaf found there (None: nothing), for entries that are not what they should be
     """
@@ -38,10 +38,11 @@ class Truth:
 class Judge:
     """Holds the tiles against the head and the entries against the tiles. Without a head the entries are believed."""
 
-    def __init__(self, backend: Backend, traced: Retraced, head: Head | None) -> None:
+    def __init__(self, backend: Backend, heads: HeadSealer, traced: Retraced, head: Head | None) -> None:
         self._backend = backend
+        self._heads = heads
         self._traced = traced
-        self._partial = [split(tile) for tile in head.tiles] if head else []
+        self._head = head
         self._truth = Truth()
 
     async def judge(self) -> Truth:
@@ -59,22 +60,46 @@ class Judge:
 
     async def _level(self, level: int, parents: list[bytes]) -> list[bytes]:
         """The right hashes of one level, given those of the level above."""
-        traced, right = self._traced, []
-        rows = await self._backend.get_many(Table.TILE, [tile_key(level, index) for index in range(len(parents))])
-        for index, parent in enumerate(parents):
-            row, mine = rows.get(tile_key(level, index)), traced.mine(level, index)
-            right += split(self._weigh(level, index, parent, mine, row))
-        mine_behind = traced.levels[level][len(parents) * WIDTH :]
-        return right + (self._partial[level] if level < len(self._partial) else mine_behind)
+        right: list[bytes] = []
+        said = [[parent] for parent in parents]
+        last = self._traced.mine(level, len(parents))
+        if last:
+            said.append(perfect_roots(last) if self._head is None else self._head.nodes_of(level))
+        rows = await self._backend.get_many(Table.TILE, [tile_key(level, index) for index in range(len(said))])
+        for index, nodes in enumerate(said):
+            right += await self._weigh(level, index, nodes, rows.get(tile_key(level, index)))
+        return right
 
-    def _weigh(self, level: int, index: int, parent: bytes, mine: bytes, row: bytes | None) -> bytes:
-        """The right tile: the row or what the entries make, whichever has the root that the parent says."""
-        if row == mine and _root(mine) == parent:
+    async def _weigh(self, level: int, index: int, nodes: list[bytes], row: bytes | None) -> list[bytes]:
+        """The right tile: what has the roots that are said above, subtree by subtree, and a word on the row."""
+        mine = self._traced.mine(level, index)
+        if row == b"".join(mine) and perfect_roots(mine) == nodes:
             return mine
-        if row is not None and _root(row) == parent:
-            return row
-        self._note_tile(level, index, row)
-        return mine
+        theirs = split(row or b"")[: len(mine)]
+        right: list[bytes] = []
+        for (height, at), node in zip(subtrees((0, len(mine))), nodes, strict=True):
+            span = slice(at << height, (at + 1) << height)
+            choices = [mine[span], theirs[span], await self._below(level, index, mine, span)]
+            right += next(
+                (some for some in choices if len(some) == 1 << height and perfect_root(some) == node), mine[span]
+            )
+        if row != b"".join(right) and not await self._has_grown(level, index, right, row):
+            self._note_tile(level, index, row, right)
+        return right
+
+    async def _below(self, level: int, index: int, mine: list[bytes], span: slice) -> list[bytes]:
+        """The hashes of a part of a tile, by the rows of the tiles below where there are such."""
+        first = index * WIDTH
+        keys = [tile_key(level - 1, first + at) for at in range(span.start, span.stop)]
+        rows = await self._backend.get_many(Table.TILE, keys)
+        return [_root(rows.get(key, b"")) or hashed for key, hashed in zip(keys, mine[span], strict=True)]
+
+    async def _has_grown(self, level: int, index: int, right: list[bytes], row: bytes | None) -> bool:
+        """Whether the row is longer only because the log has grown since its head was read."""
+        if row is None or self._head is None or not row.startswith(b"".join(right)) or len(row) % HASH_BYTES:
+            return False
+        now = self._heads.open(await self._backend.get(Table.TIP, TREE_HEAD))
+        return len(row) // HASH_BYTES <= min((now.size >> LEVEL_BITS * level) - index * WIDTH, WIDTH)
 
     async def _lowest(self, index: int, parent: bytes) -> None:
         """A tile of level 0 that disagrees with its entries, or with its parent."""
@@ -91,19 +116,43 @@ class Judge:
             self._compare(first, leaves, split(row) if row and len(row) == TILE_BYTES else [b""] * WIDTH)
 
     def _tail(self) -> None:
-        first = len(self._truth.roots) * WIDTH
-        leaves = self._traced.tail
-        self._truth.tail = self._partial[0] if self._partial else [leaf or b"" for leaf in leaves]
-        self._compare(first, leaves, self._truth.tail)
+        """The leaves behind the last tile: their checks tell which is wrong, their roots whether any is."""
+        first, leaves = len(self._truth.roots) * WIDTH, self._traced.tail
+        found = [(leaf or b"")[:CHECK_BYTES] for leaf in leaves]
+        self._truth.tail = found if self._head is None else self._head.tail()
+        for seq, (leaf, check, wanted) in enumerate(zip(leaves, found, self._truth.tail, strict=True), first):
+            if check != wanted:
+                self._truth.wrong[seq] = leaf
+        if self._head is not None:
+            self._confirm(first, self._head.nodes_of(0))
+
+    def _confirm(self, first: int, nodes: list[bytes]) -> None:
+        """Should checks be forged, which takes 2^64 trials: what lies under a root that does not fit is wrong."""
+        leaves, truth = self._traced.tail, self._truth
+        for (height, at), node in zip(subtrees((0, len(leaves))), nodes, strict=True):
+            span = range(at << height, (at + 1) << height)
+            found = [leaf for leaf in leaves[span.start : span.stop] if leaf is not None]
+            if not truth.wrong.keys() & {first + each for each in span} and perfect_root(found) != node:
+                truth.wrong |= {first + each: leaves[each] for each in span}
+                truth.tail[span.start : span.stop] = [b""] * len(span)
 
     def _compare(self, first: int, found: list[Leaf], right: list[bytes]) -> None:
         for seq, (leaf, wanted) in enumerate(zip(found, right, strict=True), first):
             if leaf != wanted:
                 self._truth.wrong[seq] = leaf
 
-    def _note_tile(self, level: int, index: int, row: bytes | None) -> None:
-        kind = Kind.DELETED if row is None else Kind.EDITED
-        sentence = f"Tile {index} of level {level} of the log's tree was {kind}."
+    def _note_tile(self, level: int, index: int, row: bytes | None, right: Sequence[bytes] = ()) -> None:
+        kind, what = Kind.EDITED, "edited"
+        if row is None:
+            kind, what = Kind.DELETED, "deleted"
+        elif (
+            row
+            and len(row) % HASH_BYTES == 0
+            and len(row) < len(right) * HASH_BYTES
+            and b"".join(right).startswith(row)
+        ):
+            kind, what = Kind.ROLLED_BACK, "put back to an earlier state"
+        sentence = f"Tile {index} of level {level} of the log's tree was {what}."
         self._truth.findings.append(Finding(Table.TILE, tile_key(level, index), kind, sentence))
 
 
@@ -113,8 +162,9 @@ def _root(tile: bytes) -> bytes:
 
 
 async def places_of(backend: Backend, leaves: set[bytes], tail: list[bytes], complete: int) -> dict[bytes, int]:
-    """Where in the log these leaves belong, by its tiles and the right tail behind `complete` of them."""
-    places = {leaf: complete * WIDTH + at for at, leaf in enumerate(tail) if leaf in leaves}
+    """Where in the log these leaves belong, by its tiles and the checks of the tail behind `complete` of them."""
+    behind = {check: complete * WIDTH + at for at, check in enumerate(tail) if check}
+    places = {leaf: behind[leaf[:CHECK_BYTES]] for leaf in leaves if leaf[:CHECK_BYTES] in behind}
     for start in range(0, complete if leaves else 0, _PAGE):
         numbers = range(start, min(start + _PAGE, complete))
         rows = await backend.get_many(Table.TILE, [tile_key(0, number) for number in numbers])

@@ -1,6 +1,7 @@
 """What is written down, as typed events. Every channel logs: reads, searches, writes, denials, admin acts.
 
 Structs, not dataclasses: one is made for every answer, and a frozen dataclass of this size costs five times more.
+Touched and Position are arrays, because that is how they are sealed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class Touched(msgspec.Struct, frozen=True):
+class Touched(msgspec.Struct, array_like=True, frozen=True):
     """One resource that was disclosed or changed: `Type/id`, the version, and what happened to it (C R U D)."""
 
     reference: str
@@ -50,7 +51,7 @@ class Touched(msgspec.Struct, frozen=True):
     crud: str
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, array_like=True, frozen=True):
     """Where an index stood after a write: makes the store, not only the log, tamper-evident.
 
     `slot` 0 is the tenant; `number` counts its deltas; `tag` is the last delta's authentication tag.

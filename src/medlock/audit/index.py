@@ -8,14 +8,15 @@ position of each slot. Hashes may collide, so what is found here is checked agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from medlock.audit.entries import Minimal
+from medlock.audit.entries import Noted
 from medlock.audit.events import Position
 from medlock.audit.keys import LogKeys, place
 from medlock.audit.wire import FORMAT, decoder, encode, pad, unpad
@@ -41,9 +42,8 @@ class RunRow(msgspec.Struct, array_like=True, frozen=True):
     positions: bytes
 
 
-_Positions = tuple[tuple[int, int, bytes], ...]
 _decode = decoder(RunRow)
-_decode_positions = decoder(_Positions)
+_decode_positions = decoder(tuple[Position, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class RunIndex:
 
     def positions(self) -> list[Position]:
         """The last position of each slot in the run."""
-        return [Position(*each) for each in _decode_positions(self.row.positions)]
+        return list(_decode_positions(self.row.positions))
 
     def _hashed(self, terms: Terms) -> list[int]:
         value_hash = ValueHash(self.row.salt)
@@ -99,46 +99,62 @@ class RunIndex:
         return np.frombuffer(self.row.offsets, _OFFSETS)[int(starts[at]) : int(starts[at + 1])]
 
 
-@dataclass(slots=True)
 class RunBuilder:
-    """Gathers the minimal copies of one run, in order."""
+    """Gathers what is looked up in the entries of one run, in order."""
 
-    salt: bytes = field(default_factory=lambda: random_bytes(_SALT_BYTES))
-    times: list[int] = field(default_factory=list)
-    postings: dict[bytes, list[int]] = field(default_factory=dict)
-    positions: dict[int, tuple[int, int, bytes]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._times: list[int] = []
+        self._slots: dict[int, list[int]] = {}
+        self._accounts: dict[str, list[int]] = {}
+        self._actions: dict[str, list[int]] = {}
+        self._positions: dict[int, Position] = {}
 
-    def add(self, minimal: Minimal) -> None:
-        """The next entry of the run."""
-        offset = len(self.times)
-        self.times.append(minimal.recorded)
-        for value in Terms(minimal.slot, minimal.account, minimal.action).values():
-            self.postings.setdefault(value, []).append(offset)
-        if minimal.position is not None:
-            self.positions[minimal.position[0]] = minimal.position
+    def add(self, some: Iterable[Noted]) -> None:
+        """The next entries of the run."""
+        slots, accounts, actions = self._slots, self._accounts, self._actions
+        for offset, (slot, account, action, recorded, position) in enumerate(some, len(self._times)):
+            self._times.append(recorded)
+            slots.setdefault(slot, []).append(offset)
+            accounts.setdefault(account, []).append(offset)
+            actions.setdefault(action, []).append(offset)
+            if position is not None:
+                self._positions[position.slot] = position
 
     def index(self, number: int, root: bytes) -> RunIndex:
         """The index of everything added; `root` is the Merkle root over the run."""
-        value_hash = ValueHash(self.salt)
-        by_label: dict[int, list[int]] = {}
-        for value, offsets in self.postings.items():
-            # two values with one hash share a list: the union is right, since the entry is checked again
-            label = value_hash.of(value)
-            by_label[label] = sorted({*by_label[label], *offsets}) if label in by_label else offsets
+        salt = random_bytes(_SALT_BYTES)
+        by_label = self._by_label(ValueHash(salt))
         labels = sorted(by_label)
-        lengths = [len(by_label[label]) for label in labels]
+        lists = [by_label[label] for label in labels]
         row = RunRow(
             format=FORMAT,
             root=root,
-            first=min(self.times),
-            last=max(self.times),
-            salt=self.salt,
+            first=min(self._times),
+            last=max(self._times),
+            salt=salt,
             labels=np.array(labels, _LABELS).tobytes(),
-            starts=np.cumsum([0, *lengths]).astype(_OFFSETS).tobytes(),
-            offsets=np.array([at for label in labels for at in by_label[label]], _OFFSETS).tobytes(),
-            positions=encode(tuple(self.positions.values())),
+            starts=np.cumsum([0, *map(len, lists)]).astype(_OFFSETS).tobytes(),
+            offsets=np.fromiter(chain.from_iterable(lists), _OFFSETS).tobytes(),
+            positions=encode(tuple(self._positions.values())),
         )
         return RunIndex(number, row)
+
+    def _by_label(self, value_hash: ValueHash) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for value, offsets in self._postings():
+            # two values with one hash share a list: the union is right, since the entry is checked again
+            label = value_hash.of(value)
+            found[label] = sorted({*found[label], *offsets}) if label in found else offsets
+        return found
+
+    def _postings(self) -> Iterator[tuple[bytes, list[int]]]:
+        """Each value as `Terms` gives it, and the entries that bear it."""
+        for slot, offsets in self._slots.items():
+            yield b"s" + slot.to_bytes(8, "big"), offsets
+        for account, offsets in self._accounts.items():
+            yield b"a" + account.encode(), offsets
+        for action, offsets in self._actions.items():
+            yield b"x" + action.encode(), offsets
 
 
 class IndexSealer:

@@ -2,21 +2,23 @@
 
 The back end's one writer drives it inside its transaction. Several processes may append to the same log, so the
 truth is the sealed head on disk: when it is byte for byte what this process wrote last, the tree in memory is
-right; when not, the tree is taken up from the head. A head that is older than one this process has seen committed,
-or older than the watermark it was started with, means that somebody put the file back: the ledger then
-refuses to append (`Tampered`), because going on would overwrite entries.
+right; when not, it is brought up to the head by the entries that came since, or taken up from the last, incomplete
+tiles; either way it must agree with the head's nodes. A head that is older than one this process has seen committed, or
+older than the watermark it was started with, means that somebody put the file back: the ledger then refuses to append
+(`Tampered`), because going on would overwrite entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
-from medlock.audit.heads import TREE_HEAD, HeadSealer
+from medlock.audit.heads import CHECK_BYTES, EMPTY, TREE_HEAD, Head, HeadSealer, checks_of
 from medlock.audit.keys import LogKeys
-from medlock.crypto.tiles import TileTree
+from medlock.audit.wire import FORMAT
+from medlock.crypto.tiles import LEVEL_BITS, WIDTH, TileTree, split, widths
 from medlock.errors import Tampered
-from medlock.store.tables import Row, Table
+from medlock.store.tables import Row, Table, Wanted
 
 TILE_LEVEL_BITS = 48
 
@@ -38,21 +40,39 @@ class MerkleLedger:
         self._clock_ms = clock_ms
         self._tree: TileTree | None = None
         self._row: bytes | None = None
+        self._head = EMPTY  # that of `_row`; only its checks are looked at
         self._floor = watermark
 
-    def resume(self, tip: bytes | None) -> range | None:
-        """Take up the tree at the head on disk. Never asks for entries: the head is enough. Raises Tampered."""
+    def resume(self, tip: bytes | None) -> list[Wanted]:
+        """Whether the tree in memory is that of the head on disk; if not, the rows to take it up from.
+
+        Raises Tampered.
+        """
         if self._tree is not None:  # not forgotten, so the last extend was committed
+            if tip == self._row:
+                return []
             self._floor = self._tree.size
-        if self._tree is None or tip != self._row:
-            self._tree, self._row = self._heads.open(tip).tree(), tip
-        if self._tree.size < self._floor:
+        self._head, self._row = self._heads.open(tip), tip
+        if self._head.size < self._floor:
             self.forget()
             raise Tampered("the head of the log is older than one already seen: the file was put back")
-        return None
+        if self._tree is None or self._head.size - self._tree.size > WIDTH:
+            self._tree = None
+            return _wanted(self._head.size)
+        return [(Table.LOG, range(self._tree.size, self._head.size))]
 
-    def load(self, entries: Sequence[bytes]) -> None:
-        """Nothing to load: `resume` never asks."""
+    def load(self, rows: Sequence[Row]) -> None:
+        """The rows that `resume` asked for. Raises Tampered when they do not make the tree that the head says."""
+        leaves = [sha256(b"\x00" + ct).digest() for table, _, ct in rows if table is Table.LOG]
+        tree = self._tree
+        if tree is None:
+            tree = self._taken_up(leaves, {key: ct for table, key, ct in rows if table is Table.TILE})
+        else:
+            tree.extend(leaves)
+        if tree is None or (tree.size, tree.nodes) != (self._head.size, self._head.nodes):
+            self.forget()
+            raise Tampered("the last entries and tiles of the log are not those that its head says: verify the store")
+        self._tree = tree
 
     def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
         """Append to the tree taken up by `resume`; first sequence number, and rows for LOG, TILE and TIP."""
@@ -60,8 +80,10 @@ class MerkleLedger:
         if tree is None:
             raise RuntimeError("resume() comes before extend()")
         first = tree.size
-        tiles = tree.extend([sha256(b"\x00" + entry).digest() for entry in entries])
-        self._row = self._heads.seal(tree, self._clock_ms())
+        leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
+        tiles = tree.extend(leaves)
+        self._head = Head(FORMAT, tree.size, self._clock_ms(), tree.nodes, self._checks(leaves, tree.size))
+        self._row = self._heads.seal(self._head)
         rows: list[Row] = [(Table.LOG, seq, entry) for seq, entry in enumerate(entries, first)]
         rows += [(Table.TILE, tile_key(level, index), hashes) for level, index, hashes in tiles]
         rows.append((Table.TIP, TREE_HEAD, self._row))
@@ -70,3 +92,28 @@ class MerkleLedger:
     def forget(self) -> None:
         """Drop the tree in memory; the next `resume` takes up what is on disk."""
         self._tree = self._row = None
+
+    def _checks(self, leaves: Sequence[bytes], size: int) -> bytes:
+        """The checks of the tail that the tree has after these leaves."""
+        wanted = size % WIDTH * CHECK_BYTES
+        return (self._head.checks + checks_of(leaves[-WIDTH:]))[-wanted:] if wanted else b""
+
+    def _taken_up(self, leaves: list[bytes], tiles: Mapping[int, bytes]) -> TileTree | None:
+        """The tree of the last tiles; None when one of them has another length."""
+        size = self._head.size
+        above = [split(tiles.get(key, b"")) for key in last_tiles(size)]
+        try:
+            return TileTree.taken_up(size, [leaves, *above])
+        except ValueError:
+            return None
+
+
+def last_tiles(size: int) -> list[int]:
+    """Row keys of the incomplete tiles of level 1 and above, whether or not there is anything in them."""
+    return [tile_key(level, size >> LEVEL_BITS * (level + 1)) for level in range(1, len(widths(size)))]
+
+
+def _wanted(size: int) -> list[Wanted]:
+    """The rows that tell the incomplete tile of every level; none when there is nothing at all."""
+    rows = [(Table.TILE, range(key, key + 1)) for key in last_tiles(size)]
+    return [(Table.LOG, range(size - size % WIDTH, size)), *rows]

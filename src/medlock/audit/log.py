@@ -65,7 +65,7 @@ class AuditLog:
 
     async def append(self, *events: Event) -> int:
         """Make events durable, together; the sequence number of the first. Raises Unavailable when it cannot."""
-        return await self._backend.commit(Batch(entries=[self._entries.seal(event) for event in events]))
+        return await self._backend.commit(Batch(entries=self._entries.seal_all(events)))
 
     async def size(self) -> int:
         """How many entries the log has."""

@@ -77,7 +77,7 @@ class TipReader:
             self._note(CHECKPOINT, Kind.ROLLED_BACK, "The last checkpoint is older than the one the keystore knows.")
         for key in at.tip:
             if key < TREE_HEAD or (key in turns and opened is None and not self._is_turn(key)):
-                self._note(key, Kind.INSERTED, f"Row {key} of the heads was put there by nobody of ours.")
+                self._note_stranger(key, alone=turns == [key])
 
     def _open(self, key: int, opener: Callable[[bytes], _Opened], *, wanted: bool) -> _Opened | None:
         """What is in a row; None, and a finding, when it is wanted and absent or does not open."""
@@ -112,6 +112,13 @@ class TipReader:
             return self._checkpoints.open_turn(self._standing.tip[key]) == key - FIRST_TURN
         except Tampered:
             return False
+
+    def _note_stranger(self, key: int, *, alone: bool) -> None:
+        """A row that is nobody's; when no checkpoint says otherwise, a turn that is alone was the last one."""
+        if alone:
+            self._note(key, Kind.EDITED, f"Turn {key - FIRST_TURN} of the checkpoints was edited: it does not open.")
+        else:
+            self._note(key, Kind.INSERTED, f"Row {key} of the heads was put there by nobody of ours.")
 
     def _note(self, key: int, kind: Kind, sentence: str) -> None:
         self._standing.findings.append(Finding(Table.TIP, key, kind, sentence))

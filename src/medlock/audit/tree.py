@@ -1,7 +1,8 @@
 """Reading the tree from its tiles: roots at any past size, and proofs (docs/spec/audit.md §8).
 
 A proof needs a few dozen hashes whatever the size of the log: the plan names spans of leaves, each span falls into
-perfect subtrees, each subtree lies in one tile. Complete tiles come from table TILE, incomplete ones from the head.
+perfect subtrees, each subtree lies in one tile. Tiles come from table TILE; the leaves behind the last complete tile
+are hashed from their entries. What is incomplete is held against the head.
 """
 
 from __future__ import annotations
@@ -11,8 +12,19 @@ from dataclasses import dataclass
 
 from medlock.audit.heads import Head
 from medlock.audit.ledger import tile_key
-from medlock.crypto.merkle import Node, Span, consistency_path, fold, inclusion_path, perfect_root, subtrees
-from medlock.crypto.tiles import LEVEL_BITS, TILE_BYTES, WIDTH, split
+from medlock.crypto.merkle import (
+    HASH_BYTES,
+    Node,
+    Span,
+    consistency_path,
+    fold,
+    inclusion_path,
+    leaf_hash,
+    perfect_root,
+    perfect_roots,
+    subtrees,
+)
+from medlock.crypto.tiles import LEVEL_BITS, WIDTH, split
 from medlock.errors import Tampered
 from medlock.store.tables import Backend, Table
 
@@ -40,7 +52,7 @@ class ConsistencyProof:
 
 
 class TreeReader:
-    """The tree as one head describes it. A tile that is missing or has another length raises Tampered."""
+    """The tree as one head describes it. A tile or an entry that is not as the head says raises Tampered."""
 
     def __init__(self, backend: Backend, head: Head) -> None:
         self._backend = backend
@@ -70,20 +82,32 @@ class TreeReader:
         tiles = await self._tiles({_place(node)[:2] for nodes in plan for node in nodes})
         return [fold([_root_in(tiles, node) for node in nodes]) for nodes in plan]
 
-    async def _tiles(self, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        found = {place: self._head.tiles[place[0]] for place in wanted if self._is_partial(place)}
+    async def _tiles(self, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], list[bytes]]:
+        found = {place: await self._tail() for place in wanted if place == (0, self._head.size // WIDTH)}
         stored = {tile_key(*place): place for place in wanted if place not in found}
         rows = await self._backend.get_many(Table.TILE, list(stored))
         for key, place in stored.items():
-            row = rows.get(key, b"")
-            if len(row) != TILE_BYTES:
-                raise Tampered(f"tile {place[1]} of level {place[0]} of the log is missing or cut")
-            found[place] = row
+            found[place] = self._cut(place, split(rows.get(key, b"")))
         return found
 
-    def _is_partial(self, place: tuple[int, int]) -> bool:
+    def _cut(self, place: tuple[int, int], tile: list[bytes]) -> list[bytes]:
+        """A tile as it was when the head was written: since then it may have grown. Raises Tampered."""
         level, index = place
-        return index == self._head.size >> LEVEL_BITS * (level + 1)
+        count = min((self._head.size >> LEVEL_BITS * level) - index * WIDTH, WIDTH)
+        if len(tile) < count or len(tile[-1]) != HASH_BYTES:
+            raise Tampered(f"tile {index} of level {level} of the log is missing or cut")
+        if count < WIDTH and perfect_roots(tile[:count]) != self._head.nodes_of(level):
+            raise Tampered(f"tile {index} of level {level} of the log is not as the head says")
+        return tile[:count]
+
+    async def _tail(self) -> list[bytes]:
+        """The leaves behind the last complete tile of level 0. Raises Tampered."""
+        count = self._head.size % WIDTH
+        rows = await self._backend.scan(Table.LOG, self._head.size - count - 1, count)
+        leaves = [leaf_hash(entry) for _, entry in rows]
+        if perfect_roots(leaves) != self._head.nodes_of(0):
+            raise Tampered("the last entries of the log are not as its head says")
+        return leaves
 
     def _demand(self, size: int) -> None:
         if not 0 <= size <= self._head.size:
@@ -98,6 +122,6 @@ def _place(node: Node) -> tuple[int, int, int, int]:
     return level, tile, first, first + (1 << rest)
 
 
-def _root_in(tiles: dict[tuple[int, int], bytes], node: Node) -> bytes:
+def _root_in(tiles: dict[tuple[int, int], list[bytes]], node: Node) -> bytes:
     level, index, first, last = _place(node)
-    return perfect_root(split(tiles[level, index])[first:last])
+    return perfect_root(tiles[level, index][first:last])

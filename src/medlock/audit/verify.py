@@ -16,13 +16,13 @@ from medlock.audit.blame import Judge, Truth, name_entries, places_of
 from medlock.audit.entries import EntrySealer
 from medlock.audit.events import Position
 from medlock.audit.findings import Finding, Kind
-from medlock.audit.heads import TREE_HEAD
+from medlock.audit.heads import TREE_HEAD, HeadSealer
 from medlock.audit.keys import LogKeys
 from medlock.audit.retrace import Leaf, expected_tiles, leaves_of, retrace, root_of
 from medlock.audit.standing import Standing, TipReader, survey
 from medlock.audit.verify_index import IndexCheck
 from medlock.crypto.merkle import leaf_hash
-from medlock.crypto.tiles import WIDTH, split
+from medlock.crypto.tiles import WIDTH
 from medlock.errors import Tampered
 from medlock.store.tables import Backend, Table
 
@@ -82,7 +82,7 @@ class _Verification:
     async def entries(self) -> AsyncIterator[Finding]:
         """Tables LOG and TILE below the size: recompute, judge, name."""
         traced = await retrace(self._backend, self._size)
-        self._truth = await Judge(self._backend, traced, self._at.head).judge()
+        self._truth = await Judge(self._backend, HeadSealer(self._keys), traced, self._at.head).judge()
         for finding in self._truth.findings:
             yield finding
         leaves = {leaf for leaf in self._truth.wrong.values() if leaf is not None}
@@ -131,15 +131,16 @@ class _Verification:
             EntrySealer(self._keys).minimal(entry)
         except Tampered:
             return False
-        head = self._at.head
-        leaf, complete = leaf_hash(entry), seq // WIDTH
-        tail = [] if head is None else split(head.tiles[0])
-        return not await places_of(self._backend, {leaf}, tail, complete)
+        tail = [] if self._at.head is None else self._at.head.tail()
+        return not await places_of(self._backend, {leaf_hash(entry)}, tail, seq // WIDTH)
 
     async def _count(self) -> int:
-        """How many entries there are, when no head says so: complete tiles, and the entries behind the last."""
-        last = self._at.log_last // WIDTH
-        complete = max((key + 1 for key in self._at.tiles if 0 <= key <= last), default=0) * WIDTH
+        """How many entries there are, when no head says so: complete tiles, and the entries behind the last.
+
+        A tile counts when half of those before it are there: one that somebody put far away does not.
+        """
+        tiles = sorted(key for key in self._at.tiles if 0 <= key <= self._at.log_last // WIDTH)
+        complete = max((key + 1 for rank, key in enumerate(tiles) if key <= 2 * rank + 1), default=0) * WIDTH
         rows = await self._backend.scan(Table.LOG, complete - 1, WIDTH)
         return max((key + 1 for key, _ in rows if key < complete + WIDTH), default=complete)
 

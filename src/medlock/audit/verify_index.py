@@ -91,7 +91,7 @@ class IndexCheck:
                 unreadable.append(seq)
                 continue
             if position is not None:
-                self._positions[position[0]] = Position(*position)
+                self._positions[position.slot] = position
         return unreadable
 
 

@@ -30,13 +30,14 @@ encode = msgspec.msgpack.Encoder().encode
 def decoder(form: type[_Form]) -> Callable[[bytes], _Form]:
     """A function from bytes to `form`; it raises Tampered for anything else, and for another `format`."""
     decode = msgspec.msgpack.Decoder(form).decode
+    versioned = "format" in getattr(form, "__struct_fields__", ())
 
     def opened(plain: bytes) -> _Form:
         try:
             found = decode(plain)
         except (msgspec.MsgspecError, ValueError):
             raise Tampered("sealed log data of an unknown form; were they written by a newer medlock?") from None
-        if getattr(found, "format", FORMAT) != FORMAT:
+        if versioned and getattr(found, "format", None) != FORMAT:
             raise Tampered("sealed log data of an unknown version; were they written by a newer medlock?")
         return found
 

@@ -1,23 +1,22 @@
 """A growing Merkle tree cut into tiles of 256 hashes, as in C2SP tlog-tiles.
 
-Tile n of level l holds 256 consecutive hashes, each the root over 256^l leaves. Complete tiles leave this object as
-soon as they are full; what stays is the incomplete tile of every level and the frontier, 8 KiB a level at most,
-so that a tree of any size can be put down and taken up again without reading a single entry.
+Tile n of level l holds up to 256 consecutive hashes, each the root over 256^l leaves. Tiles of leaves leave this object
+when they are full, tiles above with every hash that they gain; what stays is the incomplete tile of every level and
+the frontier, so that a tree of any size can be put down and taken up from its last tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Sequence
 
-from medlock.crypto.merkle import HASH_BYTES, Frontier, fold, perfect_root
+from medlock.crypto.merkle import HASH_BYTES, Frontier, fold, perfect_root, perfect_roots
 
 WIDTH = 256
 LEVEL_BITS = 8
 TILE_BYTES = WIDTH * HASH_BYTES
 
 Tile = tuple[int, int, bytes]
-"""Level, index, and the 8,192 bytes of a complete tile."""
+"""Level, index, and the hashes: 8,192 bytes when it is complete."""
 
 
 class TileTree:
@@ -26,67 +25,66 @@ class TileTree:
     def __init__(self) -> None:
         self.size = 0
         self._partial: list[list[bytes]] = [[]]
-        self._low: list[bytes] = []  # frontier of the incomplete tile of level 0
-        self._high = Frontier()  # frontier over the roots of its predecessors
+        self._low = Frontier()  # over the incomplete tile of level 0
+        self._high = Frontier()  # over the roots of its predecessors
 
     @classmethod
-    def taken_up(cls, size: int, nodes: bytes, partial: Sequence[bytes]) -> TileTree:
-        """The tree that `nodes` and `partial` described. Raises ValueError when they cannot be of this size."""
-        if [len(tile) for tile in partial] != [count * HASH_BYTES for count in widths(size)]:
+    def taken_up(cls, size: int, partial: Sequence[Sequence[bytes]]) -> TileTree:
+        """The tree whose incomplete tiles, from level 0, hold these hashes. Raises ValueError when they are too few."""
+        if [len(tile) for tile in partial] != widths(size):
             raise ValueError("incomplete tiles of another size")
-        hashes = split(nodes)
-        tiles, rest = divmod(size, WIDTH)
         tree = cls()
         tree.size = size
-        tree._partial = [split(tile) for tile in partial]
-        tree._high = Frontier(tiles, hashes[: tiles.bit_count()])
-        tree._low = Frontier(rest, hashes[tiles.bit_count() :]).nodes
+        tree._partial = [list(tile) for tile in partial]
+        tree._low.extend(partial[0])
+        above = [node for tile in reversed(partial[1:]) for node in perfect_roots(tile)]
+        tree._high = Frontier(size // WIDTH, above)
         return tree
 
     @property
     def nodes(self) -> bytes:
         """The roots of the perfect subtrees, left to right."""
-        return b"".join((*self._high.nodes, *self._low))
+        return b"".join((*self._high.nodes, *self._low.nodes))
 
     @property
-    def partial(self) -> tuple[bytes, ...]:
-        """The incomplete tile of each level, from level 0."""
-        return tuple(b"".join(tile) for tile in self._partial)
+    def tail(self) -> list[bytes]:
+        """The leaves behind the last complete tile."""
+        return self._partial[0]
 
     def root(self) -> bytes:
         """MTH of all leaves."""
-        return fold((*self._high.nodes, *self._low))
+        return fold((*self._high.nodes, *self._low.nodes))
 
-    def extend(self, leaves: Iterable[bytes]) -> list[Tile]:
-        """Append leaf hashes; the tiles that became complete, in order. About a microsecond a leaf."""
-        done: list[Tile] = []
-        tile, low = self._partial[0], self._low
-        for leaf in leaves:
-            node, count = leaf, len(tile)
-            tile.append(leaf)
-            while count & 1:
-                node = sha256(b"\x01" + low.pop() + node).digest()
-                count >>= 1
-            low.append(node)
-            self.size += 1
-            if len(tile) == WIDTH:
-                root = low.pop()
-                self._high.push(root)
-                done += self._complete(0, root)
-        return done
+    def extend(self, leaves: Sequence[bytes]) -> list[Tile]:
+        """Append leaf hashes; tiles of level 0 that became complete, and those above that grew. About 0.6 us a leaf."""
+        done: dict[tuple[int, int], bytes] = {}
+        at = 0
+        while at < len(leaves):
+            some = leaves[at : at + WIDTH - self.size % WIDTH]
+            self._partial[0] += some
+            self._low.extend(some)
+            self.size += len(some)
+            at += len(some)
+            if self.size % WIDTH == 0:
+                self._complete(done)
+        return [(level, index, hashes) for (level, index), hashes in done.items()]
 
-    def _complete(self, level: int, root: bytes) -> list[Tile]:
-        """Take out the full tile of `level` and hand its root to the level above."""
-        tile = self._partial[level]
-        done = [(level, (self.size >> LEVEL_BITS * (level + 1)) - 1, b"".join(tile))]
-        tile.clear()
-        if level + 1 == len(self._partial):
-            self._partial.append([])
-        above = self._partial[level + 1]
-        above.append(root)
-        if len(above) == WIDTH:
-            done += self._complete(level + 1, perfect_root(above))
-        return done
+    def _complete(self, done: dict[tuple[int, int], bytes]) -> None:
+        """Take out the full tile of level 0, and hand its root to the level above as far as tiles get full."""
+        (root,) = self._low.nodes
+        self._low = Frontier()
+        self._high.push(root)
+        level, count = 0, self.size
+        while len(self._partial[level]) == WIDTH:
+            count >>= LEVEL_BITS
+            done[level, count - 1] = b"".join(self._partial[level])
+            root = perfect_root(self._partial[level]) if level else root
+            self._partial[level] = []
+            level += 1
+            if level == len(self._partial):
+                self._partial.append([])
+            self._partial[level].append(root)
+        done[level, count >> LEVEL_BITS] = b"".join(self._partial[level])
 
 
 def widths(size: int) -> list[int]:

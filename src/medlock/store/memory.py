@@ -138,9 +138,11 @@ class MemoryBackend:
         """What the ledger wants written; the LOG rows among it must be new."""
         if not entries:
             return -1, []
-        missing = self._ledger.resume(self.disk.rows[Table.TIP].get(0))
-        if missing is not None:
-            self._ledger.load([self.disk.rows[Table.LOG][key] for key in missing])
+        on_disk = self.disk.rows
+        wanted = self._ledger.resume(on_disk[Table.TIP].get(0))
+        if wanted:
+            keyed = [(table, key) for table, keys in wanted for key in keys if key in on_disk[table]]
+            self._ledger.load([(table, key, on_disk[table][key]) for table, key in keyed])
         first, rows = self._ledger.extend(entries)
         if any(table is Table.LOG and key in self.disk.rows[table] for table, key, _ in rows):
             raise Tampered("the log holds entries that its head does not know")

@@ -14,6 +14,8 @@ from typing import Protocol
 import msgspec
 
 Row = tuple["Table", int, bytes]
+Wanted = tuple["Table", range]
+"""All rows of a table whose keys are in a range."""
 
 
 class Table(StrEnum):
@@ -53,19 +55,19 @@ class Batch(msgspec.Struct):
 class Ledger(Protocol):
     """The audit log's part in a commit; `audit.ledger` is it. Pure between calls, so any back end can drive it.
 
-    The back end, inside its transaction, reads the TIP row; if `resume(tip)` returns a range it reads those LOG
-    rows and hands them to `load`; then `extend` turns entries into rows to put. After a failed commit it calls
+    The back end, inside its transaction, reads row 0 of TIP; if `resume(tip)` wants rows, it reads those that there are
+    and hands them to `load`; then `extend` turns entries into rows to put. After a failed commit it calls
     `forget`, and the next commit resumes from what is on disk.
     """
 
-    def resume(self, tip: bytes | None) -> range | None:
-        """Take up the tree at the tip on disk; the LOG keys that must be loaded first, or None."""
+    def resume(self, tip: bytes | None) -> Sequence[Wanted]:
+        """Take up the tree at the tip on disk; the rows that must be loaded first. Raises Tampered."""
 
-    def load(self, entries: Sequence[bytes]) -> None:
-        """The entries asked for by `resume`, in order."""
+    def load(self, rows: Sequence[Row]) -> None:
+        """The rows wanted by `resume`, ascending by key in each range. Raises Tampered."""
 
     def extend(self, entries: Sequence[bytes]) -> tuple[int, list[Row]]:
-        """Append; the sequence number of the first entry, and the rows to put (LOG, TILE, TIP)."""
+        """Append; the sequence number of the first entry; one row of LOG for each, then the rows to put (TILE, TIP)."""
 
     def forget(self) -> None:
         """Drop the tree in memory: the last `extend` may not have been committed."""

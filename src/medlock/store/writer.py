@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from operator import itemgetter
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.diskthread import DiskThread
@@ -30,9 +30,14 @@ BUSY_SECONDS = 10.0
 SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
 ROWS_MAX = 64  # in one statement
 ROWS_A_TURN = 512  # a millisecond; then others go first
+_KEY = itemgetter(1)
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
 _DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _HAS = {table: f"SELECT 1 FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_WITHIN = {
+    table: f"SELECT key, ct FROM {table.value} WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - enum
+    for table in Table
+}
 _GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
 
@@ -102,10 +107,12 @@ class Writer:
         """One transaction for the whole group; on failure every member fails and the file is as before."""
         try:
             await self._begin()
-            for waiting in group:
-                waiting.result = await self._apply(waiting.batch)
+            await self._apply_all(group)
             await self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
             await self._disk.ask(lambda: self._db.execute("COMMIT"))
+        except Raced as conflict:  # before the ledger was asked for anything: nothing to forget
+            self._db.execute("ROLLBACK")
+            group[0].result = conflict
         except (sqlite3.Error, MedlockError) as fault:
             self._abandon()
             refusal = fault if isinstance(fault, MedlockError) else _unavailable(fault)
@@ -133,13 +140,33 @@ class Writer:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
+    async def _apply_all(self, group: Sequence[Waiting]) -> None:
+        """Each batch's own rows. Raises Raced when the only batch conflicts: then there is nobody to spare."""
+        for waiting in group:
+            batch = waiting.batch
+            if batch.requires and not self._are_there(batch.requires):
+                if len(group) == 1:
+                    raise Raced
+                waiting.result = Raced()
+            elif batch.inserts and len(group) > 1:
+                waiting.result = await self._apply(batch)
+            elif batch.inserts or batch.puts or batch.deletes:
+                await self._apply_alone(batch)
+
+    def _are_there(self, rows: Sequence[tuple[Table, int]]) -> bool:
+        """Whether all of these rows exist."""
+        return all(self._db.execute(_HAS[table], (key,)).fetchone() is not None for table, key in rows)
+
+    async def _apply_alone(self, batch: Batch) -> None:
+        """A batch that cannot conflict, or whose conflict is that of the whole transaction. Raises Raced."""
+        try:
+            await self._run(_INSERT, batch.inserts)
+        except sqlite3.IntegrityError:
+            raise Raced from None
+        await self._write(batch)
+
     async def _apply(self, batch: Batch) -> int | MedlockError:
-        """Apply one batch; a conflict undoes this batch alone."""
-        if any(self._db.execute(_HAS[table], (key,)).fetchone() is None for table, key in batch.requires):
-            return Raced()
-        if not batch.inserts:
-            await self._write(batch)
-            return -1
+        """Apply one batch; a conflict undoes this batch alone. A savepoint keeps a copy of each page it changes."""
         self._db.execute("SAVEPOINT batch")
         try:
             await self._run(_INSERT, batch.inserts)
@@ -166,30 +193,38 @@ class Writer:
         if not entries:
             return
         tip = self._db.execute(_GET[Table.TIP], (0,)).fetchone()
-        missing = self._ledger.resume(tip[0] if tip else None)
-        if missing is not None:
-            self._ledger.load([self._db.execute(_GET[Table.LOG], (key,)).fetchone()[0] for key in missing])
+        wanted = self._ledger.resume(tip[0] if tip else None)
+        if wanted:
+            self._ledger.load([row for table, keys in wanted for row in self._within(table, keys)])
         sequence, rows = self._ledger.extend(entries)
         try:
-            await self._run(_INSERT, [row for row in rows if row[0] is Table.LOG])
+            await self._run(_INSERT, rows[: len(entries)])
         except sqlite3.IntegrityError as fault:
             raise Tampered("the log holds entries that its head does not know") from fault
-        await self._run(_PUT, [row for row in rows if row[0] is not Table.LOG])
+        await self._run(_PUT, rows[len(entries) :])
         for waiting in group:
             if waiting.batch.entries:
                 waiting.result = sequence
                 sequence += len(waiting.batch.entries)
 
+    def _within(self, table: Table, keys: range) -> list[Row]:
+        """The rows that there are of a range of keys."""
+        return [(table, key, ct) for key, ct in self._db.execute(_WITHIN[table], (keys.start, keys.stop))]
+
     async def _run(self, verb: str, rows: Sequence[Row]) -> None:
         """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many a statement."""
-        by_table: dict[Table, list[tuple[int, bytes]]] = {}
-        for table, key, ct in rows:
-            by_table.setdefault(table, []).append((key, ct))
+        if len(rows) == 1:
+            table, key, ct = rows[0]
+            self._db.execute(_statement(verb, table, 1), (key, bytearray(ct)))
+            return
+        by_table: dict[Table, list[Row]] = {}
+        for row in rows:
+            by_table.setdefault(row[0], []).append(row)
         written = 0
-        for table, values in by_table.items():
-            values.sort()
-            for start in range(0, len(values), ROWS_MAX):
-                _run_some(self._db, verb, table, values[start : start + ROWS_MAX])
+        for some in by_table.values():
+            some.sort(key=_KEY)
+            for start in range(0, len(some), ROWS_MAX):
+                _run_some(self._db, verb, some[start : start + ROWS_MAX])
                 written += ROWS_MAX
                 if written % ROWS_A_TURN == 0:
                     await asyncio.sleep(0)
@@ -227,12 +262,16 @@ def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) 
             future.set_result(result)
 
 
-def _run_some(db: sqlite3.Connection, verb: str, table: Table, values: list[tuple[int, bytes]]) -> None:
-    """Write up to ROWS_MAX rows in statements whose widths are powers of two, so that few are ever compiled."""
+def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
+    """Write up to ROWS_MAX rows of a table in statements whose widths are powers of two, so that few are ever compiled.
+
+    A bytearray is bound as it is; for bytes sqlite3 looks for an adapter first, which costs three times more.
+    """
     at = 0
-    while at < len(values):
-        width = 1 << (len(values) - at).bit_length() - 1
-        db.execute(_statement(verb, table, width), tuple(chain.from_iterable(values[at : at + width])))
+    while at < len(rows):
+        width = 1 << (len(rows) - at).bit_length() - 1
+        bound = [each for _, key, ct in rows[at : at + width] for each in (key, bytearray(ct))]
+        db.execute(_statement(verb, rows[at][0], width), bound)
         at += width
 
 
