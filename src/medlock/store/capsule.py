@@ -21,9 +21,9 @@ import numpy as np
 
 from medlock.errors import Tampered
 from medlock.store import segment as columns
+from medlock.store.capsulerows import CapsuleCipher, SegmentName
 from medlock.store.entries import DELETED, DROPPED, Delta, IndexEntry, decode_delta, encode_delta
-from medlock.store.frames import frame, unframe
-from medlock.store.keyring import PatientKeys
+from medlock.store.frames import DELTA_BYTES, HEAD_BYTES, frame, unframe
 from medlock.store.segment import Segment
 from medlock.store.tables import Batch, Table
 
@@ -31,13 +31,8 @@ FOLD_DELTAS = 32
 FOLD_ROWS = 64
 TIER = 4
 TIER_ROWS_MAX = 16_384
-
-
-class SegmentName(msgspec.Struct, array_like=True, frozen=True):
-    """A segment as the head names it: its number and the tag of its sealed row."""
-
-    number: int
-    tag: bytes
+LARGE_SEGMENTS_MAX = 6
+"""Segments beyond TIER_ROWS_MAX rows are joined so that there are no more of them: a head has one length."""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
@@ -53,32 +48,6 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
 
 _encode_head = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
-
-
-class CapsuleCipher:
-    """Keys and names of one capsule's rows."""
-
-    __slots__ = ("_aad", "_aead", "_labels")
-
-    def __init__(self, keys: PatientKeys) -> None:
-        self._aead = keys.capsule
-        self._labels = keys.labels
-        self._aad = keys.slot.to_bytes(8, "big") + keys.generation.to_bytes(2, "big")
-
-    def key(self, kind: str, number: int = 0) -> int:
-        """Where a row of this capsule lies: kind is head, segment or delta."""
-        return self._labels.label(f"{kind}|{number}".encode())
-
-    def seal(self, kind: str, number: int, data: bytes) -> bytes:
-        """A framed and sealed row."""
-        return self._aead.seal(frame(data), self._name(kind, number))
-
-    def open(self, kind: str, number: int, ct: bytes) -> bytes:
-        """What `seal` was given. Raises Tampered."""
-        return unframe(self._aead.open(ct, self._name(kind, number)))
-
-    def _name(self, kind: str, number: int) -> bytes:
-        return self._aad + f"{kind}|{number}".encode()
 
 
 class Capsule:
@@ -156,7 +125,7 @@ class Capsule:
         if self.head.next_segment:
             yield Table.CAPSULE, self.cipher.key("head")
         for name in self.head.segments:
-            yield Table.CAPSULE, self.cipher.key("segment", name.number)
+            yield from ((Table.CAPSULE, key) for key in self.cipher.piece_keys(name))
         for number in range(max(1, self.head.base), self.number + 1):
             yield Table.DELTA, self.cipher.key("delta", number)
 
@@ -173,7 +142,11 @@ class Capsule:
         number = self.number + 1
         due = number - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
         delta = Delta(1, number, patient, self.tag, () if due else tuple(entries))
-        ct = self.cipher.seal("delta", number, encode_delta(delta))
+        framed = frame(encode_delta(delta), DELTA_BYTES)
+        if len(framed) > DELTA_BYTES:  # deltas have one length; what does not fit goes into a segment at once
+            due, delta = True, Delta(1, number, patient, self.tag, ())
+            framed = frame(encode_delta(delta), DELTA_BYTES)
+        ct = self.cipher.seal("delta", number, framed)
         batch.inserts.append((Table.DELTA, self.probe[1], ct))
         appended = Appended(self, delta, ct[-16:])
         if due:
@@ -185,19 +158,23 @@ class Capsule:
         merged = dict(self._tail)
         merged.update((entry.rid, entry) for entry in entries)
         names, kept = list(self.head.segments), list(self.segments)
-        while kept and len(kept[-1]) <= min(TIER * len(merged), TIER_ROWS_MAX):
+        largest = max(TIER_ROWS_MAX, self.size() // LARGE_SEGMENTS_MAX)
+        while kept and len(kept[-1]) <= min(TIER * len(merged), largest):
             merged = {entry.rid: entry for entry in kept.pop().entries()} | merged
-            batch.deletes.append((Table.CAPSULE, self.cipher.key("segment", names.pop().number)))
+            batch.deletes += [(Table.CAPSULE, key) for key in self.cipher.piece_keys(names.pop())]
         if not kept:
             merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED or entry.version}
         if merged:
             kept.append(columns.build(list(merged.values())))
-            ct = self.cipher.seal("segment", self.head.next_segment, columns.to_bytes(kept[-1]))
-            names.append(SegmentName(self.head.next_segment, ct[-16:]))
-            batch.inserts.append((Table.CAPSULE, self.cipher.key("segment", self.head.next_segment), ct))
+            name, pieces = self.cipher.seal_segment(self.head.next_segment, columns.to_bytes(kept[-1]))
+            names.append(name)
+            keys = self.cipher.piece_keys(name)
+            batch.inserts += [(Table.CAPSULE, key, ct) for key, ct in zip(keys, pieces, strict=True)]
         delta = appended.delta
         head = Head(1, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
-        batch.puts.append((Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, _encode_head(head))))
+        batch.puts.append(
+            (Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, frame(_encode_head(head), HEAD_BYTES)))
+        )
         batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, delta.number)]
         return head, kept
 
@@ -244,16 +221,14 @@ def empty_head() -> Head:
 
 def read_head(cipher: CapsuleCipher, ct: bytes) -> Head:
     """The head in a sealed row. Raises Tampered."""
-    return _decode_head(cipher.open("head", 0, ct))
+    return _decode_head(unframe(cipher.open("head", 0, ct)))
 
 
-def read_segment(cipher: CapsuleCipher, name: SegmentName, ct: bytes) -> Segment:
-    """The segment that a head names. Raises Tampered when the row is not the one that was named."""
-    if ct[-16:] != name.tag:
-        raise Tampered(f"segment {name.number} of an index is not the one its head names")
-    return columns.from_bytes(cipher.open("segment", name.number, ct))
+def read_segment(cipher: CapsuleCipher, name: SegmentName, pieces: Sequence[bytes]) -> Segment:
+    """The segment that a head names. Raises Tampered when a piece is not the one that was named."""
+    return columns.from_bytes(cipher.open_segment(name, pieces))
 
 
 def read_delta(cipher: CapsuleCipher, number: int, ct: bytes) -> Delta:
     """The delta in a sealed row. Raises Tampered."""
-    return decode_delta(cipher.open("delta", number, ct))
+    return decode_delta(unframe(cipher.open("delta", number, ct)))
