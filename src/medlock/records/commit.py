@@ -12,6 +12,7 @@ Another process may write between 2 and 5. Then an insert fails, `Raced` is rais
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from itertools import chain
 
 import msgspec
 
@@ -196,7 +197,7 @@ class Committer:
             slots = [entry.slot for entry in stage.directory]
             stage.announced = self._vault.directory.announce(slots, Change.CHANGED, stage.batch)
         sealed = [self._log.seal(event) async for event in in_turns(self._events(stage, positions))]
-        stage.batch.entries = sealed + self._extra.entries
+        stage.batch.entries = [*chain.from_iterable(sealed), *self._extra.entries]
 
     def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:
         """One event for each index that changed."""

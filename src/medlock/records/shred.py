@@ -108,7 +108,7 @@ class Shredder:
             last = self._vault.directory.shred(slot, batch)
             end = capsule.probe[1]
             batch.inserts += [self._vault.notes.end(slot, end), self._vault.notes.under_way(slot, end)]
-            batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
+            batch.entries = self._log.seal(*self._events(principal, patient, capsule, changes))
             await self._vault.backend.commit(batch)
             for appended in changes:
                 self._vault.capsules.committed(appended)
