@@ -27,6 +27,7 @@ from medlock.store.frames import DELTA_BYTES, HEAD_BYTES, frame, unframe
 from medlock.store.segment import Segment
 from medlock.store.tables import Batch, Table
 
+FORMAT = 1
 FOLD_DELTAS = 32
 FOLD_ROWS = 64
 TIER = 4
@@ -141,10 +142,10 @@ class Capsule:
         """Add the next delta to a batch, folding when it is time. Nothing in memory changes until `settle`."""
         number = self.number + 1
         due = number - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
-        delta = Delta(1, number, patient, self.tag, () if due else tuple(entries))
+        delta = Delta(FORMAT, number, patient, self.tag, () if due else tuple(entries))
         framed = frame(encode_delta(delta), DELTA_BYTES)
         if len(framed) > DELTA_BYTES:  # deltas have one length; what does not fit goes into a segment at once
-            due, delta = True, Delta(1, number, patient, self.tag, ())
+            due, delta = True, Delta(FORMAT, number, patient, self.tag, ())
             framed = frame(encode_delta(delta), DELTA_BYTES)
         ct = self.cipher.seal("delta", number, framed)
         batch.inserts.append((Table.DELTA, self.probe[1], ct))
@@ -171,7 +172,7 @@ class Capsule:
             keys = self.cipher.piece_keys(name)
             batch.inserts += [(Table.CAPSULE, key, ct) for key, ct in zip(keys, pieces, strict=True)]
         delta = appended.delta
-        head = Head(1, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
+        head = Head(FORMAT, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
         batch.puts.append(
             (Table.CAPSULE, self.cipher.key("head"), self.cipher.seal("head", 0, frame(_encode_head(head), HEAD_BYTES)))
         )
@@ -216,12 +217,15 @@ class IndexRow(msgspec.Struct, frozen=True):
 
 def empty_head() -> Head:
     """The head of a capsule that was never written."""
-    return Head(1, "", 0, b"", 0, ())
+    return Head(FORMAT, "", 0, b"", 0, ())
 
 
 def read_head(cipher: CapsuleCipher, ct: bytes) -> Head:
     """The head in a sealed row. Raises Tampered."""
-    return _decode_head(unframe(cipher.open("head", 0, ct)))
+    head = _decode_head(unframe(cipher.open("head", 0, ct)))
+    if head.format != FORMAT:
+        raise Tampered(f"head of an index in unknown format {head.format}")
+    return head
 
 
 def read_segment(cipher: CapsuleCipher, name: SegmentName, pieces: Sequence[bytes]) -> Segment:
@@ -231,4 +235,7 @@ def read_segment(cipher: CapsuleCipher, name: SegmentName, pieces: Sequence[byte
 
 def read_delta(cipher: CapsuleCipher, number: int, ct: bytes) -> Delta:
     """The delta in a sealed row. Raises Tampered."""
-    return decode_delta(unframe(cipher.open("delta", number, ct)))
+    delta = decode_delta(unframe(cipher.open("delta", number, ct)))
+    if delta.format != FORMAT:
+        raise Tampered(f"delta {number} of an index in unknown format {delta.format}")
+    return delta

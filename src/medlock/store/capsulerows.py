@@ -76,6 +76,8 @@ class CapsuleCipher:
             plain = self.open("segment", name.number, ct, piece)
             tag = plain[:TAG_BYTES]
             parts.append(plain[TAG_BYTES:])
+        if tag != _LAST:
+            raise Tampered(f"segment {name.number} of an index does not have all its pieces")
         return unframe(b"".join(parts))
 
     def wrong_pieces(self, name: SegmentName, rows: Sequence[bytes | None]) -> Iterator[int]:

@@ -209,9 +209,9 @@ class Directory:
         """What a line of the directory's log says: of which slot, and what; None when it does not open as that line."""
         try:
             slot, change = _OPERATION.unpack(self._log.open(ct, _operation_name(number)))
-        except Tampered:
+            return slot, Change(change)
+        except (Tampered, struct.error, ValueError):  # also what a newer program may have to say
             return None
-        return slot, Change(change)
 
     def open_row(self, key: int, ct: bytes) -> IndexEntry | None:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""
