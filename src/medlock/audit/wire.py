@@ -1,6 +1,6 @@
 """How log data are written before they are sealed: MessagePack arrays, padded so that lengths tell little.
 
-Padding is ISO/IEC 7816-4 (a mark, then zeros) to the next step of a ladder; docs/spec/audit.md §3. Arrays only ever
+Padding is ISO/IEC 7816-4 (a mark, then zeros) to a multiple of a step; docs/spec/audit.md §3. Arrays only ever
 grow at the end. What opens but has another form was sealed by a newer program, and is refused as `Tampered`.
 """
 
@@ -16,11 +16,7 @@ from medlock.errors import Tampered
 FORMAT = 1
 """The first item of every array in a head, checkpoint or run index, and the first byte of every entry."""
 
-_SHORT, _SHORT_STEP = 1_024, 128
-_LONG, _LONG_STEP = 8_192, 512
-_LAST_STEP = 4_096
 _MARK = b"\x80"
-_TAILS = tuple(_MARK + bytes(count) for count in range(_SHORT_STEP))  # by the number of zeros: spares 1 us an entry
 _Form = TypeVar("_Form")
 
 encode = msgspec.msgpack.Encoder().encode
@@ -44,13 +40,9 @@ def decoder(form: type[_Form]) -> Callable[[bytes], _Form]:
     return opened
 
 
-def pad(plain: bytes) -> bytes:
-    """`plain`, a mark, and zeros up to the next step."""
-    length = len(plain) + 1
-    if length <= _SHORT:
-        return plain + _TAILS[-length % _SHORT_STEP]
-    step = _LONG_STEP if length <= _LONG else _LAST_STEP
-    return plain + _MARK + bytes(-length % step)
+def pad(plain: bytes, step: int) -> bytes:
+    """`plain`, a mark, and zeros up to a multiple of `step` bytes."""
+    return plain + _MARK + bytes(-(len(plain) + 1) % step)
 
 
 def unpad(padded: bytes) -> bytes:

@@ -52,8 +52,8 @@ class TokenKeys(Protocol):
 class Sealer(Protocol):
     """The audit log's part: an event as an entry for a batch."""
 
-    def seal(self, event: Event) -> bytes:
-        """The sealed entry."""
+    def seal(self, *events: Event) -> list[bytes]:
+        """The sealed entries."""
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
@@ -143,7 +143,7 @@ class TokenStore:
             now + request.seconds * 1000,
         )
         event = self._event(Action.TOKEN_CREATE, request.by, label, token, now)
-        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))], entries=[self._log.seal(event)])
+        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))], entries=self._log.seal(event))
         await self._backend.commit(batch)
         return IssuedToken(_id(label), secret, token.expires)
 
@@ -159,7 +159,7 @@ class TokenStore:
         now = self._clock.now_ms()
         event = self._event(Action.TOKEN_REVOKE, by, label, token, now)
         ended = msgspec.structs.replace(token, revoked=now)
-        batch = Batch(puts=[(Table.TOKEN, label, self._seal(label, ended))], entries=[self._log.seal(event)])
+        batch = Batch(puts=[(Table.TOKEN, label, self._seal(label, ended))], entries=self._log.seal(event))
         await self._backend.commit(batch)
 
     async def every(self) -> list[ListedToken]:

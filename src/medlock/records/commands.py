@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -17,6 +17,7 @@ from medlock.access.principal import Principal, Role
 from medlock.audit.findings import Finding
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, aside, people, run, settings_for, show_json
+from medlock.errors import Unavailable
 from medlock.records.export import Exporter
 from medlock.records.load import Loader, Report, as_json, found_files
 from medlock.records.opening import Records, open_tables
@@ -83,7 +84,10 @@ class RecordCommands:
                     resources = bar.tasks[task].fields["resources"] + count
                     bar.update(task, completed=len(seen), resources=resources)
 
-                return await Loader(desk.records.door, desk.operator(Role.LOADER), progress).load(files)
+                report = await Loader(desk.records.door, desk.operator(Role.LOADER), progress).load(files)
+            with suppress(Unavailable):  # another process writes, or the disk is full: what was loaded is loaded
+                await desk.records.backend.rewrite()
+            return report
 
     def export(
         self,

@@ -13,6 +13,7 @@ rotates keys seals anew without making versions: that is noticed at 3, by the in
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from itertools import chain
 
 import msgspec
 
@@ -203,7 +204,7 @@ class Committer:
             slots = [entry.slot for entry in stage.directory]
             stage.announced = self._vault.directory.announce(slots, Change.CHANGED, stage.batch)
         sealed = [self._log.seal(event) async for event in in_turns(self._events(stage, positions))]
-        stage.batch.entries = sealed + self._extra.entries
+        stage.batch.entries = [*chain.from_iterable(sealed), *self._extra.entries]
 
     def _check_keys(self, stage: Stage, capsule: Capsule) -> None:
         """What we seal and what we replace must be as the index has it. Raises Raced when keys were rotated since."""

@@ -205,7 +205,7 @@ class Door:
     def _receipt(self, scribe: Scribe, digest: bytes) -> Batch:
         """A receipt, and the event that vouches for it."""
         row = self._vault.notes.receipt(digest)
-        return Batch(puts=[row], entries=[self._log.seal(scribe.receipt(row[1]))])
+        return Batch(puts=[row], entries=self._log.seal(scribe.receipt(row[1])))
 
     async def has_receipt(self, principal: Principal, digest: bytes) -> bool:
         """Whether a question with this receipt was answered before. Only those who may load may ask."""

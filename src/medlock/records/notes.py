@@ -15,7 +15,7 @@ import struct
 from enum import StrEnum
 
 from medlock.errors import Tampered
-from medlock.store.frames import frame, unframe
+from medlock.store.frames import DELTA_BYTES, frame, unframe
 from medlock.store.keyring import TenantKeys
 from medlock.store.tables import Row, Table
 
@@ -109,8 +109,9 @@ class Notes:
         return _PAIR.unpack(state) if name == SHRED or name.startswith(_ERASED) else None
 
     def end(self, slot: int, key: int) -> Row:
-        """The row that takes the place of the next change. It is as long as a small change."""
-        return Table.DELTA, key, self._aead.seal(frame(slot.to_bytes(8, "big")), _END + key.to_bytes(8, "big"))
+        """The row that takes the place of the next change. It is as long as a change."""
+        framed = frame(slot.to_bytes(8, "big"), DELTA_BYTES)
+        return Table.DELTA, key, self._aead.seal(framed, _END + key.to_bytes(8, "big"))
 
     def ends(self, key: int, ct: bytes) -> int | None:
         """Whose end a row of table DELTA is; None when it is none."""

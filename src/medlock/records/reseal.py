@@ -102,7 +102,7 @@ class Resealer:
             await self._vault.directory.refresh()
             self._vault.directory.change(patient, self._target, batch)
             line = self._vault.directory.announce([patient.slot], Change.REKEYED, batch)
-        batch.entries = [self._log.seal(self._event(each, line)) for each in changes]
+        batch.entries = self._log.seal(*(self._event(each, line) for each in changes))
         await self._vault.backend.commit(batch)
         for appended in changes:
             self._vault.capsules.committed(appended)

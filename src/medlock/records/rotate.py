@@ -144,7 +144,7 @@ class Rotator:
         """Say that a rotation has come to its stage, and write that down."""
         row = self.vault.notes.rotation(run.number, run.stage, run.scope, run.shared)
         event = self._event(f"{row[1]:016x}", TENANT, "")
-        await self.vault.backend.commit(Batch(inserts=[row], entries=[self.log.seal(event)]))
+        await self.vault.backend.commit(Batch(inserts=[row], entries=self.log.seal(event)))
 
     def _event(self, request: str, slot: int, patient: str, position: Position | None = None) -> Event:
         now = self.clock.now_ms()

@@ -122,7 +122,7 @@ class Shredder:
             last_delta, end = capsule.probe
             batch.requires.append((Table.DELTA, last_delta))
             batch.inserts += [self._vault.notes.end(slot, end), self._vault.notes.under_way(slot, end)]
-            batch.entries = [self._log.seal(event) for event in self._events(principal, patient, capsule, changes)]
+            batch.entries = self._log.seal(*self._events(principal, patient, capsule, changes))
             await self._vault.backend.commit(batch)
             for appended in changes:
                 self._vault.capsules.committed(appended)

@@ -15,15 +15,14 @@ from medlock.audit.findings import Finding, Kind
 from medlock.errors import Tampered
 from medlock.store.capsule import (
     Capsule,
-    CapsuleCipher,
     Head,
-    SegmentName,
     empty_head,
     kill_replaced,
     read_delta,
     read_head,
     read_segment,
 )
+from medlock.store.capsulerows import CapsuleCipher, SegmentName
 from medlock.store.entries import Delta
 from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
@@ -31,6 +30,7 @@ from medlock.store.tables import Backend, Table
 
 _AHEAD = 34
 _PAGE = 1_024
+_MISSED_MAX = 2
 
 
 @dataclass(slots=True)
@@ -120,20 +120,21 @@ class IndexReader:
 
     async def _segments(self, head: Head) -> list[Segment]:
         """The segments that the head names."""
-        rows = await self._rows(Table.CAPSULE, "segment", [name.number for name in head.segments])
-        segments = [self._segment(name, rows.get(name.number)) for name in head.segments]
+        segments = [await self._segment(name) for name in head.segments]
         return [segment for segment in segments if segment is not None]
 
-    def _segment(self, name: SegmentName, ct: bytes | None) -> Segment | None:
-        self._report.known.add((Table.CAPSULE, self._cipher.key("segment", name.number)))
-        if ct is None:
-            self._note(Table.CAPSULE, "segment", name.number, Kind.DELETED, "a segment of an index is gone")
-            return None
-        try:
-            return read_segment(self._cipher, name, ct)
-        except Tampered:
-            self._note(Table.CAPSULE, "segment", name.number, Kind.EDITED, "a segment of an index was edited")
-            return None
+    async def _segment(self, name: SegmentName) -> Segment | None:
+        keys = self._cipher.piece_keys(name)
+        self._report.known |= {(Table.CAPSULE, key) for key in keys}
+        found = await self._backend.get_many(Table.CAPSULE, keys)
+        pieces = [found.get(key) for key in keys]
+        wrong = list(self._cipher.wrong_pieces(name, pieces))
+        for piece in wrong:
+            gone = pieces[piece] is None
+            sentence = "a segment of an index is gone" if gone else "a segment of an index was edited"
+            what = Kind.DELETED if gone else Kind.EDITED
+            self._say(Table.CAPSULE, keys[piece], what, f"{sentence} (slot {self._slot}, segment {name.number})")
+        return None if wrong else read_segment(self._cipher, name, [ct for ct in pieces if ct is not None])
 
     def _opened(self, head: Head, deltas: dict[int, bytes]) -> dict[int, tuple[Delta, bytes]]:
         """Every delta with its tag; each must be there, open, and follow the one before."""
@@ -190,16 +191,30 @@ class IndexReader:
         for start in range(first, first + self._last + 1, _PAGE):
             numbers = range(start, min(start + _PAGE, first + self._last + 1))
             rows = await self._rows(Table.CAPSULE, "segment", numbers)
-            found += [number for number, ct in rows.items() if self._opens("segment", number, ct)]
+            found += [number for number, ct in rows.items() if _opens(self._cipher, "segment", number, ct)]
         return found
 
     async def _take_as_read(self) -> None:
         """Account for the rows that open, of an index that lost its head."""
-        genuine = [(Table.CAPSULE, "segment", number) for number in await self._later_segments(0)]
+        for number in range(self._last + 1):
+            self._report.known |= {(Table.CAPSULE, key) for key in await self._pieces(number)}
         for start in range(1, self._last + _AHEAD, _PAGE):
             rows = await self._rows(Table.DELTA, "delta", range(start, min(start + _PAGE, self._last + _AHEAD)))
-            genuine += [(Table.DELTA, "delta", n) for n, ct in rows.items() if self._opens("delta", n, ct)]
-        self._report.known |= {(table, self._cipher.key(kind, number)) for table, kind, number in genuine}
+            opening = [n for n, ct in rows.items() if _opens(self._cipher, "delta", n, ct)]
+            self._report.known |= {(Table.DELTA, self._cipher.key("delta", n)) for n in opening}
+
+    async def _pieces(self, number: int) -> list[int]:
+        """Where the genuine pieces of a segment lie that no head names; one among them may be damaged."""
+        found: list[int] = []
+        piece = missed = 0
+        while missed < _MISSED_MAX:
+            key = self._cipher.key("segment", number, piece)
+            ct = await self._backend.get(Table.CAPSULE, key)
+            genuine = ct is not None and _opens(self._cipher, "segment", number, ct, piece)
+            found += [key] if genuine else []
+            missed = 0 if genuine else missed + 1
+            piece += 1
+        return found
 
     async def _rows(self, table: Table, kind: str, numbers: Sequence[int]) -> dict[int, bytes]:
         """The rows of these numbers that are there."""
@@ -207,18 +222,17 @@ class IndexReader:
         found = await self._backend.get_many(table, list(keys))
         return {keys[key]: ct for key, ct in found.items()}
 
-    def _opens(self, kind: str, number: int, ct: bytes) -> bool:
-        return _opens(self._cipher, kind, number, ct)
-
     def _note(self, table: Table, kind: str, number: int, what: Kind, sentence: str) -> None:
-        key = self._cipher.key(kind, number)
+        self._say(table, self._cipher.key(kind, number), what, f"{sentence} (slot {self._slot}, {kind} {number})")
+
+    def _say(self, table: Table, key: int, what: Kind, sentence: str) -> None:
         self._report.known.add((table, key))
-        self._report.findings.append(Finding(table, key, what, f"{sentence} (slot {self._slot}, {kind} {number})"))
+        self._report.findings.append(Finding(table, key, what, sentence))
 
 
-def _opens(cipher: CapsuleCipher, kind: str, number: int, ct: bytes) -> bool:
+def _opens(cipher: CapsuleCipher, kind: str, number: int, ct: bytes, piece: int = 0) -> bool:
     try:
-        cipher.open(kind, number, ct)
+        cipher.open(kind, number, ct, piece)
     except Tampered:
         return False
     return True

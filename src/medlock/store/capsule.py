@@ -22,23 +22,20 @@ import numpy as np
 
 from medlock.errors import Tampered
 from medlock.store import segment as columns
+from medlock.store.capsulerows import CapsuleCipher, SegmentName
 from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry, decode_delta, encode_delta
-from medlock.store.frames import frame, unframe
+from medlock.store.frames import DELTA_BYTES, HEAD_BYTES, frame, unframe
 from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
 from medlock.store.tables import Batch, Row, Table
 
+FORMAT = 1
 FOLD_DELTAS = 32
 FOLD_ROWS = 64
 TIER = 4
 TIER_ROWS_MAX = 16_384
-
-
-class SegmentName(msgspec.Struct, array_like=True, frozen=True):
-    """A segment as the head names it: its number and the tag of its sealed row."""
-
-    number: int
-    tag: bytes
+LARGE_SEGMENTS_MAX = 6
+"""Segments beyond TIER_ROWS_MAX rows are joined so that there are no more of them: a head has one length."""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True):
@@ -54,33 +51,6 @@ class Head(msgspec.Struct, array_like=True, frozen=True):
 
 _encode_head = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
-
-
-class CapsuleCipher:
-    """Keys and names of one capsule's rows."""
-
-    __slots__ = ("_aad", "_aead", "_labels", "generation")
-
-    def __init__(self, keys: PatientKeys) -> None:
-        self.generation = keys.generation
-        self._aead = keys.capsule
-        self._labels = keys.labels
-        self._aad = keys.slot.to_bytes(8, "big") + keys.generation.to_bytes(2, "big")
-
-    def key(self, kind: str, number: int = 0) -> int:
-        """Where a row of this capsule lies: kind is head, segment or delta."""
-        return self._labels.label(f"{kind}|{number}".encode())
-
-    def seal(self, kind: str, number: int, data: bytes) -> bytes:
-        """A framed and sealed row."""
-        return self._aead.seal(frame(data), self._name(kind, number))
-
-    def open(self, kind: str, number: int, ct: bytes) -> bytes:
-        """What `seal` was given. Raises Tampered."""
-        return unframe(self._aead.open(ct, self._name(kind, number)))
-
-    def _name(self, kind: str, number: int) -> bytes:
-        return self._aad + f"{kind}|{number}".encode()
 
 
 class Capsule:
@@ -181,7 +151,7 @@ class Capsule:
         if self.head.next_segment:
             yield Table.CAPSULE, self.cipher.key("head")
         for name in self.head.segments:
-            yield Table.CAPSULE, self.cipher.key("segment", name.number)
+            yield from ((Table.CAPSULE, key) for key in self.cipher.piece_keys(name))
         for number in range(max(1, self.head.base), self.number + 1):
             yield Table.DELTA, self.cipher.key("delta", number)
 
@@ -197,21 +167,25 @@ class Capsule:
         """Add the next delta to a batch, folding when it is time. Nothing in memory changes until `settle`."""
         number = self.number + 1
         due = number - self.head.base >= FOLD_DELTAS or len(self._tail) + len(entries) >= FOLD_ROWS
-        delta = Delta(1, number, patient, self.tag, () if due else tuple(entries))
-        appended = self._append(delta, self.cipher, batch)
+        delta = Delta(FORMAT, number, patient, self.tag, () if due else tuple(entries))
+        framed = _framed(delta)
+        if len(framed) > DELTA_BYTES:  # deltas have one length; what does not fit goes into a segment at once
+            due, delta = True, Delta(FORMAT, number, patient, self.tag, ())
+            framed = _framed(delta)
+        appended = self._append(delta, framed, self.cipher, batch)
         if due:
             appended.folded = self._fold(appended, entries, batch)
         return appended
 
     def renew(self, keys: PatientKeys, batch: Batch) -> Appended:
         """Add to a batch what moves this index to other keys of its slot: a fold that seals every row anew."""
-        delta = Delta(1, self.number + 1, self.patient, self.tag, ())
-        appended = self._append(delta, CapsuleCipher(keys), batch)
+        delta = Delta(FORMAT, self.number + 1, self.patient, self.tag, ())
+        appended = self._append(delta, _framed(delta), CapsuleCipher(keys), batch)
         appended.folded = self._fold(appended, (), batch)
         return appended
 
-    def _append(self, delta: Delta, cipher: CapsuleCipher, batch: Batch) -> Appended:
-        ct = cipher.seal("delta", delta.number, encode_delta(delta))
+    def _append(self, delta: Delta, framed: bytes, cipher: CapsuleCipher, batch: Batch) -> Appended:
+        ct = cipher.seal("delta", delta.number, framed)
         batch.inserts.append((Table.DELTA, self.probe[1], ct))
         if self.number:
             batch.requires.append((Table.DELTA, self.probe[0]))  # two folds since would have freed the other key again
@@ -223,9 +197,10 @@ class Capsule:
         merged = dict(self._tail)
         merged.update((entry.rid, entry) for entry in entries)
         names, kept = list(self.head.segments), list(self.segments)
-        while kept and len(kept[-1]) <= min(TIER * len(merged), TIER_ROWS_MAX):
+        largest = max(TIER_ROWS_MAX, self.size() // LARGE_SEGMENTS_MAX)
+        while kept and len(kept[-1]) <= min(TIER * len(merged), largest):
             merged = {entry.rid: entry for entry in kept.pop().entries()} | merged
-            batch.deletes.append((Table.CAPSULE, self.cipher.key("segment", names.pop().number)))
+            batch.deletes += [(Table.CAPSULE, key) for key in self.cipher.piece_keys(names.pop())]
         if not kept:
             merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED or entry.version}
         if cipher is not self.cipher:
@@ -235,8 +210,9 @@ class Capsule:
             kept.append(columns.build(list(merged.values())))
             names.append(_write_segment(cipher, self.head.next_segment, kept[-1], batch.inserts))
         delta = appended.delta
-        head = Head(1, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
-        batch.puts.append((Table.CAPSULE, cipher.key("head"), cipher.seal("head", 0, _encode_head(head))))
+        head = Head(FORMAT, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
+        sealed = cipher.seal("head", 0, frame(_encode_head(head), HEAD_BYTES))
+        batch.puts.append((Table.CAPSULE, cipher.key("head"), sealed))
         batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, delta.number)]
         return head, kept
 
@@ -262,10 +238,14 @@ class Appended:
 
 
 def _write_segment(cipher: CapsuleCipher, number: int, segment: Segment, rows: list[Row]) -> SegmentName:
-    """Add a sealed segment to rows of a batch; its name."""
-    ct = cipher.seal("segment", number, columns.to_bytes(segment))
-    rows.append((Table.CAPSULE, cipher.key("segment", number), ct))
-    return SegmentName(number, ct[-16:])
+    """Add the sealed pieces of a segment to rows of a batch; its name."""
+    name, pieces = cipher.seal_segment(number, columns.to_bytes(segment))
+    rows += [(Table.CAPSULE, key, ct) for key, ct in zip(cipher.piece_keys(name), pieces, strict=True)]
+    return name
+
+
+def _framed(delta: Delta) -> bytes:
+    return frame(encode_delta(delta), DELTA_BYTES)
 
 
 def kill_replaced(earlier: Iterable[Segment], later: Iterable[Segment]) -> None:
@@ -287,21 +267,25 @@ class IndexRow(msgspec.Struct, frozen=True):
 
 def empty_head() -> Head:
     """The head of a capsule that was never written."""
-    return Head(1, "", 0, b"", 0, ())
+    return Head(FORMAT, "", 0, b"", 0, ())
 
 
 def read_head(cipher: CapsuleCipher, ct: bytes) -> Head:
     """The head in a sealed row. Raises Tampered."""
-    return _decode_head(cipher.open("head", 0, ct))
+    head = _decode_head(unframe(cipher.open("head", 0, ct)))
+    if head.format != FORMAT:
+        raise Tampered(f"head of an index in unknown format {head.format}")
+    return head
 
 
-def read_segment(cipher: CapsuleCipher, name: SegmentName, ct: bytes) -> Segment:
-    """The segment that a head names. Raises Tampered when the row is not the one that was named."""
-    if ct[-16:] != name.tag:
-        raise Tampered(f"segment {name.number} of an index is not the one its head names")
-    return columns.from_bytes(cipher.open("segment", name.number, ct))
+def read_segment(cipher: CapsuleCipher, name: SegmentName, pieces: Sequence[bytes]) -> Segment:
+    """The segment that a head names. Raises Tampered when a piece is not the one that was named."""
+    return columns.from_bytes(cipher.open_segment(name, pieces))
 
 
 def read_delta(cipher: CapsuleCipher, number: int, ct: bytes) -> Delta:
     """The delta in a sealed row. Raises Tampered."""
-    return decode_delta(cipher.open("delta", number, ct))
+    delta = decode_delta(unframe(cipher.open("delta", number, ct)))
+    if delta.format != FORMAT:
+        raise Tampered(f"delta {number} of an index in unknown format {delta.format}")
+    return delta

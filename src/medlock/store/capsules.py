@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
+from itertools import chain
 from typing import NamedTuple
 
 from medlock.errors import Tampered
@@ -15,7 +16,6 @@ from medlock.store.capsule import (
     FOLD_DELTAS,
     Appended,
     Capsule,
-    CapsuleCipher,
     Head,
     empty_head,
     kill_replaced,
@@ -23,6 +23,7 @@ from medlock.store.capsule import (
     read_head,
     read_segment,
 )
+from medlock.store.capsulerows import CapsuleCipher
 from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
 from medlock.store.tables import Backend, Table
@@ -146,11 +147,13 @@ class Capsules:
         return await self._deltas(capsule)
 
     async def _segments(self, cipher: CapsuleCipher, head: Head) -> list[Segment] | None:
-        keys = [cipher.key("segment", name.number) for name in head.segments]
-        found = await self._backend.get_many(Table.CAPSULE, keys) if keys else {}
-        if len(found) < len(keys):
+        keys = [cipher.piece_keys(name) for name in head.segments]
+        wanted = list(chain.from_iterable(keys))
+        found = await self._backend.get_many(Table.CAPSULE, wanted) if wanted else {}
+        if len(found) < len(wanted):
             return None
-        return [read_segment(cipher, name, found[key]) for name, key in zip(head.segments, keys, strict=True)]
+        pieces = [[found[key] for key in each] for each in keys]
+        return [read_segment(cipher, name, each) for name, each in zip(head.segments, pieces, strict=True)]
 
     async def _deltas(self, capsule: Capsule) -> Capsule | str:
         """Apply every delta after the head; each read includes the last one applied, which must still be there."""

@@ -20,7 +20,7 @@ from medlock.errors import NotFound, Tampered
 from medlock.store import segment as columns
 from medlock.store.capsule import IndexRow
 from medlock.store.entries import DELETED, DROPPED, IndexEntry
-from medlock.store.frames import frame, unframe
+from medlock.store.frames import ENTRY_BYTES, frame, unframe
 from medlock.store.gathering import Gathering
 from medlock.store.heap import filling
 from medlock.store.keyring import PatientKeys, TenantKeys
@@ -148,7 +148,7 @@ class Directory:
         """Add a new or changed patient to a batch. Nothing in memory changes until `committed`."""
         name = _name(entry.slot)
         slot = self._log.seal(entry.slot.to_bytes(8, "big"), b"slot")
-        sealed = keys.directory.seal(frame(encode_packed(pack(entry))), name)
+        sealed = keys.directory.seal(frame(encode_packed(pack(entry)), ENTRY_BYTES), name)
         batch.puts.append((Table.DIRECTORY, self._labels.label(name), slot + sealed))
 
     def announce(self, slots: Sequence[int], change: Change, batch: Batch) -> int:
@@ -217,9 +217,9 @@ class Directory:
         """What a line of the directory's log says: of which slot, and what; None when it does not open as that line."""
         try:
             slot, change = _OPERATION.unpack(self._log.open(ct, _operation_name(number)))
-        except Tampered:
+            return slot, Change(change)
+        except (Tampered, struct.error, ValueError):  # also what a newer program may have to say
             return None
-        return slot, Change(change)
 
     def open_row(self, key: int, ct: bytes) -> IndexEntry | None:
         """The entry in a row; None when its patient was shredded. Raises Tampered."""

@@ -1,7 +1,8 @@
 """How index data is framed before it is sealed: format, length, payload, padding. docs/spec/store.md §4.
 
-Large payloads are compressed; sizes are rounded up to 512 bytes, or to an eighth of their size when they are large,
-so that the length of a patient's index tells only roughly how much there is.
+Rows of one kind have one length, whatever they hold: a length would tell how much there is of a patient, and how much
+there is tells how old they are. What does not fit into one row either goes on in further rows (segments), is folded
+away (deltas), or is rare (directory entries).
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from medlock.errors import Tampered
 
 _HEAD = struct.Struct("<BI")  # 1 plain or 2 zstd; payload length
 _PLAIN, _ZSTD = 1, 2
-_COMPRESS_FROM = 1024
-_STEP = 512
 _PAYLOAD_MAX = 1 << 30
+HEAD_BYTES = 512
+DELTA_BYTES = 1_024
+ENTRY_BYTES = 1_024
 _compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
-def frame(data: bytes) -> bytes:
-    """Payload with its length, padded."""
+def frame(data: bytes, step: int) -> bytes:
+    """Payload with its length, compressed when it is too long for one step, padded to a multiple of `step` bytes."""
     form = _PLAIN
-    if len(data) >= _COMPRESS_FROM:
+    if _HEAD.size + len(data) > step:
         form, data = _ZSTD, _compress(data)
-    step = max(_STEP, 1 << max(0, len(data).bit_length() - 4))
     head = _HEAD.pack(form, len(data))
     return head + data + bytes(-(len(head) + len(data)) % step)
 

@@ -160,5 +160,8 @@ class MemoryBackend:
     async def scrub(self) -> None:
         """Nothing to do: deleted rows are gone."""
 
+    async def rewrite(self) -> None:
+        """Rows have no places here."""
+
     async def close(self) -> None:
         """Nothing to let go of."""

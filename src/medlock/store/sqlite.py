@@ -25,6 +25,8 @@ _SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > ? ORDER BY key L
 _BEFORE_ALL = -(1 << 63)
 _CHUNK = 256
 _DELTAS_MAX = 16
+REWRITE_SHARE = 0.8
+"""The share of the pages now that were there at first, above which laying them out anew is not worth it."""
 
 
 def _width(count: int) -> int:
@@ -52,7 +54,9 @@ def _proven(table: Table, width: int, deltas: int) -> str:
 class SqliteBackend:
     """`Backend` on one SQLite file. Use `open_sqlite`."""
 
-    def __init__(self, read: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(self, path: Path, read: sqlite3.Connection, writer: Writer) -> None:
+        self._path = path
+        self._pages = _page_count(read)
         self._read = read
         self._writer = writer
         self._execute = read.execute
@@ -165,11 +169,37 @@ class SqliteBackend:
         """Cut the journal to nothing: with secure_delete, deleted rows are then nowhere in the files."""
         await self._writer.scrub()
 
+    async def rewrite(self) -> None:
+        """Copy the file in the order of keys: pages are numbered by time, and that groups what was written together.
+
+        Passed over when the file has not grown by a quarter: a large store is not copied for a small load.
+        """
+        self._unpin()
+        try:
+            if _page_count(self._read) * REWRITE_SHARE >= self._pages:
+                await self._loop.run_in_executor(None, _vacuum, self._path)
+                self._pages = _page_count(self._read)
+        except sqlite3.Error as fault:
+            raise Unavailable(f"The store cannot be laid out anew now ({fault}); it stays as it is.") from fault
+
     async def close(self) -> None:
         """Finish queued commits and close both connections."""
         self._unpin()
         await self._writer.close()
         self._read.close()
+
+
+def _page_count(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA page_count").fetchone()[0])
+
+
+def _vacuum(path: Path) -> None:
+    """On a connection of its own. The copy is too large for memory; it holds sealed rows and has no name on disk."""
+    with closing(_connect(path)) as db:
+        schema.prepare(db)
+        db.execute("PRAGMA temp_store = FILE")
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _unreadable(fault: sqlite3.Error) -> Unavailable:
@@ -196,7 +226,7 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
             f"The store {path} cannot be opened ({fault}): check that the directory exists, that this user may "
             "write to it, that the disk is not full, and that the file is a medlock store."
         ) from fault
-    return SqliteBackend(read, Writer(write, ledger))
+    return SqliteBackend(path, read, Writer(write, ledger))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

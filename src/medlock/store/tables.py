@@ -107,5 +107,11 @@ class Backend(Protocol):
     async def scrub(self) -> None:
         """Leave no trace of deleted rows in journals (secure delete, truncating checkpoint)."""
 
+    async def rewrite(self) -> None:
+        """After much was written at once: lay the rows out by key, so that their places do not tell what came together.
+
+        May do nothing when little was written since this object was made. Raises Unavailable; nothing is lost then.
+        """
+
     async def close(self) -> None:
         """Finish queued commits, then let go of the database."""

@@ -136,6 +136,7 @@ async def prepare_demo(settings: Settings, open_: Open, demo: Demo, now: datetim
         loaded = 0
         if not found:
             loaded = await _load(desk, loader, demo, now)
+            await desk.records.backend.rewrite()
             found, example = await _some_patient(desk, loader)
         token = await desk.tokens.create(TokenRequest(Role.CLINICIAN, loader.account, account="demo-clinician"))
     return Prepared(found, loaded, token, example, settings)

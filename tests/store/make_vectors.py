@@ -1,0 +1,341 @@
+"""Write the store's vectors with the naive implementation: `cd tests && python -m store.make_vectors`.
+
+Keys and nonces are fixed byte ramps, so the files change only when the format does; a test holds them to this script.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from store import naive
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "store"
+Case = dict[str, Any]
+
+
+def ramp(start: int, length: int) -> bytes:
+    """Bytes counting up."""
+    return bytes((start + i) % 256 for i in range(length))
+
+
+TENANT, PATIENT, OTHER = ramp(0x00, 32), ramp(0x60, 32), ramp(0x80, 32)
+OWN = naive.derive(TENANT, "tenant/own")
+SLOT, GENERATION, RID = 0x0123456789ABCDEF, 2, 0x1122334455667788
+NONCE = bytes(11) + b"\x01"
+WHERE = PATIENT, SLOT, GENERATION
+PLACE: Case = {"patient": PATIENT.hex(), "slot": SLOT, "generation": GENERATION}
+
+
+def damaged(row: bytes) -> Iterator[tuple[str, bytes]]:
+    """Everything that can happen to sealed bytes on their own."""
+    for name, at in (("nonce", 0), ("first sealed byte", 12), ("middle", len(row) // 2), ("tag", len(row) - 1)):
+        yield f"one bit of the {name} changed", row[:at] + bytes((row[at] ^ 1,)) + row[at + 1 :]
+    yield "last byte missing", row[:-1]
+    yield "one byte more", row + b"\0"
+    yield "half of it", row[: len(row) // 2]
+    yield "nonce alone", row[:12]
+    yield "empty", b""
+    yield "all zeros", bytes(len(row))
+
+
+def told(name: str, given: Case, rows: list[bytes], says: Any = None) -> Case:
+    """A case; `says` is what it opens to, None when it must be refused."""
+    case = {"name": name, **given, "rows": [row.hex() for row in rows]}
+    return case if says is None else {**case, "says": naive.shown(says)}
+
+
+# ---- bodies --------------------------------------------------------------------------------------
+
+
+def noise(size: int) -> str:
+    """Text that no compression makes short."""
+    return "".join(sha256(b"%d" % at).hexdigest() for at in range(-(-size // 32)))[: 2 * size]
+
+
+def meta(version: int = 3, *, deleted: bool = False) -> list[Any]:
+    """The meta of an Observation."""
+    return ["Observation", "o1", version, 1_760_000_000_000, ["p1"], ["sys|R"], deleted]
+
+
+def body(of: list[Any], json: str, **header: int) -> list[bytes]:
+    """The rows of a version; `header` says otherwise than all others do."""
+    plain = naive.packed(of, json.encode())
+    count = (len(plain) - naive.FIRST) // naive.FURTHER
+    said = {"slot": SLOT, "version": 3, "form": 1, "generation": GENERATION, "further": count} | header
+    return naive.seal_body((TENANT, PATIENT), naive.header(**said), RID, plain, NONCE)
+
+
+SMALL = '{"resourceType":"Observation","id":"o1","status":"final"}'
+LONG = '{"resourceType":"Observation","id":"o1","status":"%s"}'
+
+
+def bodies() -> list[Case]:
+    """§3: bodies, their headers, their further rows."""
+    given: Case = {"tenant": TENANT.hex(), **PLACE, "rid": RID}
+    row, long, gone = body(meta(), SMALL), body(meta(), LONG % noise(1_500)), body(meta(deleted=True), "")
+    shared = naive.seal_body((TENANT, OWN), naive.header(0, 3, 1, 0, 0), RID, naive.packed([*meta()[:4], [], [], False], SMALL.encode()), NONCE)  # fmt: skip
+    late = body(meta(2**24 - 1), SMALL, version=2**24 - 1)
+    cases = [
+        told("in one row", given, row, [meta(), SMALL]),
+        told("in three rows", given, long, [meta(), LONG % noise(1_500)]),
+        told("deleted", given, gone, [meta(deleted=True), ""]),
+        told("greatest version", given, late, [meta(2**24 - 1), SMALL]),
+        told("shared", given | {"patient": OWN.hex(), "slot": 0, "generation": 0}, shared, [[*meta()[:4], [], [], False], SMALL]),
+    ]  # fmt: skip
+    return cases + misplaced_bodies(given, row, long) + changed_bodies(given, row, long)
+
+
+def misplaced_bodies(given: Case, row: list[bytes], long: list[bytes]) -> list[Case]:
+    """Rows that are as they were written, and lie where they do not belong."""
+    older = body(meta(2), LONG % noise(1_500), version=2)
+    return [
+        told("under another key", given | {"rid": RID + 1}, row),
+        told("of another patient", given | {"patient": OTHER.hex()}, row),
+        told("under another slot", given | {"slot": SLOT + 1}, row),
+        told("under another generation", given | {"generation": GENERATION + 1}, row),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, row),
+        told("a further row missing", given, long[:-1]),
+        told("all further rows missing", given, long[:1]),
+        told("a further row too many", given, [*long, long[-1]]),
+        told("further rows where there are none", given, [*row, *long[1:]]),
+        told("further rows swapped", given, [long[0], long[2], long[1]]),
+        told("a further row of another version", given, [long[0], older[1], long[2]]),
+        told("all further rows of another version", given, [long[0], *older[1:]]),
+        told("first row in a further one's place", given, [long[0], long[0], long[2]]),
+        told("further row in the first one's place", given, [long[1], long[1], long[2]]),
+    ]
+
+
+def changed_bodies(given: Case, row: list[bytes], long: list[bytes]) -> list[Case]:
+    """Rows that somebody changed, and rows that say what none of ours says."""
+    changes = [("slot", 12), ("version", 20), ("form", 23), ("generation", 25), ("further", 27)]
+    flips = [
+        told(f"one bit of the {name} in the header changed", given, [row[0][:at] + bytes((row[0][at] ^ 1,)) + row[0][at + 1 :]])
+        for name, at in changes
+    ]  # fmt: skip
+    unheard = [
+        told("another version inside", given, body(meta(2), SMALL)),
+        told("form 0", given, body(meta(), SMALL, form=0)),
+        told("form 2", given, body(meta(), SMALL, form=2)),
+        told("a slot of 64 bits", given | {"slot": 2**63}, body(meta(), SMALL, slot=2**63)),
+        told("more further rows than there are", given, body(meta(), SMALL, further=1)),
+    ]
+    damage = [told(name, given, [bad]) for name, bad in damaged(row[0])]
+    damage += [told(f"further row, {name}", given, [long[0], bad, long[2]]) for name, bad in damaged(long[1])]
+    return flips + unheard + damage
+
+
+# ---- capsules ------------------------------------------------------------------------------------
+
+
+def entry(rid: int) -> list[Any]:
+    """An index row with one hash, date and text, which are hard to compress."""
+    drawn = sha256(b"%d" % rid).hexdigest()
+    return [rid, SLOT, 3, 2**64 - rid, 96, 0, 1_760_000_000_000 + rid, [], [int(drawn[:16], 16)], [[77, rid, rid + 1]], [[99, drawn]]]  # fmt: skip
+
+
+def in_capsule(name: str, plain: bytes, key: bytes = PATIENT, slot: int = SLOT, generation: int = GENERATION) -> bytes:
+    """A row of a capsule."""
+    return naive.seal(naive.capsule_key(key), NONCE, plain, naive.row_aad(slot, generation, name))
+
+
+def deltas() -> list[Case]:
+    """§4: deltas and their chain."""
+    before = ramp(0xA0, 16)
+    given: Case = {**PLACE, "number": 7, "previous": before.hex()}
+    said, empty = [1, 7, "p1", before, [entry(5), entry(9)]], [1, 7, "p1", before, []]
+
+    def row(says: list[Any], name: str = "delta|7", form: int | None = None) -> bytes:
+        return in_capsule(name, naive.framed(naive.pack(says), naive.STEPS["delta"], form))
+
+    many = [1, 7, "p1", before, [entry(rid) for rid in range(1, 9)]]
+    good = [
+        told("two rows", given, [row(said)], said),
+        told("an anchor", given, [row(empty)], empty),
+        told("compressed", given, [row(many)], many),
+        told("the first", given | {"number": 1, "previous": ""}, [row([1, 1, "p1", b"", []], "delta|1")], [1, 1, "p1", b"", []]),
+    ]  # fmt: skip
+    wrong = [
+        told("under another number", given | {"number": 8}, [row(said)]),
+        told("of another slot", given | {"slot": SLOT + 1}, [row(said)]),
+        told("of another generation", given | {"generation": 3}, [row(said)]),
+        told("of another patient", given | {"patient": OTHER.hex()}, [row(said)]),
+        told("following on another one", given | {"previous": ramp(0xA1, 16).hex()}, [row(said)]),
+        told("following on none", given, [row([1, 7, "p1", b"", []])]),
+        told("another number inside", given, [row([1, 8, "p1", before, []])]),
+        told("version 2", given, [row([2, 7, "p1", before, []])]),
+        told("frame of form 0", given, [in_capsule("delta|7", bytes(1_024))]),
+        told("frame of form 3", given, [row(said, form=3)]),
+        told("a head's name", given, [row(said, "head|0")]),
+        told("sealed without associated data", given, [naive.seal(naive.capsule_key(PATIENT), NONCE, naive.framed(naive.pack(said), 1_024), b"")]),
+    ]  # fmt: skip
+    return good + wrong + [told(name, given, [bad]) for name, bad in damaged(row(said))]
+
+
+def heads() -> list[Case]:
+    """§4: heads."""
+    said = [1, "p1", 40, ramp(0xA0, 16), 3, [[0, ramp(0xB0, 16), 2], [2, ramp(0xC0, 16), 1]]]
+
+    def row(says: list[Any], form: int | None = None) -> bytes:
+        return in_capsule("head|0", naive.framed(naive.pack(says), naive.STEPS["head"], form))
+
+    cases = [
+        told("two segments", PLACE, [row(said)], said),
+        told("no segment", PLACE, [row([*said[:5], []])], [*said[:5], []]),
+        told("of another slot", PLACE | {"slot": SLOT + 1}, [row(said)]),
+        told("of another generation", PLACE | {"generation": 3}, [row(said)]),
+        told("of another patient", PLACE | {"patient": OTHER.hex()}, [row(said)]),
+        told("version 2", PLACE, [row([2, *said[1:]])]),
+        told("frame of form 3", PLACE, [row(said, 3)]),
+        told("a delta's name", PLACE, [in_capsule("delta|0", naive.framed(naive.pack(said), 512))]),
+    ]
+    return cases + [told(name, PLACE, [bad]) for name, bad in damaged(row(said))]
+
+
+def segments() -> list[Case]:
+    """§4 and §5: segments and their pieces."""
+    few, many = [entry(rid) for rid in (5, 9)], [entry(rid) for rid in range(1, 141)]
+    key = naive.capsule_key(PATIENT)
+    one = naive.seal_pieces(WHERE, 4, naive.write_segment(few), 1)
+    rows = naive.seal_pieces(WHERE, 4, naive.write_segment(many), 1)
+    other = naive.seal_pieces(WHERE, 5, naive.write_segment(many), 50)
+    newer = naive.seal_pieces(WHERE, 4, b"\2" + naive.write_segment(few)[1:], 1)
+
+    def named(pieces: list[bytes], **more: Any) -> Case:
+        return {**PLACE, "segment": 4, "tag": pieces[0][-16:].hex(), "pieces": len(pieces)} | more
+
+    given = named(rows)
+    last = naive.unseal(key, rows[-1], naive.row_aad(SLOT, GENERATION, naive.piece_name(4, len(rows) - 1)))
+    again = naive.seal(key, ramp(0xD0, 12), last, naive.row_aad(SLOT, GENERATION, naive.piece_name(4, len(rows) - 1)))
+    cases = [
+        told("one piece", named(one), one, few),
+        told("several pieces", given, rows, many),
+        told("of another number", given | {"segment": 5}, rows),
+        told("of another slot", given | {"slot": SLOT + 1}, rows),
+        told("of another generation", given | {"generation": 3}, rows),
+        told("of another patient", given | {"patient": OTHER.hex()}, rows),
+        told("another first piece than the head names", given | {"tag": other[0][-16:].hex()}, rows),
+        told("first piece missing", given, rows[1:]),
+        told("last piece missing", given, rows[:-1]),
+        told("last piece missing and not counted", given | {"pieces": len(rows) - 1}, rows[:-1]),
+        told("a piece too many", given, [*rows, rows[-1]]),
+        told("no pieces", given, []),
+        told("pieces swapped", given, [rows[0], *rows[:0:-1]]),
+        told("a piece of another segment", given, [*rows[:-1], other[-1]]),
+        told("a piece sealed a second time", given, [*rows[:-1], again]),
+        told("version 2", named(newer), newer),
+    ]
+    return cases + [told(name, named([bad or bytes(16)]), [bad]) for name, bad in damaged(one[0])]
+
+
+# ---- directory, notes ----------------------------------------------------------------------------
+
+
+def directory() -> list[Case]:
+    """§6: directory entries."""
+    key = naive.directory_key(TENANT, SLOT)
+    given: Case = {"tenant": TENANT.hex(), "patient": PATIENT.hex(), "slot": SLOT, "key": key}
+    name = struct.pack(">Q", SLOT)
+
+    def row(patient: bytes = PATIENT, said: bytes = name, bound: bytes = name, form: int | None = None) -> bytes:
+        framed = naive.framed(naive.pack(naive.packed_values(entry(5))), naive.STEPS["entry"], form)
+        sealed = naive.seal(naive.derive(patient, "patient/directory"), NONCE, framed, b"directory|" + bound)
+        return naive.seal(naive.derive(TENANT, "tenant/directory-log"), ramp(0xD0, 12), said, b"slot") + sealed
+
+    elsewhere = struct.pack(">Q", SLOT + 1)
+    cases = [
+        told("as written", given, [row()], entry(5)),
+        told("under another key", given | {"key": key + 1}, [row()]),
+        told("copied to another patient's place", given | {"key": naive.directory_key(TENANT, SLOT + 1)}, [row()]),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, [row()]),
+        told("of another patient", given, [row(OTHER)]),
+        told("another slot outside", given, [row(said=elsewhere)]),
+        told("another slot inside", given, [row(bound=elsewhere)]),
+        told("another slot throughout", given, [row(said=elsewhere, bound=elsewhere)]),
+        told("frame of form 3", given, [row(form=3)]),
+        told("the slot alone", given, [row()[:36]]),
+    ]
+    return cases + [told(each, given, [bad]) for each, bad in damaged(row())]
+
+
+def dirops() -> list[Case]:
+    """§6: lines of the directory's log."""
+    given: Case = {"tenant": TENANT.hex(), "number": 12}
+    key = naive.derive(TENANT, "tenant/directory-log")
+
+    def row(change: int, number: int = 12, more: bytes = b"") -> bytes:
+        return naive.seal(key, NONCE, struct.pack(">QB", SLOT, change) + more, b"dirop|" + struct.pack(">Q", number))
+
+    cases = [
+        told("changed", given, [row(1)], [SLOT, 1]),
+        told("shredded", given, [row(2)], [SLOT, 2]),
+        told("under another number", given, [row(1, 13)]),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, [row(1)]),
+        told("sealed anew", given, [row(3)], [SLOT, 3]),
+        told("an unknown change", given, [row(4)]),
+        told("no change", given, [row(0)]),
+        told("longer than any", given, [row(1, more=b"\0")]),
+        told("a slot as in a directory entry", given, [naive.seal(key, NONCE, struct.pack(">Q", SLOT), b"slot")]),
+    ]
+    return cases + [told(name, given, [bad]) for name, bad in damaged(row(1))]
+
+
+def notes() -> list[Case]:
+    """§8: notes, and ends of erased indexes."""
+    job = naive.derive(TENANT, "tenant/job")
+    receipt, shred, pair = b"receipt|" + ramp(0xE0, 32), b"shred", struct.pack(">QQ", SLOT, 99)
+
+    def row(name: bytes, state: bytes, key: int) -> bytes:
+        plain = struct.pack(">HH", len(name), len(state)) + name + state
+        return naive.seal(job, NONCE, plain + bytes(-len(plain) % 128), b"medlock/1/job|" + struct.pack(">Q", key))
+
+    def note(name: bytes, state: bytes, *, key: int | None = None) -> tuple[Case, bytes]:
+        at = naive.note_key(TENANT, name)
+        return {"tenant": TENANT.hex(), "what": "note", "key": at if key is None else key}, row(name, state, at)
+
+    done = b"shredded|" + struct.pack(">Q", SLOT)
+    good = [(name, state, *note(name, state)) for name, state in ((receipt, b"done"), (shred, pair), (done, pair))]
+    given, sealed = note(receipt, b"done")
+    end: Case = {"tenant": TENANT.hex(), "what": "end", "key": 99}
+    last = naive.seal(
+        job, NONCE, naive.framed(struct.pack(">Q", SLOT), 1_024), b"medlock/1/end|" + struct.pack(">Q", 99)
+    )
+    cases = [told(name.split(b"|")[0].decode(), case, [ct], [name, state]) for name, state, case, ct in good]
+    cases += [
+        told("end", end, [last], SLOT),
+        told("under another key", given | {"key": given["key"] ^ 1}, [sealed]),
+        told("under another note's key", given | {"key": good[1][2]["key"]}, [sealed]),
+        told("sealed for another name's place", given, [row(shred, b"done", given["key"])]),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, [sealed]),
+        told("an end in a note's place", given | {"key": 99}, [last]),
+        told("a note in an end's place", end | {"key": given["key"]}, [sealed]),
+        told("an end under another key", end | {"key": 98}, [last]),
+        told("an end of another store", end | {"tenant": ramp(1, 32).hex()}, [last]),
+    ]
+    cases += [told(name, given, [bad]) for name, bad in damaged(sealed)]
+    return cases + [told(f"end, {name}", end, [bad]) for name, bad in damaged(last)]
+
+
+FILES = {
+    "bodies": bodies,
+    "deltas": deltas,
+    "heads": heads,
+    "segments": segments,
+    "directory": directory,
+    "dirops": dirops,
+    "notes": notes,
+}
+
+
+def main() -> None:
+    """Write them all."""
+    for name, make in FILES.items():
+        (VECTORS / f"{name}.json").write_text(naive.text(make()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
