@@ -24,7 +24,7 @@ from medlock.deid.fhir.partial_dates import AGE_MAX, shift_days, shifted, year_o
 from medlock.deid.fhir.path_functions import Scope, truth_of
 from medlock.deid.fhir.path_syntax import compile_path
 from medlock.deid.fhir.rules import Method, Parameters, Rule, cases_of
-from medlock.deid.fhir.run import Json, Leaf, NodeChange, Place, Run, Treatment, redacted
+from medlock.deid.fhir.run import Json, Leaf, NodeChange, Parts, Place, Run, Treatment, redacted
 from medlock.deid.fhir.substitute import Substitution
 from medlock.errors import Unprocessable
 from medlock.fhir.structures import resource_types
@@ -277,7 +277,7 @@ class Generalize:
         return None if place.kind == "Element" else _refuse
 
 
-def _refuse(_value: Json, _run: Run) -> Json | None:
+def _refuse(_value: Json, _run: Run, _parts: Parts) -> Json | None:
     raise Unprocessable("A generalize rule reaches an object; it can only be applied to plain values.")
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from medlock.deid.fhir.labels import Mark
+from medlock.deid.fhir.subject import Subject
 from medlock.fhir.structures import Element
-
-if TYPE_CHECKING:
-    from medlock.deid.fhir.subject import Subject
 
 Json = dict[str, Any]
 Selected = dict[tuple[str, int], tuple[int, int]]  # (member, index) → (depth of the rule's resource, rule)
@@ -29,6 +27,8 @@ class Run:
     root_ids: tuple[str, str, int] = ("", "", 0)  # id of the outermost resource before and after, rank of its rule
     kinds: tuple[str, ...] = ()  # the resources around, outermost first
     unruled: int = 0  # strings that no rule spoke of and that were kept
+    resource: Json = field(default_factory=dict)  # the resource at hand, as it was
+    whose: Callable[[Json], Subject] | None = None  # whose record a resource inside a Bundle belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Place:
 
 
 Leaf = Callable[[Any, Run], Any]
-NodeChange = Callable[[Json, Run], Json | None]
+Parts = Callable[[Json, Run], Json | None]
+NodeChange = Callable[[Json, Run, Parts], Json | None]  # the object, and how its parts are treated one by one
 
 
 class Treatment(Protocol):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A patient; `days` is how far every date of this record is moved."""
+    """A patient. `days` is how far every date of this record is moved; `clean` makes its prose safe to show.
+
+    Without `clean`, prose is dropped.
+    """
 
     id: str = ""
     days: int = 0
+    clean: Callable[[str], str] | None = None
+    dates: dict[str, str | None] = field(default_factory=dict, compare=False)  # what became of the dates met so far

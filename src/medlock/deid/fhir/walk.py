@@ -17,12 +17,13 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from medlock.deid.fhir import handlers as make
+from medlock.deid.fhir.absent import ASKED_FOR, absent, can_be_absent
 from medlock.deid.fhir.handlers import Handler, Inner
 from medlock.deid.fhir.labels import add_labels
 from medlock.deid.fhir.nodes import plain_kind, resource_kind, root_of
 from medlock.deid.fhir.path_functions import Scope
 from medlock.deid.fhir.rules import Rule
-from medlock.deid.fhir.run import Json, Leaf, Place, Run, Selected, Treatment, redacted
+from medlock.deid.fhir.run import Json, Leaf, NodeChange, Place, Run, Selected, Treatment, redacted
 from medlock.deid.fhir.steps import AS, BY_NAME, BY_TYPE, Step
 from medlock.deid.fhir.substitute import Substitution, substituted
 from medlock.errors import Unprocessable
@@ -50,10 +51,15 @@ class Reached(NamedTuple):
 
 
 class Compiler:
-    """All plans of one list of rules. `treatments` belong to `rules` one by one."""
+    """All plans of one list of rules. `treatments` belong to `rules` one by one.
 
-    def __init__(self, rules: Sequence[Rule], treatments: Sequence[Treatment], unmatched: Treatment) -> None:
-        self.rules = rules
+    With `absent`, what R4 requires and a rule removes is stated as absent, so that the output stays valid.
+    """
+
+    def __init__(
+        self, rules: Sequence[Rule], treatments: Sequence[Treatment], unmatched: Treatment, *, absent: bool = False
+    ) -> None:
+        self.rules, self.absent = rules, absent
         self._treatments = (*treatments, unmatched)  # rule -1 is the last
         self._plans: dict[tuple[str, State, Decision], Plan] = {}
         self._starts: dict[str, tuple[State, Decision, tuple[int, ...]]] = {}
@@ -122,8 +128,9 @@ class Compiler:
         carried = {(rank - OUTER, rule, at) for rank, rule, at in outer.state if self._walks_in(rule, at)}
         own = Decision(outer.own.rank - OUTER, outer.own.rule) if outer.own.rule >= 0 else whole
         plan = self.plan(kind, items | carried, own)
-        marks, run.marks, kinds = run.marks, 0, run.kinds
-        run.depth, run.kinds = run.depth + 1, (*kinds, kind)
+        marks, run.marks, kinds, around = run.marks, 0, run.kinds, run.resource
+        run.depth, run.kinds, run.resource = run.depth + 1, (*kinds, kind), value
+        subject, run.subject = run.subject, run.whose(value) if run.whose and not contained else run.subject
         if asked:
             self._select(value, run, asked)
         if run.depth == 1:
@@ -131,7 +138,8 @@ class Compiler:
         out = plan.run(value, run) or {}
         if not contained:
             add_labels(out, run.marks)
-        run.depth, run.kinds, run.marks = run.depth - 1, kinds, run.marks | marks
+        run.depth, run.kinds, run.resource, run.subject = run.depth - 1, kinds, around, subject
+        run.marks |= marks
         return out
 
     def _walks_in(self, rule: int, position: int) -> bool:
@@ -179,7 +187,23 @@ class Plan:
         handlers = self.handlers
         for key, item in value.items():
             handlers[key](item, value, out, run)
+        if out and self.compiler.absent:
+            for key in self.required:
+                if key in value and key not in out and f"_{key}" not in out:
+                    self._fill(key, out)
         return out
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The members that R4 requires and that may be stated as absent."""
+        asked = ASKED_FOR.get(self.shape.name, frozenset())
+        needed = [element for element in self.shape.elements if element.min or element.name in asked]
+        return tuple(key for element in needed for key, kind in element.members() if can_be_absent(element, kind))
+
+    def _fill(self, key: str, out: Json) -> None:
+        element, kind = self.shape.owner[key]
+        stated = absent(kind)
+        out[f"_{key}" if is_primitive(kind) else key] = [stated] if element.is_list else stated
 
     def reached(self, key: str) -> Reached:
         """What the rules on their way say about a member that R4 knows."""
@@ -306,12 +330,12 @@ def _replacing(treatment: Substitution) -> Leaf:
     return lambda value, run: treatment.value(run) if value is not None else None
 
 
-def _changing(plan: Plan, change: Callable[[Json, Run], Json | None]) -> Inner:
+def _changing(plan: Plan, change: NodeChange) -> Inner:
     """A change of a whole object, after which come the members that earlier rules have decided about."""
 
     def changed(value: Any, run: Run) -> Json | None:
         if type(value) is dict:
-            return change(value, run)
+            return change(value, run, plan.run)
         redacted(run)
         return None
 

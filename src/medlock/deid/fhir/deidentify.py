@@ -1,0 +1,110 @@
+"""De-identification under a preset: what the command, `$export` and the DARTS operations call.
+
+`Deidentifier` holds what is compiled for one preset and project; `deidentify` is the same in one call. Both are pure:
+today's date, keys and the engine that cleans prose are handed in, and the resource that comes in is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property, lru_cache
+from typing import Any
+
+from medlock.deid.fhir.guards import Guard
+from medlock.deid.fhir.known import known_of
+from medlock.deid.fhir.methods import treatment_of
+from medlock.deid.fhir.microsoft import OUTSIDE
+from medlock.deid.fhir.profile import Profile
+from medlock.deid.fhir.pseudonyms import Pseudonyms
+from medlock.deid.fhir.rules import Parameters
+from medlock.deid.fhir.run import Run
+from medlock.deid.fhir.subject import Subject
+from medlock.deid.fhir.text import TextCleaner
+from medlock.deid.fhir.walk import Compiler
+from medlock.deid.fhir.whose import entries_of, patient_of, patients_in
+from medlock.errors import Unprocessable
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Deidentifier:
+    """One preset under one project key, compiled when first used.
+
+    `offsets` maps patient ids to days, for shifts that were drawn elsewhere. `cleaner` reads prose; without it prose
+    is dropped.
+    """
+
+    profile: Profile
+    key: bytes = field(repr=False)
+    cleaner: TextCleaner | None = None
+    offsets: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms:
+        """The pseudonyms of the project. Raises BadRequest for a key that is none."""
+        return Pseudonyms(self.key)
+
+    @cached_property
+    def _compiler(self) -> Compiler:
+        rules = self.profile.rules
+        treatments = [treatment_of(rank, rule, Parameters(), self.key) for rank, rule in enumerate(rules)]
+        return Compiler(rules, treatments, Guard(self.profile, self.pseudonyms), absent=True)
+
+    def subject(self, patient: str, record: tuple[Json, ...] = ()) -> Subject:
+        """A patient, with what the resources of `record` say about who that is."""
+        days = self.offsets.get(patient)
+        if days is None:
+            days = self.pseudonyms.days(patient, weeks=self.profile.weeks)
+        return Subject(patient, days, self._cleaning(record, days))
+
+    def _cleaning(self, record: tuple[Json, ...], days: int) -> Callable[[str], str] | None:
+        if self.cleaner is None:
+            return None
+        return known_of(record, self.profile, self.pseudonyms).cleaning(self.cleaner, days)
+
+    def apply(self, resource: Json, today: date, subject: Subject | None = None) -> Json:
+        """The resource, de-identified; of a Bundle every entry, each moved with the patient it belongs to.
+
+        Raises Unprocessable for what is no FHIR R4 resource.
+        """
+        run = Run(today, subject or self.subject("", (resource,)))
+        if resource.get("resourceType") == "Bundle":
+            run.whose = self._owners(resource, subject)
+        elif subject is None:
+            run.subject = self.subject(patient_of(resource, {}), (resource,))
+        out = self._compiler.resource(resource, run, OUTSIDE)
+        if out is None:
+            raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
+        return out
+
+    def _owners(self, bundle: Json, given: Subject | None) -> Callable[[Json], Subject]:
+        """Who owns each entry; with one patient in the Bundle, what names nobody moves with that patient."""
+        known = patients_in(bundle)
+        record = tuple(resource for _, resource in entries_of(bundle))
+        alone = next(iter(known.values())) if len(set(known.values())) == 1 else ""
+        subjects: dict[str, Subject] = {} if given is None else {given.id: given}
+
+        def whose(resource: Json) -> Subject:
+            patient = patient_of(resource, known) or alone
+            if patient not in subjects:
+                subjects[patient] = given or self.subject(patient, record)
+            return subjects[patient]
+
+        return whose
+
+
+@lru_cache(maxsize=8)
+def _made(profile: Profile, key: bytes) -> Deidentifier:
+    return Deidentifier(profile, key)
+
+
+def deidentify(resource: Json, profile: Profile, project_key: bytes, patient: str, *, today: date) -> Json:
+    """One resource, or a Bundle, under a preset, as part of the record of `patient` ("" to read it from the resource).
+
+    Raises Unprocessable for what is no FHIR R4 resource, BadRequest for a key that is not 32 bytes.
+    """
+    made = _made(profile, project_key)
+    return made.apply(resource, today, made.subject(patient) if patient else None)
