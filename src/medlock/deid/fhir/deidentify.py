@@ -12,16 +12,19 @@ from datetime import date
 from functools import cached_property, lru_cache
 from typing import Any
 
+from medlock.deid.fhir.cleaning import Cleaning
+from medlock.deid.fhir.days import moved
 from medlock.deid.fhir.guards import Guard
-from medlock.deid.fhir.known import known_of
+from medlock.deid.fhir.known import Collector
 from medlock.deid.fhir.methods import treatment_of
 from medlock.deid.fhir.microsoft import OUTSIDE
-from medlock.deid.fhir.profile import Profile
+from medlock.deid.fhir.partial_dates import year_of
+from medlock.deid.fhir.profile import Dates, Profile
 from medlock.deid.fhir.pseudonyms import Pseudonyms
 from medlock.deid.fhir.rules import Parameters
 from medlock.deid.fhir.run import Run
 from medlock.deid.fhir.subject import Subject
-from medlock.deid.fhir.text import TextCleaner
+from medlock.deid.fhir.text import TextCleaner, TextTask
 from medlock.deid.fhir.walk import Compiler
 from medlock.deid.fhir.whose import entries_of, patient_of, patients_in
 from medlock.errors import Unprocessable
@@ -53,47 +56,58 @@ class Deidentifier:
         treatments = [treatment_of(rank, rule, Parameters(), self.key) for rank, rule in enumerate(rules)]
         return Compiler(rules, treatments, Guard(self.profile, self.pseudonyms), absent=True)
 
-    def subject(self, patient: str, record: tuple[Json, ...] = ()) -> Subject:
+    def subject(self, patient: str, today: date, record: tuple[Json, ...] = ()) -> Subject:
         """A patient, with what the resources of `record` say about who that is."""
         days = self.offsets.get(patient)
         if days is None:
             days = self.pseudonyms.days(patient, weeks=self.profile.weeks)
-        return Subject(patient, days, self._cleaning(record, days))
+        return Subject(patient, days, self._cleaning(record, days, today))
 
-    def _cleaning(self, record: tuple[Json, ...], days: int) -> Callable[[str], str] | None:
+    def _cleaning(self, record: tuple[Json, ...], days: int, today: date) -> Cleaning | None:
         if self.cleaner is None:
             return None
-        return known_of(record, self.profile, self.pseudonyms).cleaning(self.cleaner, days)
+        known = Collector(self.profile, self.pseudonyms).collect(record)
+        return Cleaning(self.cleaner, TextTask(known, self._redating(days, today)), self.pseudonyms.id)
+
+    def _redating(self, days: int, today: date) -> Callable[[str], str | None]:
+        """What becomes of a date in prose: the same as in a resource."""
+        if self.profile.dates is Dates.YEAR:
+            return lambda text: year_of(text, today)
+        return (lambda text: moved(text, days)) if self.profile.dates is Dates.SHIFT else (lambda text: text)
 
     def apply(self, resource: Json, today: date, subject: Subject | None = None) -> Json:
         """The resource, de-identified; of a Bundle every entry, each moved with the patient it belongs to.
 
         Raises Unprocessable for what is no FHIR R4 resource.
         """
-        run = Run(today, subject or self.subject("", (resource,)))
+        run = Run(today, subject or self.subject(patient_of(resource, {}), today, _resources(resource)))
         if resource.get("resourceType") == "Bundle":
-            run.whose = self._owners(resource, subject)
-        elif subject is None:
-            run.subject = self.subject(patient_of(resource, {}), (resource,))
+            run.whose = self._owners(resource, today, subject)
         out = self._compiler.resource(resource, run, OUTSIDE)
         if out is None:
             raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
         return out
 
-    def _owners(self, bundle: Json, given: Subject | None) -> Callable[[Json], Subject]:
+    def _owners(self, bundle: Json, today: date, given: Subject | None) -> Callable[[Json], Subject]:
         """Who owns each entry; with one patient in the Bundle, what names nobody moves with that patient."""
         known = patients_in(bundle)
-        record = tuple(resource for _, resource in entries_of(bundle))
+        record = _resources(bundle)
         alone = next(iter(known.values())) if len(set(known.values())) == 1 else ""
         subjects: dict[str, Subject] = {} if given is None else {given.id: given}
 
         def whose(resource: Json) -> Subject:
             patient = patient_of(resource, known) or alone
             if patient not in subjects:
-                subjects[patient] = given or self.subject(patient, record)
+                subjects[patient] = given or self.subject(patient, today, record)
             return subjects[patient]
 
         return whose
+
+
+def _resources(resource: Json) -> tuple[Json, ...]:
+    """A resource alone, or what is in a Bundle: all that is known of those it is about."""
+    inside = tuple(inner for _, inner in entries_of(resource))
+    return inside or (resource,)
 
 
 @lru_cache(maxsize=8)
@@ -107,4 +121,4 @@ def deidentify(resource: Json, profile: Profile, project_key: bytes, patient: st
     Raises Unprocessable for what is no FHIR R4 resource, BadRequest for a key that is not 32 bytes.
     """
     made = _made(profile, project_key)
-    return made.apply(resource, today, made.subject(patient) if patient else None)
+    return made.apply(resource, today, made.subject(patient, today) if patient else None)

@@ -7,11 +7,13 @@ that a record passes through plain function calls. `guard_types` does the same f
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from medlock.deid.fhir.attachments import cleaned_data
 from medlock.deid.fhir.codesystems import is_known_system
 from medlock.deid.fhir.days import is_date, moved
 from medlock.deid.fhir.guard_types import Types
@@ -70,6 +72,7 @@ class Guard:
             "markdown": self._string,
             "uri": self._uri,
             "canonical": self._uri,
+            "base64Binary": lambda _: _binary if place.owner == "Binary" else _removed,
         }
         return made.get(place.kind, _nothing)(place)
 
@@ -147,7 +150,7 @@ def _code(place: Place) -> Leaf:
     """A code from the list that R4 binds the element to, or of a form that cannot hold more."""
     bound = place.element.codes if place.element else ""
     if bound == "mimetypes":
-        return _media_type
+        return _binary_type if place.owner == "Binary" else _media_type
     listed = frozenset(code for _, code in codes(bound)) or UNSHIPPED.get(bound, frozenset())
     if not listed:
         return _language if place.name == "language" else _extension_code if place.owner == "Extension" else _removed
@@ -160,6 +163,18 @@ def _code(place: Place) -> Leaf:
 
 def _media_type(value: Any, run: Run) -> Any:
     return (media_type(value) or _removed(value, run)) if type(value) is str else _removed(value, run)
+
+
+def _binary(value: Any, run: Run) -> Any:
+    """The data of a Binary, cleaned like an attachment."""
+    content = cleaned_data(value, run.resource.get("contentType"), run.subject.clean)
+    return base64.b64encode(content[1]).decode() if content else _removed(value, run)
+
+
+def _binary_type(value: Any, run: Run) -> Any:
+    """The type of what is left of a Binary: the text of a PDF is plain text."""
+    content = cleaned_data(run.resource.get("data"), value, run.subject.clean)
+    return content[0] if content else _media_type(value, run)
 
 
 def _language(value: Any, run: Run) -> Any:
@@ -212,7 +227,7 @@ def _plain_date(value: Any, run: Run) -> Any:
 def _prose(value: Any, run: Run) -> Any:
     if type(value) is not str or run.subject.clean is None:
         return _removed(value, run)
-    cleaned = run.subject.clean(value)
+    cleaned = run.subject.clean.text(value)
     run.marks |= Mark.REDACTED if cleaned != value else 0
     return cleaned or None
 

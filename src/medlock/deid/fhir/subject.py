@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from medlock.deid.fhir.cleaning import Cleaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +16,5 @@ class Subject:
 
     id: str = ""
     days: int = 0
-    clean: Callable[[str], str] | None = None
+    clean: Cleaning | None = None
     dates: dict[str, str | None] = field(default_factory=dict, compare=False)  # what became of the dates met so far
