@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Final
 
 from medlock.deid.fhir.cleaning import Cleaning
 from medlock.deid.fhir.days import moved
@@ -24,12 +24,21 @@ from medlock.deid.fhir.pseudonyms import Pseudonyms
 from medlock.deid.fhir.rules import Parameters
 from medlock.deid.fhir.run import Run
 from medlock.deid.fhir.subject import Subject
-from medlock.deid.fhir.text import TextCleaner, TextTask
+from medlock.deid.fhir.text import Known, TextCleaner, TextTask
 from medlock.deid.fhir.walk import Compiler
 from medlock.deid.fhir.whose import entries_of, patient_of, patients_in
 from medlock.errors import Unprocessable
 
 Json = dict[str, Any]
+_REMEMBERED: Final = 1_000  # patients whose identifiers are kept at hand
+
+
+Records = Callable[[str], tuple[Json, ...]]  # patient id → resources that say who that is
+
+
+def _nobody(_patient: str) -> tuple[Json, ...]:
+    """Nothing is known beyond what is passed in."""
+    return ()
 
 
 @dataclass
@@ -37,13 +46,15 @@ class Deidentifier:
     """One preset under one project key, compiled when first used.
 
     `offsets` maps patient ids to days, for shifts that were drawn elsewhere. `cleaner` reads prose; without it prose
-    is dropped.
+    is dropped. `records` gives what other files say about who a patient is.
     """
 
     profile: Profile
     key: bytes = field(repr=False)
     cleaner: TextCleaner | None = None
     offsets: Mapping[str, int] = field(default_factory=dict, repr=False)
+    records: Records = field(default=_nobody, repr=False)
+    _known: dict[str, tuple[Known, ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def pseudonyms(self) -> Pseudonyms:
@@ -56,18 +67,26 @@ class Deidentifier:
         treatments = [treatment_of(rank, rule, Parameters(), self.key) for rank, rule in enumerate(rules)]
         return Compiler(rules, treatments, Guard(self.profile, self.pseudonyms), absent=True)
 
-    def subject(self, patient: str, today: date, record: tuple[Json, ...] = ()) -> Subject:
-        """A patient, with what the resources of `record` say about who that is."""
-        days = self.offsets.get(patient)
-        if days is None:
-            days = self.pseudonyms.days(patient, weeks=self.profile.weeks)
-        return Subject(patient, days, self._cleaning(record, days, today))
+    def days(self, patient: str) -> int:
+        """How far a patient's dates move; nowhere where the preset keeps or cuts them."""
+        if self.profile.dates is not Dates.SHIFT:
+            return 0
+        given = self.offsets.get(patient)
+        return self.pseudonyms.days(patient, weeks=self.profile.weeks) if given is None else given
 
-    def _cleaning(self, record: tuple[Json, ...], days: int, today: date) -> Cleaning | None:
+    def subject(self, patient: str, today: date, record: tuple[Json, ...] = ()) -> Subject:
+        """A patient, with what the resources of `record` and `records` say about who that is."""
+        days = self.days(patient)
         if self.cleaner is None:
-            return None
-        known = Collector(self.profile, self.pseudonyms).collect(record)
-        return Cleaning(self.cleaner, TextTask(known, self._redating(days, today)), self.pseudonyms.id)
+            return Subject(patient, days)
+        collector = Collector(self.profile, self.pseudonyms)
+        if patient not in self._known:
+            if len(self._known) > _REMEMBERED:
+                self._known.clear()
+            self._known[patient] = collector.collect(self.records(patient))
+        known = tuple(dict.fromkeys((*collector.collect(record), *self._known[patient])))
+        task = TextTask(known, self._redating(days, today))
+        return Subject(patient, days, Cleaning(self.cleaner, task, self.pseudonyms.id))
 
     def _redating(self, days: int, today: date) -> Callable[[str], str | None]:
         """What becomes of a date in prose: the same as in a resource."""
@@ -80,25 +99,26 @@ class Deidentifier:
 
         Raises Unprocessable for what is no FHIR R4 resource.
         """
-        run = Run(today, subject or self.subject(patient_of(resource, {}), today, _resources(resource)))
+        inside = _resources(resource)
+        run = Run(today, subject or self.subject(patient_of(resource, {}), today, inside))
         if resource.get("resourceType") == "Bundle":
-            run.whose = self._owners(resource, today, subject)
+            run.whose = self._owners(resource, run, subject)
         out = self._compiler.resource(resource, run, OUTSIDE)
         if out is None:
             raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
         return out
 
-    def _owners(self, bundle: Json, today: date, given: Subject | None) -> Callable[[Json], Subject]:
+    def _owners(self, bundle: Json, run: Run, given: Subject | None) -> Callable[[Json], Subject]:
         """Who owns each entry; with one patient in the Bundle, what names nobody moves with that patient."""
         known = patients_in(bundle)
         record = _resources(bundle)
         alone = next(iter(known.values())) if len(set(known.values())) == 1 else ""
-        subjects: dict[str, Subject] = {} if given is None else {given.id: given}
+        subjects: dict[str, Subject] = {run.subject.id: run.subject}
 
         def whose(resource: Json) -> Subject:
             patient = patient_of(resource, known) or alone
             if patient not in subjects:
-                subjects[patient] = given or self.subject(patient, today, record)
+                subjects[patient] = given or self.subject(patient, run.today, record)
             return subjects[patient]
 
         return whose
