@@ -13,11 +13,11 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Prompt
-from rich.table import Table
 
 from medlock.console import AsJson, aside, people, show_json
 from medlock.deid.fhir import arguments as given
 from medlock.deid.fhir.chooser import QUESTIONS, Advice, advise
+from medlock.deid.fhir.diff import Change
 from medlock.deid.fhir.keyfile import make_key, read_key, read_secret, write_new
 from medlock.deid.fhir.options import Files, Options, Prose, Tuning, day_of, profile_of
 from medlock.deid.fhir.presets import PRESETS
@@ -65,7 +65,8 @@ def fhir(  # noqa: PLR0917 - each is an option on the command line
 
 def _release(work: Work, *, json: bool) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=aside(), transient=True) as bar:
+    screen = aside()
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("files", total=len(work.files))
         work.run(lambda number: bar.update(task, completed=number))
     report = _report(work)
@@ -87,21 +88,25 @@ def _report(work: Work) -> dict[str, Any]:
 
 
 def _look(work: Work, *, json: bool) -> None:
-    shown = [{"resourceType": kind, "changes": [each._asdict() for each in found]} for kind, found in work.look()]
+    shown = list(work.look())
     if json:
-        show_json(_report(work) | {"diff": shown})
+        parts = [{"resourceType": kind, "changes": [each._asdict() for each in found]} for kind, found in shown]
+        show_json(_report(work) | {"diff": parts})
         return
-    table = Table("element", "before", "after", title="What would change (this shows the input)")
-    for resource in shown:
-        for each in resource["changes"]:
-            table.add_row(each["path"], _cell(each["before"]), _cell(each["after"]))  # type: ignore[index]
-        table.add_section()
-    people().print(table)
+    people().print("What would change. This shows the input: it is for the eyes of those who may see it.")
+    for kind, found in shown:
+        people().print(f"\n{kind}", style="bold")
+        for each in found:
+            _show(each)
     people().print(f"{sum(work.tally.resources.values())} resources looked at; nothing was written.")
 
 
-def _cell(text: str | None) -> str:
-    return "" if text is None else text.replace("[", "\\[")
+def _show(change: Change) -> None:
+    """One element: what goes in red, what comes in green."""
+    people().print(f"  {change.path}", markup=False, soft_wrap=True)
+    for sign, text, style in (("-", change.before, "red"), ("+", change.after, "green")):
+        if text is not None:
+            people().print(f"    {sign} {text}", style=style, markup=False, soft_wrap=True)
 
 
 def _choose(*, json: bool) -> None:

@@ -6,6 +6,7 @@ It shows what is in the input, so it belongs on the screen of somebody who may s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 _SHOWN: Final = 60
@@ -28,11 +29,24 @@ def changes(before: Any, after: Any, path: str) -> Iterator[Change]:
         yield from _one_sided(before, after, path)
     elif type(before) is list or type(after) is list:
         left, right = (each if type(each) is list else [] for each in (before, after))
-        for index in range(max(len(left), len(right))):
-            old = left[index] if index < len(left) else None
-            yield from changes(old, right[index] if index < len(right) else None, f"{path}[{index}]")
+        for index, (old, new) in enumerate(_partners(left, right)):
+            yield from changes(old, new, f"{path}[{index}]")
     elif before != after:
         yield Change(path, _text(before), _text(after))
+
+
+def _partners(left: list[Any], right: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Items that belong together: extensions by their address, all others by their place."""
+    if not all(type(each) is dict and "url" in each for each in (*left, *right)):
+        yield from zip_longest(left, right)
+        return
+    rest = list(right)
+    for old in left:
+        new = next((each for each in rest if each["url"] == old["url"]), None)
+        if new is not None:
+            rest.remove(new)
+        yield old, new
+    yield from ((None, new) for new in rest)
 
 
 def _one_sided(before: Any, after: Any, path: str) -> Iterator[Change]:
