@@ -15,7 +15,8 @@ from typing import Final
 from medlock.deid.fhir.ucum import is_unit
 from medlock.deid.fhir.vocabulary import CURRENCIES, is_language
 
-_LOINC: Final = re.compile(r"(?:L[APG])?([0-9]{1,7})-([0-9])", re.ASCII)
+_LOINC: Final = re.compile(r"([0-9]{1,7})-([0-9])", re.ASCII)
+_LOINC_PART: Final = re.compile(r"L[APGL][0-9]{1,6}-[0-9]", re.ASCII)
 _TURN: Final = ((0, 1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 0, 6, 7, 8, 9, 5), (2, 3, 4, 0, 1, 7, 8, 9, 5, 6),
                 (3, 4, 0, 1, 2, 8, 9, 5, 6, 7), (4, 0, 1, 2, 3, 9, 5, 6, 7, 8), (5, 9, 8, 7, 6, 0, 4, 3, 2, 1),
                 (6, 5, 9, 8, 7, 1, 0, 4, 3, 2), (7, 6, 5, 9, 8, 2, 1, 0, 4, 3), (8, 7, 6, 5, 9, 3, 2, 1, 0, 4),
@@ -36,10 +37,10 @@ def is_snomed(code: str) -> bool:
 
 
 def is_loinc(code: str) -> bool:
-    """A LOINC number, part or answer: digits, a hyphen, and a Luhn check digit."""
+    """A LOINC number: digits, a hyphen and a Luhn check digit; or a part, answer or group, known by its letters."""
     found = _LOINC.fullmatch(code)
     if found is None:
-        return False
+        return _LOINC_PART.fullmatch(code) is not None
     doubled = [int(digit) * (2 - place % 2) for place, digit in enumerate(reversed(found[1]))]
     return (10 - sum(value // 10 + value % 10 for value in doubled) % 10) % 10 == int(found[2])
 
@@ -49,7 +50,8 @@ def _form(pattern: str) -> Callable[[str], bool]:
     return lambda code: compiled.fullmatch(code) is not None
 
 
-_ICD_10: Final = _form(r"[A-TV-Z][0-9][0-9AB](?:\.?[0-9A-TV-Z]{1,4})?|[0-9A-HJ-NP-Z]{7}")
+_ICD_10: Final = _form(r"[A-Z][0-9][0-9AB](?:\.?[0-9A-Z]{1,4})?[*+!]?")
+_ICD_10_PCS: Final = _form(r"[0-9BCDFGHX][0-9A-HJ-NP-Z]{6}")
 _WORD: Final = _form(r"[A-Za-z*+/<>=._-]*[0-9]{0,4}[A-Za-z*+/<>=._-]{0,40}[0-9]{0,3}")
 _OID: Final = _form(r"1\.2\.840\.10008(?:\.[0-9]{1,5}){1,12}")  # DICOM's own root only
 _CIEL: Final = _form(r"(?=.{36}$)[0-9]{1,6}A{30,35}")  # OpenMRS writes these under the names of other systems
@@ -59,7 +61,8 @@ SYSTEMS: Final[dict[str, Callable[[str], bool]]] = {
     "http://www.nlm.nih.gov/research/umls/rxnorm": _form(r"[0-9]{1,7}"),
     "http://hl7.org/fhir/sid/icd-10": _ICD_10,
     "http://hl7.org/fhir/sid/icd-10-cm": _ICD_10,
-    "http://www.cms.gov/Medicare/Coding/ICD10": _ICD_10,
+    "http://hl7.org/fhir/sid/icd-10-pcs": _ICD_10_PCS,
+    "http://www.cms.gov/Medicare/Coding/ICD10": _ICD_10_PCS,
     "http://hl7.org/fhir/sid/icd-10-de": _ICD_10,
     "http://fhir.de/CodeSystem/bfarm/icd-10-gm": _ICD_10,
     "http://hl7.org/fhir/sid/icd-9-cm": _form(r"[EV]?[0-9]{2,3}(?:\.[0-9]{1,2})?"),

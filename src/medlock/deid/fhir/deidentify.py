@@ -17,7 +17,6 @@ from medlock.deid.fhir.days import moved
 from medlock.deid.fhir.guards import Guard
 from medlock.deid.fhir.known import Collector
 from medlock.deid.fhir.methods import treatment_of
-from medlock.deid.fhir.microsoft import OUTSIDE
 from medlock.deid.fhir.partial_dates import year_of
 from medlock.deid.fhir.profile import Dates, Profile
 from medlock.deid.fhir.pseudonyms import Pseudonyms
@@ -27,7 +26,6 @@ from medlock.deid.fhir.subject import Subject
 from medlock.deid.fhir.text import Known, TextCleaner, TextTask
 from medlock.deid.fhir.walk import Compiler
 from medlock.deid.fhir.whose import entries_of, patient_of, patients_in
-from medlock.errors import Unprocessable
 
 Json = dict[str, Any]
 _REMEMBERED: Final = 1_000  # patients whose identifiers are kept at hand
@@ -103,10 +101,7 @@ class Deidentifier:
         run = Run(today, subject or self.subject(patient_of(resource, {}), today, inside))
         if resource.get("resourceType") == "Bundle":
             run.whose = self._owners(resource, run, subject)
-        out = self._compiler.resource(resource, run, OUTSIDE)
-        if out is None:
-            raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
-        return out
+        return self._compiler.outermost(resource, run)
 
     def _owners(self, bundle: Json, run: Run, given: Subject | None) -> Callable[[Json], Subject]:
         """Who owns each entry; with one patient in the Bundle, what names nobody moves with that patient."""

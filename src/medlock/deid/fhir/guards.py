@@ -36,6 +36,9 @@ PROSE: Final = frozenset(
     )
     for word in line.split()
 )
+_LINKS: Final = frozenset(
+    {("Questionnaire", "linkId"), ("Questionnaire", "question"), ("QuestionnaireResponse", "linkId")}
+)
 _COORDINATES: Final = frozenset({"latitude", "longitude", "altitude"})
 _SAMPLES: Final = re.compile(r"[0-9EUL .+e-]*", re.ASCII)
 _TIME: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d", re.ASCII)
@@ -89,7 +92,7 @@ class Guard:
     def _string(self, place: Place) -> Leaf:
         if (place.owner, place.name) == ("SampledData", "data"):
             return _samples
-        if place.name == "linkId" and place.owner.startswith("Questionnaire"):
+        if (place.owner.partition(".")[0], place.name) in _LINKS:
             return self._pseudonym
         return _prose if place.name in PROSE and place.owner not in {"Address", "HumanName"} else _removed
 

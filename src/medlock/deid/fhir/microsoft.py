@@ -7,13 +7,12 @@ from datetime import date
 from typing import Any
 
 from medlock.deid.fhir.methods import Keep, Redact, treatment_of
+from medlock.deid.fhir.nodes import resource_kind
 from medlock.deid.fhir.rules import Parameters, RuleSet
 from medlock.deid.fhir.run import Run, Treatment
 from medlock.deid.fhir.subject import Subject
-from medlock.deid.fhir.walk import Compiler, Decision, Reached
+from medlock.deid.fhir.walk import Compiler
 from medlock.errors import Unprocessable
-
-OUTSIDE = Reached(Decision(), frozenset())  # what is said about a resource that stands in no other
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,11 @@ class RuleEngine:
         """The same, with the number of strings that no rule spoke of and that were kept."""
         run = Run(today, Subject())
         try:
-            out = self.compiler.resource(resource, run, OUTSIDE)
+            out = self.compiler.outermost(resource, run)
         except Unprocessable:
-            if not self.skip_errors:
+            if not self.skip_errors or not resource_kind(resource):
                 raise
             out = {"resourceType": resource["resourceType"]}
-        if out is None:
-            raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
         return out, run.unruled
 
 

@@ -19,6 +19,7 @@ _MEN: Final = tuple(sorted({name for heritage in HERITAGES for name in heritage.
 _WOMEN: Final = tuple(sorted({name for heritage in HERITAGES for name in heritage.women}))
 _GIVEN: Final = {"male": _MEN, "female": _WOMEN}
 _FAMILIES: Final = tuple(sorted({name for heritage in HERITAGES for name in heritage.families} - {"-"}))
+_TOWNS: Final = tuple(town.name for town in TOWNS)
 _STREETS: Final = ("Amber Lane", "Brook Street", "Cedar Way", "Dune Road", "Elm Court", "Fern Street", "Grove Avenue",
                    "Hill Road", "Iris Lane", "Juniper Street", "Kiln Road", "Linden Avenue")  # fmt: skip
 _UUID: Final = re.compile(r"(?:urn:uuid:)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -49,16 +50,21 @@ class Stand:
         return self._word("given", text, _GIVEN.get(gender, (*_MEN, *_WOMEN)))
 
     def _word(self, kind: str, text: str, stock: tuple[str, ...]) -> str:
-        choose = self.pseudonyms.chooser(kind)
-        found = stock[choose(text, len(stock))]
-        turn = 1
-        while found.casefold() == text.casefold():  # nobody stands in for himself
-            found = stock[choose(f"{text}\x1f{turn}", len(stock))]
-            turn += 1
+        found = self._other(kind, text, stock)
         bare = text.rstrip(".")
         if len(bare) == 1 and bare.isalpha():
             return found[0] + text[1:]
         return found.upper() if text.isupper() else found.lower() if text.islower() else found
+
+    def _other(self, kind: str, text: str, stock: tuple[str, ...]) -> str:
+        """The choice for a text, and never the text itself: nobody stands in for himself."""
+        choose = self.pseudonyms.chooser(kind)
+        found = stock[choose(text, len(stock))]
+        turn = 1
+        while found.casefold() == text.casefold():
+            found = stock[choose(f"{text}\x1f{turn}", len(stock))]
+            turn += 1
+        return found
 
     def name(self, value: dict[str, Any], gender: str) -> dict[str, Any]:
         """The parts of a HumanName."""
@@ -96,12 +102,12 @@ class Stand:
     def street(self, text: str) -> str:
         """A house number of as many digits, and a street."""
         number = "".join(letter for letter in text.split(" ", maxsplit=1)[0] if letter.isascii() and letter.isdigit())
-        street = _STREETS[self.pseudonyms.chooser("street")(text, len(_STREETS))]
+        street = self._other("street", text, _STREETS)
         return f"{self.pseudonyms.like('house', number)} {street}".strip()
 
     def town(self, text: str) -> str:
         """A town that is on no map."""
-        return TOWNS[self.pseudonyms.chooser("town")(text, len(TOWNS))].name
+        return self._other("town", text, _TOWNS)
 
 
 def _texts(value: Any) -> list[str]:

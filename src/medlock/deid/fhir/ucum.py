@@ -53,6 +53,7 @@ _SPELLINGS: Final = frozenset(
         "mcg/dL IU/L IU/mL IU mEq/L mEq mOsm/kg degC degF F °C °F C sec secs seconds mins minutes hr hrs hours days",
         "day weeks week wks months month years year yr yrs",
         "tablet tablets capsule capsules puff puffs drop drops (score)",
+        "mL/min/1.73m2 mL/min/1.73m^2 x10^9/L x10^12/L x10^3/uL x10^6/uL K/mcL M/mcL cells/mm3 /HPF /LPF mmol/mol",
         "score count ratio pH cells/uL K/uL M/uL x10E3/uL x10E6/uL % percent units unit U/mL dose doses TAB CAP",
     )
 )

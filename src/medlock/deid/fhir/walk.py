@@ -118,6 +118,16 @@ class Compiler:
             position += 1
         return position
 
+    def outermost(self, value: Json, run: Run) -> Json:
+        """A resource that stands in no other. Raises Unprocessable for what is none, or is nested too deeply."""
+        try:
+            out = self.resource(value, run, Reached(Decision(), frozenset()))
+        except RecursionError:
+            raise Unprocessable("This resource is nested too deeply to be read.") from None
+        if out is None:
+            raise Unprocessable("This is not a FHIR R4 resource: it names no resourceType of R4.")
+        return out
+
     def resource(self, value: Json, run: Run, outer: Reached, *, contained: bool = False) -> Json | None:
         """A resource, whole. `outer` is what the rules of the resource around it say."""
         kind = resource_kind(value)
