@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import stat
+from datetime import date
 
 import pytest
 
@@ -216,6 +217,24 @@ def test_vault_and_reveal(terminal, folder, key, tmp_path):
     asked[-1] = tmp_path / "no/such/place"
     refused(terminal.type(*asked, *people), 4, "nobody was named")
     assert len(audit.read_text().splitlines()) == 1
+    assert terminal.type("deid", "forget", vault, "--custodian", "Eve").code == 5
+    assert terminal.type("deid", "forget", vault, "--custodian", "Ben", "--json").json["destroyed"] == "Ben"
+    asked[-1] = audit
+    refused(terminal.type(*asked, *people), 3, "never")
+
+
+def test_safe_harbor_with_shifted_dates_does_not_call_itself_so(terminal, folder, tmp_path):
+    """Dates that move are an expert's determination; one that tells an age over 89 goes all the same."""
+    (folder / "Patient.ndjson").write_text(
+        json.dumps(PATIENT) + "\n" + json.dumps(PATIENT | {"id": "p2", "birthDate": "1930-01-01"})
+    )
+    shifted = ["--dates", "shift", "--weeks", "--as-of", "2026-06-01"]
+    done = terminal.type("deid", "fhir", folder, "--out", tmp_path / "out", *shifted, "--json")
+    assert "expert" in done.json["basis"]
+    assert done.json["preset"] != "safe-harbor"
+    young, old = (json.loads(line) for line in written(tmp_path / "out")["Patient.ndjson"].splitlines())
+    assert "birthDate" not in old
+    assert date.fromisoformat(young["birthDate"]).weekday() == date(1961, 7, 13).weekday()
 
 
 def test_choosing(terminal, monkeypatch):

@@ -42,3 +42,4 @@ Second = Annotated[str, typer.Option(help="Name of the other.")]
 Passphrases = Annotated[
     list[Path] | None, typer.Option("--passphrase-file", help="Their passphrases, one file each; else both are asked.")
 ]
+Custodian = Annotated[str, typer.Option(help="The person whose share is destroyed.")]

@@ -1,4 +1,4 @@
-"""`medlock deid fhir | key | vault | reveal`: FHIR files de-identified, and the keys that go with it."""
+"""`medlock deid fhir | key | vault | reveal | forget`: FHIR files de-identified, and the keys that go with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from medlock.console import AsJson, aside, people, show_json
 from medlock.deid.fhir import arguments as given
 from medlock.deid.fhir.chooser import QUESTIONS, Advice, advise
 from medlock.deid.fhir.diff import Change
-from medlock.deid.fhir.keyfile import make_key, read_key, read_secret, write_new
+from medlock.deid.fhir.keyfile import make_key, read_key, read_secret, replace_file, write_new
 from medlock.deid.fhir.options import Files, Options, Prose, Tuning, day_of, profile_of
 from medlock.deid.fhir.presets import PRESETS
 from medlock.deid.fhir.pseudonyms import Pseudonyms
@@ -190,6 +190,16 @@ def reveal(  # noqa: PLR0917 - each is an option on the command line
         people().print(f"{each.token}  {each.id}  {each.days} days", soft_wrap=True)
 
 
+def forget(path: given.TheVault, custodian: given.Custodian, json: AsJson = False) -> None:
+    """Destroy one person's share of a vault: nobody can ever be found through it again."""
+    rest = read_vault(read_secret(path, "vault")).without(custodian)
+    replace_file(path, rest.write())
+    if json:
+        show_json({"vault": str(path), "destroyed": custodian})
+    else:
+        people().print("Destroyed. Copies of the vault made before still hold the share: destroy them too.")
+
+
 def _write_down(path: Path, reversal: Reversal) -> None:
     """A line in the audit file, durable when this returns. Raises Unavailable: then nobody is named."""
     try:
@@ -208,3 +218,4 @@ def add_fhir(app: typer.Typer) -> None:
     app.command("key")(key)
     app.command("vault")(vault)
     app.command("reveal")(reveal)
+    app.command("forget")(forget)

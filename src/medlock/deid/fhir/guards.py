@@ -80,7 +80,8 @@ class Guard:
         return made.get(place.kind, _nothing)(place)
 
     def _date(self, _place: Place) -> Leaf:
-        return {Dates.YEAR: _year, Dates.SHIFT: _moved, Dates.KEEP: _plain_date}[self.profile.dates]
+        move = _moved_if_young if self.profile.cap_ages else _moved
+        return {Dates.YEAR: _year, Dates.SHIFT: move, Dates.KEEP: _plain_date}[self.profile.dates]
 
     def _instant(self, place: Place) -> Leaf:
         # An instant has no shorter form that R4 allows.
@@ -221,6 +222,13 @@ def _moved(value: Any, run: Run) -> Any:
         run.subject.dates[value] = moved(value, run.subject.days)
     run.marks |= Mark.PSEUDONYMISED if run.subject.dates[value] else Mark.REDACTED
     return run.subject.dates[value]
+
+
+def _moved_if_young(value: Any, run: Run) -> Any:
+    """Moved, unless the date tells an age over 89 (45 CFR 164.514(b)(2)(i)(C))."""
+    if type(value) is not str or year_of(value, run.today) is None:
+        return _removed(value, run)
+    return _moved(value, run)
 
 
 def _plain_date(value: Any, run: Run) -> Any:

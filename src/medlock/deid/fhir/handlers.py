@@ -17,6 +17,18 @@ Handler = Callable[[Any, Json, Json, Run], None]
 Pair = tuple[Inner, Inner]  # for the value and for what is beside it
 
 
+class Handlers(dict[str, Handler]):
+    """JSON member → its handler, made when first met."""
+
+    def __init__(self, make: Callable[[str], Handler]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: str) -> Handler:
+        handler = self[key] = self._make(key)
+        return handler
+
+
 def kept(value: Any, _owner: Json, out: Json, _run: Run) -> None:
     """resourceType, which `Compiler.resource` has read."""
     out["resourceType"] = value

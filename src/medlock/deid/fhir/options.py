@@ -57,6 +57,9 @@ class Tuning:
     systems: tuple[str, ...] = ()
 
 
+EXPERT: Final = "45 CFR 164.514(b)(1): an expert must determine that the risk is very small"
+
+
 def profile_of(name: str, tuning: Tuning) -> Profile:
     """A preset with what the command line changes. Raises BadRequest."""
     found = PRESETS.get(name)
@@ -67,6 +70,8 @@ def profile_of(name: str, tuning: Tuning) -> Profile:
         raise BadRequest("Safe Harbor does not allow dates to stay; the limited data set does.")
     if tuning.weeks and dates is not Dates.SHIFT:
         raise BadRequest("Whole weeks are for dates that are shifted; add --dates shift.")
+    if found.name == "safe-harbor" and dates is Dates.SHIFT:
+        found = replace(found, name="safe-harbor-dates-shifted", basis=EXPERT)
     return replace(found, dates=dates, weeks=tuning.weeks, systems=found.systems | frozenset(tuning.systems))
 
 

@@ -22,5 +22,5 @@ SAFE_HARBOR: Final = Profile(
 LIMITED: Final = Profile(
     "limited", "45 CFR 164.514(e)(2)", Dates.KEEP, Places.TOWN, People.DROP, cap_ages=False, rules=_NO_CONTACTS
 )
-GDPR: Final = Profile("gdpr", "GDPR Art. 4(5)", Dates.SHIFT, Places.SURROGATE, People.SURROGATE)
+GDPR: Final = Profile("gdpr", "GDPR Art. 4(5)", Dates.SHIFT, Places.SURROGATE, People.SURROGATE, cap_ages=False)
 PRESETS: Final = {profile.name: profile for profile in (SAFE_HARBOR, LIMITED, GDPR)}

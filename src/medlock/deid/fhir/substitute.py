@@ -43,7 +43,7 @@ class Substitution:
 
     def leaf(self, _place: Place) -> Leaf:
         """The plain value."""
-        return lambda _value, run: self.value(run)
+        return lambda value, run: None if value is None else self.value(run)
 
     def node(self, _place: Place) -> NodeChange | None:
         """Nothing by itself: see `substituted`."""

@@ -12,7 +12,7 @@ of an outer resource come before those of the resources in it. What an object ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -166,24 +166,12 @@ class Compiler:
                     found.setdefault((node.member, node.at), (run.depth, rule))
 
 
-class _Handlers(dict[str, Handler]):
-    """JSON member → its handler, made when first met."""
-
-    def __init__(self, make: Callable[[str], Handler]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, key: str) -> Handler:
-        handler = self[key] = self._make(key)
-        return handler
-
-
 class Plan:
     """How the objects of one structure are treated at one kind of place."""
 
     def __init__(self, compiler: Compiler, shape: Structure, state: State, decision: Decision) -> None:
         self.compiler, self.shape, self.state, self.decision = compiler, shape, state, decision
-        self.handlers = _Handlers(self._handler)
+        self.handlers = make.Handlers(self._handler)
         self._reached: dict[str, Reached] = {}
 
     def run(self, value: Any, run: Run) -> Json | None:
@@ -253,7 +241,7 @@ class Plan:
             contained = element.name == "contained"
             return lambda value, run: self.compiler.resource(value, run, outer, contained=contained)
         if is_primitive(kind) and key[0] != "_":
-            return _replacing(treatment) if isinstance(treatment, Substitution) else treatment.leaf(place)
+            return treatment.leaf(place)
         plan = self.compiler.plan("Element" if key[0] == "_" else kind, reached.state, decision)
         if isinstance(treatment, Substitution):
             replacement = treatment.replacement if own and key[0] != "_" else {}
@@ -334,10 +322,6 @@ class Plan:
             return best
         depth, rule = selected
         return min(best, Decision(rule if depth == run.depth else rule - OUTER, rule))
-
-
-def _replacing(treatment: Substitution) -> Leaf:
-    return lambda value, run: treatment.value(run) if value is not None else None
 
 
 def _changing(plan: Plan, change: NodeChange) -> Inner:

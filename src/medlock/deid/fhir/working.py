@@ -12,7 +12,7 @@ from typing import Any
 from medlock.deid.fhir.deidentify import Deidentifier
 from medlock.deid.fhir.diff import Change, changes
 from medlock.deid.fhir.exact import ExactCleaner
-from medlock.deid.fhir.keyfile import read_key
+from medlock.deid.fhir.keyfile import read_key, replace_file
 from medlock.deid.fhir.microsoft import RuleEngine, from_rules
 from medlock.deid.fhir.options import Options, Prose, offsets_of
 from medlock.deid.fhir.provenance import TARGETS_MAX, provenance, with_provenance
@@ -104,7 +104,7 @@ class Work:
             self._write(out, progress)
             self._write_provenance(out)
             if self._vault is not None and self.options.files.vault is not None:
-                _replace(self.options.files.vault, self._vault.write())
+                replace_file(self.options.files.vault, self._vault.write())
 
     def _write(self, out: Release, progress: Progress) -> None:
         with ExitStack() as stack:
@@ -160,17 +160,6 @@ def _read_rules(path: Path) -> RuleSet:
         return read_rules(path.read_bytes())
     except OSError:
         raise SetupError("The rule file cannot be read; name a file that exists.") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace a file in one step."""
-    new = path.with_name(f".{path.name}.new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def _instant() -> str:
