@@ -27,7 +27,13 @@ _TAGS: Final = {
 }
 _SITES: Final = frozenset({"Organization", "Location", "HealthcareService", "CareTeam", "InsurancePlan"})
 _PLACED: Final = ("city", "district", "postalCode")
-_NUMBERED: Final = ("serialNumber", "lotNumber", "deviceIdentifier", "carrierHRF", "distinctIdentifier", "subscriberId")
+_NUMBERED: Final = frozenset(
+    {"serialNumber", "lotNumber", "deviceIdentifier", "carrierHRF", "distinctIdentifier", "subscriberId"}
+)
+
+_TELLING: Final = frozenset(
+    {"family", "given", "line", "postalCode", "city", "value", "name", "valueString", "display", "id", *_NUMBERED}
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,15 @@ class Collector:
         return tuple(sorted(found.values(), key=lambda known: -len(known.value)))
 
     def _within(self, tree: Any, resource: Json) -> Iterator[Known]:
-        if type(tree) is list:
-            for each in tree:
-                yield from self._within(each, resource)
-        elif type(tree) is dict:
-            yield from self._here(tree, resource)
-            for each in tree.values():
-                if type(each) in {dict, list}:
-                    yield from self._within(each, resource)
+        pending = [tree]
+        while pending:
+            node = pending.pop()
+            if type(node) is list:
+                pending += node
+            elif type(node) is dict:
+                if not _TELLING.isdisjoint(node):
+                    yield from self._here(node, resource)
+                pending += [each for each in node.values() if type(each) is dict or type(each) is list]
 
     def _here(self, tree: Json, resource: Json) -> Iterator[Known]:
         if {"family", "given"} & tree.keys():
@@ -103,8 +110,9 @@ class Collector:
             yield from (self._known(KnownKind.NAME, word, "family") for word in _words(reference["display"]))
 
     def _numbers(self, tree: Json) -> Iterator[Known]:
-        own = tree.get("id") if "resourceType" in tree else None
-        for value in (own, *(tree.get(key) for key in _NUMBERED)):
+        keys = _NUMBERED & tree.keys()
+        for key in {*keys, "id"} if "resourceType" in tree else keys:
+            value = tree.get(key)
             if type(value) is str and len(value) >= 6:
                 yield self._known(KnownKind.NUMBER, value, "number")
 
