@@ -100,20 +100,23 @@ class Deidentifier:
         inside = _resources(resource)
         run = Run(today, subject or self.subject(patient_of(resource, {}), today, inside))
         if resource.get("resourceType") == "Bundle":
-            run.whose = self._owners(resource, run, subject)
+            run.whose = self._owners(resource, today, run.subject, given=subject is not None)
         return self._compiler.outermost(resource, run)
 
-    def _owners(self, bundle: Json, run: Run, given: Subject | None) -> Callable[[Json], Subject]:
-        """Who owns each entry; with one patient in the Bundle, what names nobody moves with that patient."""
+    def _owners(self, bundle: Json, today: date, first: Subject, *, given: bool) -> Callable[[Json], Subject]:
+        """Who owns each entry: `first`, when it was given; else the patient it names.
+
+        With one patient in the Bundle, what names nobody moves with that patient.
+        """
         known = patients_in(bundle)
         record = _resources(bundle)
         alone = next(iter(known.values())) if len(set(known.values())) == 1 else ""
-        subjects: dict[str, Subject] = {run.subject.id: run.subject}
+        subjects: dict[str, Subject] = {first.id: first}
 
         def whose(resource: Json) -> Subject:
             patient = patient_of(resource, known) or alone
             if patient not in subjects:
-                subjects[patient] = given or self.subject(patient, run.today, record)
+                subjects[patient] = first if given else self.subject(patient, today, record)
             return subjects[patient]
 
         return whose
