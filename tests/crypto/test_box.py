@@ -38,6 +38,7 @@ def test_any_changed_bit_is_found(at, bit):
         (PRIVATE, b"l", b"a", 40),
         (PRIVATE, b"l", b"a", 0),
     ],
+    ids=["key", "label", "place", "a byte short", "no tag", "empty"],
 )
 def test_wrong_key_label_place_or_length(private, label, aad, cut):
     """All look the same to whoever tries."""

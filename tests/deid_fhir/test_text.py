@@ -166,6 +166,7 @@ def html(text):
         ("application/rtf", written(NOTE).replace(b"\\uc1", b"\\uc1{\\info{\\author Zo\\'eb}}"), "application/rtf"),
         ("application/pdf", pdf(NOTE), "text/plain; charset=utf-8"),
     ],
+    ids=["html", "xhtml", "latin-1", "rtf", "pdf"],
 )
 def test_formats(kind, data, after):
     """HTML, RTF, PDF and other charsets: the text is cleaned, what is hidden beside it is gone."""
