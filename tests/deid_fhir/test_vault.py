@@ -8,7 +8,7 @@ import pytest
 from deid_fhir import naive
 from medlock.deid.fhir.pseudonyms import Pseudonyms
 from medlock.deid.fhir.vault import Custodian, create, read
-from medlock.errors import BadRequest, MedlockError, NotFound, SetupError, Tampered, Unavailable
+from medlock.errors import BadRequest, MedlockError, NotFound, SetupError, Unavailable
 
 CASES = json.loads((Path(__file__).parents[1] / "vectors/deid/vault.json").read_text())
 PROJECT = Pseudonyms(bytes(range(32)))
@@ -65,8 +65,8 @@ def test_both_together(vault):
     ("people", "error"),
     [
         ((ADA, ADA), BadRequest),
-        ((ADA, Custodian("Ben", ADA.passphrase)), Tampered),
-        ((Custodian("Ada", BEN.passphrase), Custodian("Ben", BEN.passphrase)), Tampered),
+        ((ADA, Custodian("Ben", ADA.passphrase)), BadRequest),
+        ((Custodian("Ada", BEN.passphrase), Custodian("Ben", BEN.passphrase)), BadRequest),
         ((ADA, Custodian("Eve", BEN.passphrase)), BadRequest),
     ],
 )

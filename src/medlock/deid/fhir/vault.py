@@ -85,7 +85,7 @@ class Vault:
         """Who is behind the tokens, once the audit has it.
 
         Raises BadRequest without a reason, NotFound for a token that is not here, SetupError when a share was
-        destroyed, Tampered when a secret is wrong or anything was changed, and whatever `audit` raises.
+        destroyed, BadRequest for a wrong passphrase, Tampered when anything was changed, and whatever `audit` raises.
         """
         wanted = tuple(dict.fromkeys(tokens))
         if not reason.strip():
@@ -123,7 +123,10 @@ class Vault:
     def _share(self, index: int, passphrase: str) -> bytes:
         share = self.shares[index]
         cipher = Aead(_stretched(passphrase, share.salt))
-        opened = cipher.open(share.sealed, _share_aad(self.project, self.public, index))
+        try:
+            opened = cipher.open(share.sealed, _share_aad(self.project, self.public, index))
+        except Tampered:  # the two look the same, and the first is what happens
+            raise BadRequest("A passphrase is wrong, or the vault was changed; nobody was named.") from None
         if len(opened) != len(self.public):
             raise Tampered("a share of a vault has not 32 bytes")
         return opened
