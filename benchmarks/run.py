@@ -26,9 +26,10 @@ from servers import Bench, open_bench
 from storage import storage_measures
 
 from audit import audit_measures
+from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
-GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth")
+GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_fhir")
 
 
 class Plan:
@@ -41,6 +42,7 @@ class Plan:
         self.events = 200_000 if quick else 1_000_000
         self.crowd = 5_000 if quick else 50_000
         self.bundles = 10 if quick else None
+        self.quick = quick
 
     def groups(self, bench: Bench, corpus: Corpus, wanted: list[str]) -> dict[str, Callable[[], Measures]]:
         """What to run for each group."""
@@ -53,6 +55,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
         }
 
 

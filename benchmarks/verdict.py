@@ -44,6 +44,8 @@ BARS = {
     "growth_get": Bar("GET Patient/{id}: rate at ten times the patients divided by the rate before", "ratio", 0.9),
     "growth_search": Bar("search in one patient's record: the same", "ratio", 0.9),
     "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
+    "deid_fhir_speed": Bar("FHIR de-identification under Safe Harbor, JSON read and written, one core", "MB/s", 20.0),
+    "deid_fhir_leaks": Bar("identifiers that an independent scanner finds afterwards", "count", 0, at_most=True),
 }
 
 

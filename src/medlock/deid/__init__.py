@@ -1,0 +1,1 @@
+"""De-identification: tables, FHIR resources and text, each usable by itself."""

@@ -1,0 +1,48 @@
+"""What cleans text, and what it is told about the patient.
+
+The engine that reads prose is handed in as a `TextCleaner`; without one, text is dropped. It is given the identifiers
+that the patient's own record holds, each with what may stand in its place, and how this record's dates are moved, so
+that a date in a note stays as far from the dates in the resources as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class KnownKind(StrEnum):
+    """What a known identifier is."""
+
+    NAME = "name"
+    PLACE = "place"
+    PHONE = "phone"
+    MAIL = "mail"
+    NUMBER = "number"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One identifier of a record: one word of a name, one whole number, and what stands in its place."""
+
+    kind: KnownKind
+    value: str
+    stand_in: str
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """What a cleaner is told: what must not survive, and what a date becomes (None: it must go)."""
+
+    known: tuple[Known, ...]
+    date: Callable[[str], str | None]
+
+
+class TextCleaner(Protocol):
+    """Removes what identifies from prose."""
+
+    def clean(self, text: str, task: TextTask) -> str:
+        """The text without any of `task.known`, its dates as `task.date` says."""
