@@ -52,6 +52,8 @@ def decide(principal: Principal, question: Question) -> Grant:
     needed = _NEEDED.get(question.interaction, 0)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
+    if needed == READ and question.interaction is not Interaction.EVERYTHING:
+        return _decide_read(principal, question.type)
     _require(principal, question.type, needed)
     query = question.query if question.query is not None else question.preconditions.if_none_exist
     if question.interaction is Interaction.EVERYTHING:
@@ -61,6 +63,13 @@ def decide(principal: Principal, question: Question) -> Grant:
     else:
         types = _ONE_TYPE[question.type]
     return _reach(principal, types, needed)
+
+
+@lru_cache(maxsize=4_096)
+def _decide_read(principal: Principal, resource_type: str) -> Grant:
+    """The Grant to read resources of one type: which one is asked for makes no difference, so it is remembered."""
+    _require(principal, resource_type, READ)
+    return _reach(principal, _ONE_TYPE[resource_type], READ)
 
 
 def decide_erasure(principal: Principal) -> None:

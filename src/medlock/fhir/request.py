@@ -8,6 +8,7 @@ asked for credentials or data, and two spellings never mean one thing. The gener
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -80,13 +81,19 @@ class Frame(msgspec.Struct, frozen=True):
 def parse(request: Request, frame: Frame) -> Question:
     """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
     check_accept(request.headers)
-    address = locate(request.method, decode_path(request.path))
+    address = _located(request.method, request.path)
     params = _general(pairs(request.query)) if request.query else ()
     if request.method == "POST" and address.interaction in _PAGED:
         params += _general(_form(request, address))
     elif request.method in {"POST", "PUT"}:
         check_json_body(request.headers)
     return _question(request, address, params, frame)
+
+
+@lru_cache(maxsize=4_096)
+def _located(method: str, path: bytes) -> Address:
+    """The address that a raw path names; those asked for last are remembered, refusals are not."""
+    return locate(method, decode_path(path))
 
 
 def check_metadata(request: Request) -> None:

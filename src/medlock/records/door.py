@@ -14,6 +14,7 @@ Refusals are written down too, with the private reason. If the log cannot be wri
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 import msgspec
 
@@ -74,6 +75,8 @@ class Door:
         self._clock = clock
         self._base = base
         self._limits = limits
+        self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
+        self._numbers = count()
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
@@ -92,7 +95,7 @@ class Door:
 
         `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
         """
-        scribe = Scribe(principal, question, self._clock.now_ms(), random_bytes(16).hex())
+        scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
         try:
             finding, visit = await self._find(principal, question, scribe, receipt)
             return await self._release(finding, visit)

@@ -27,6 +27,8 @@ EPOCH_SECONDS = 7 * 24 * 3_600
 """Age at which an epoch key is replaced: a destroyed key is dead in older copies of the keystore after that."""
 EPOCH_LOOK_SECONDS = 600.0
 KEY_SECONDS = 1
+INDEX_SECONDS = 0.5
+"""Soon, because what the index wants of the newest entries is still in memory then: half the work, in small pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,14 @@ async def keep_house(records: Records, report: Callable[[MedlockError], None]) -
     """
 
     async def follow_keys() -> None:
-        records.keystore.refresh()
+        if records.keystore.refresh():
+            records.vault.opened.clear()
 
-    async def sign_log() -> None:
+    async def index_log() -> None:
         while await records.log.index_run() is not None:
             pass
+
+    async def sign_log() -> None:
         await records.log.seal_checkpoint()
 
     async def renew_epoch() -> None:
@@ -140,6 +145,7 @@ async def keep_house(records: Records, report: Callable[[MedlockError], None]) -
         group.create_task(_repeat(shredder.resume, CHECKPOINT_SECONDS, report))
         group.create_task(_repeat(renew_epoch, EPOCH_LOOK_SECONDS, report))
         group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
+        group.create_task(_repeat(index_log, INDEX_SECONDS, report))
         group.create_task(_repeat(sign_log, CHECKPOINT_SECONDS, report))
 
 

@@ -90,6 +90,7 @@ class Shredder:
     async def _finish(self, slot: int, end: int) -> None:
         """Steps 2 and 3. Who is first to write that it is done takes the note away: after that it may be another's."""
         self._vault.keystore.destroy(slot)
+        self._vault.opened.clear()
         self._vault.capsules.forget(slot)
         await self._vault.backend.scrub()
         notes = self._vault.notes

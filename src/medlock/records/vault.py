@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from medlock.errors import NotFound, Tampered
 from medlock.records.indexing import Indexer
@@ -22,9 +23,11 @@ from medlock.store.capsules import Capsules, Probe
 from medlock.store.directory import Directory
 from medlock.store.keyring import PatientKeys
 from medlock.store.keystore import Keystore
+from medlock.store.opened import OpenedBodies
 from medlock.store.tables import Backend, Batch, Table
 
 TENANT = 0
+_Found = TypeVar("_Found", Opened, Opened | None)
 RIDS_KEPT = 16_384
 _TRIES = 4
 
@@ -36,6 +39,7 @@ class Vault:
         self.backend = backend
         self.keystore = keystore
         self.bodies = BodyCipher(keystore.tenant.header)
+        self.opened = OpenedBodies()
         self.capsules = Capsules(backend, keystore.candidates)
         self.directory = Directory(backend, keystore.tenant, keystore)
         self.indexer = Indexer(keystore.tenant.values)
@@ -99,7 +103,7 @@ class Vault:
                 return None
             row = await self._vouch(type_, rid, ct)
             if row is not None and row.tag == tag_of(ct):
-                return await self.open(rid, ct)
+                return self._known(rid, ct) or self._remembered(await self.open(rid, ct))
             await self.directory.refresh()
         raise Tampered(f"row {rid} is not the version that its index names")
 
@@ -132,13 +136,35 @@ class Vault:
             found = await self.backend.get_many(Table.BODY, keys)
         there = [(row, ct) for row in rows if (ct := found.get(row.rid)) is not None]
         fresh = [(row.rid, ct) for row, ct in there if tag_of(ct) == row.tag or await self._resealed(row, ct)]
-        bodies = self.bodies.open_all(fresh, self.keystore.keys)
+        bodies = self.opened.get_all(fresh)
+        for slot, generation in {(each.slot, each.generation) for each in bodies if each is not None}:
+            self.keystore.keys(slot, generation)  # raises when the key was destroyed since
         if None in bodies:
-            bodies = [each or await self.open(*row) for row, each in zip(fresh, bodies, strict=True)]
+            bodies = await self._opened_rest(fresh, bodies)
         if len(bodies) == len(rows):
             return bodies
         opened = {each.rid: each for each in bodies if each is not None}
         return [opened.get(row.rid) for row in rows]
+
+    async def _opened_rest(self, rows: Sequence[tuple[int, bytes]], known: list[Opened | None]) -> list[Opened | None]:
+        """What is known already, and the other rows opened."""
+        rest = [row for row, each in zip(rows, known, strict=True) if each is None]
+        opened = iter(self.bodies.open_all(rest, self.keystore.keys))
+        bodies = [each or next(opened) for each in known]
+        return [each or await self.open(*row) for row, each in zip(rows, map(self._remembered, bodies), strict=True)]
+
+    def _known(self, rid: int, ct: bytes) -> Opened | None:
+        """A body opened before from this very ciphertext. Raises NotFound when its key was destroyed since."""
+        known = self.opened.get(rid, ct)
+        if known is not None:
+            self.keystore.keys(known.slot, known.generation)
+        return known
+
+    def _remembered(self, opened: _Found) -> _Found:
+        """The same, kept for the next who asks; long ones are not."""
+        if opened is not None and not opened.further:
+            self.opened.put(opened)
+        return opened
 
     async def _resealed(self, row: IndexRow, ct: bytes) -> bool:
         """Whether a body is the version that an index row named, sealed anew since: its owner's index now says so."""

@@ -70,13 +70,15 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """One version of a resource, decrypted: sealed meta, JSON bytes, and where it lay."""
+    """One version of a resource, decrypted: sealed meta, JSON bytes, and where and under which key it lay."""
 
     meta: Meta
     body: bytes
     rid: int
     slot: int
     ct: bytes
+    generation: int = 0
+    further: int = 0
 
 
 class Header(NamedTuple):
@@ -172,7 +174,7 @@ class BodyCipher:
     def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes] = ()) -> Opened:
         """A row with its header. Raises Tampered when it is not row `rid`, and what `keys` raises."""
         packed = self._packed(rid, ct, header, keys, further)
-        return self._contents(packed, rid, ct, header.slot, header.version)
+        return self._contents(packed, rid, ct, header)
 
     def _packed(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, further: Sequence[bytes]) -> bytes:
         packed = self._open_first(rid, ct, header, keys)
@@ -219,26 +221,26 @@ class BodyCipher:
         opened: list[Opened | None] = []
         key: tuple[int, int] | None = None
         for at, (rid, ct) in enumerate(rows):
-            header = headers[16 * at : 16 * at + 16]
-            slot, version, generation, further = _read_header(header)
-            if further:
+            raw = headers[16 * at : 16 * at + 16]
+            header = Header(raw, *_read_header(raw))
+            if header.further:
                 opened.append(None)
                 continue
-            if key != (slot, generation):
-                key = slot, generation
-                open_with = keys(slot, generation).body.open_with
-            packed = open_with(ct[:NONCE], ct[PREFIX:], header + _pack_rid(rid))
-            opened.append(self._contents(packed, rid, ct, slot, version))
+            if key != (header.slot, header.generation):
+                key = header.slot, header.generation
+                open_with = keys(*key).body.open_with
+            packed = open_with(ct[:NONCE], ct[PREFIX:], raw + _pack_rid(rid))
+            opened.append(self._contents(packed, rid, ct, header))
         return opened
 
-    def _contents(self, packed: bytes, rid: int, ct: bytes, slot: int, version: int) -> Opened:
+    def _contents(self, packed: bytes, rid: int, ct: bytes, header: Header) -> Opened:
         """What an unsealed row holds."""
         plaintext = self._unpack(packed)
         end = 2 + int.from_bytes(plaintext[:2], "big")
         meta = _decode_meta(plaintext[2:end])
-        if meta.version != version:
-            raise Tampered(f"row {rid} says version {version} outside and {meta.version} inside")
-        return Opened(meta, plaintext[end:], rid, slot, ct)
+        if meta.version != header.version:
+            raise Tampered(f"row {rid} says version {header.version} outside and {meta.version} inside")
+        return Opened(meta, plaintext[end:], rid, header.slot, ct, header.generation, header.further)
 
 
 def _read_header(header: bytes) -> tuple[int, int, int, int]:

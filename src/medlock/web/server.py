@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import ssl
@@ -77,7 +78,8 @@ class Worker:
         self._serving = serving
 
     def run(self, listener: socket.socket, accepting: Callable[[], None]) -> None:
-        """Serve until told to stop."""
+        """Serve until told to stop. A crash leaves no core file: memory holds keys and records."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve(listener, accepting))
 

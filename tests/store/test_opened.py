@@ -1,0 +1,72 @@
+"""Bodies opened lately: found by their very ciphertext, never by name alone, and never without their key."""
+
+from pathlib import Path
+
+import pytest
+
+from medlock.errors import NotFound, Tampered
+from medlock.store.bodies import Meta, Opened
+from medlock.store.opened import OpenedBodies
+from medlock.store.tables import Batch, Table
+from records.world import World, clinician, open_world
+
+
+def opened(rid: int, ct: bytes) -> Opened:
+    return Opened(Meta("Patient", str(rid), 1, 0), b"{}", rid, 1, ct)
+
+
+def test_only_the_same_ciphertext_is_known():
+    """One byte of difference, and nothing is known."""
+    known = OpenedBodies()
+    known.put(opened(1, b"aaaa"))
+    assert known.get(1, b"aaaa") is not None
+    assert known.get(1, b"aaab") is None
+    assert known.get(2, b"aaaa") is None
+    assert [each is not None for each in known.get_all([(1, b"aaaa"), (1, b"x"), (3, b"aaaa")])] == [True, False, False]
+
+
+def test_the_longest_unused_leaves_first():
+    """Bounded, whatever is opened."""
+    known = OpenedBodies(kept=2)
+    for rid in (1, 2):
+        known.put(opened(rid, b"ct"))
+    assert known.get(1, b"ct") is not None
+    known.put(opened(3, b"ct"))
+    assert known.get(2, b"ct") is None
+    assert known.get(1, b"ct") is not None
+    known.clear()
+    assert known.get(1, b"ct") is None
+
+
+@pytest.fixture
+async def world(tmp_path: Path):
+    """A record that was read."""
+    made = await open_world(tmp_path / "data")
+    await made.put({"resourceType": "Patient", "id": "ann", "gender": "female"})
+    assert (await made.read(clinician(), "Patient/ann"))["gender"] == "female"
+    yield made
+    await made.close()
+
+
+async def test_a_changed_row_is_refused_although_it_was_known(world: World) -> None:
+    """What lies on disk decides: an edited row does not open, a row put back is not what the index names."""
+    rid = world.vault.rid("Patient/ann")
+    ct = await world.backend.get(Table.BODY, rid)
+    assert ct is not None
+    await world.backend.commit(Batch(puts=[(Table.BODY, rid, ct[:40] + bytes([ct[40] ^ 1]) + ct[41:])]))
+    with pytest.raises(Tampered):
+        await world.read(clinician(), "Patient/ann")
+    await world.backend.commit(Batch(puts=[(Table.BODY, rid, ct)]))
+    await world.put({"resourceType": "Patient", "id": "ann", "gender": "male"})
+    await world.backend.commit(Batch(puts=[(Table.BODY, rid, ct)]))
+    with pytest.raises(Tampered):
+        await world.read(clinician(), "Patient/ann")
+
+
+async def test_nothing_is_served_without_its_key(world: World) -> None:
+    """The key is asked for each time: when it is gone, so is what it once opened."""
+    slot = await world.vault.any_slot("ann")
+    assert slot is not None
+    world.keystore.destroy(slot)
+    with pytest.raises(NotFound):
+        await world.read(clinician(), "Patient/ann")
