@@ -84,26 +84,27 @@ class Grouper:
         """(T,) the group of each tuple's value on a level."""
         return self.hierarchies[attribute].groups[level][self.counts.quasi[attribute]]
 
-    def keys(self, levels: Levels) -> Keys:
-        """(T,) keys that are equal where tuples become equal."""
+    def keys(self, levels: Levels, among: Ints | None = None) -> Keys:
+        """(T,) keys that are equal where tuples become equal; with `among` (A,) those of these tuples."""
         parts = [self._block(at, tuple(levels[j] for j in block)) for at, block in enumerate(self._blocks) if block]
-        if len(parts) == 1:
-            return Keys(parts[0].keys.astype(np.int64), parts[0].span)
-        span = parts[0].span * parts[1].span
-        found = Keys(parts[0].keys.astype(np.int64) * parts[1].span + parts[1].keys, span)
-        return found if span <= SLOTS_MAX else ranked(found)
+        first, *rest = (Keys(part.keys if among is None else part.keys[among], part.span) for part in parts)
+        found = Keys(first.keys.astype(np.int64), first.span)
+        for part in rest:
+            found = Keys(found.keys * part.span + part.keys, found.span * part.span)
+        return found if found.span <= SLOTS_MAX else ranked(found)
 
-    def sizes(self, keys: Keys) -> Ints:
-        """(T,) records in the class of each tuple."""
+    def sizes(self, keys: Keys, among: Ints | None = None) -> Ints:
+        """(T,) or (A,) records in the class of each tuple."""
+        weight = self.counts.weight if among is None else self.counts.weight[among]
         slots = self._room(keys.span)
-        np.add.at(slots, keys.keys, self.counts.weight)
+        np.add.at(slots, keys.keys, weight)
         sizes = slots.take(keys.keys)
         slots[keys.keys] = 0
         return sizes
 
-    def classes(self, keys: Keys, members: Mask | None = None) -> Classes:
-        """The classes of the tuples that are members, or of all."""
-        which = np.arange(len(keys.keys)) if members is None else np.flatnonzero(members)
+    def classes(self, keys: Keys, members: Mask, among: Ints | None = None) -> Classes:
+        """The classes of those tuples that are members: a mask over (T,), or over (A,)."""
+        which = np.flatnonzero(members)
         wanted = keys.keys[which]
         slots = self._room(keys.span)
         order = np.arange(len(which))
@@ -111,7 +112,8 @@ class Grouper:
         last = slots.take(wanted)
         slots[wanted] = 0
         numbers = np.cumsum(last == order) - 1
-        return Classes(self.counts, which, numbers[last], int(numbers[-1]) + 1 if len(which) else 0)
+        number = int(numbers[-1]) + 1 if len(which) else 0
+        return Classes(self.counts, which if among is None else among[which], numbers[last], number)
 
     def _room(self, span: int) -> Ints:
         if span > len(self._slots):

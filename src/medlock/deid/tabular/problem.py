@@ -62,6 +62,17 @@ class Verdict:
     holds: bool
 
 
+def smallest_class(problem: Problem) -> int:
+    """The number of records that all models together demand of a class."""
+    sizes = [model.smallest(problem.counts) for model in problem.models if not isinstance(model, SampleModel)]
+    return max(sizes, default=0)
+
+
+def asking(models: Sequence[Model | SampleModel]) -> list[Model]:
+    """The models that look at each class, and at more than its size."""
+    return [model for model in models if not isinstance(model, (SampleModel, Sized))]
+
+
 class Checker:
     """Checks transformations of one problem."""
 
@@ -69,12 +80,10 @@ class Checker:
         self.problem = problem
         self.grouper = Grouper(problem.counts, problem.hierarchies)
         self.scorer: Scorer = problem.metric.scorer(self.grouper)
-        self._classwise: list[Model] = [each for each in problem.models if not isinstance(each, SampleModel)]
+        self.asking = asking(problem.models)
         self._samplewise = [each for each in problem.models if isinstance(each, SampleModel)]
-        sizes = [model.smallest(problem.counts) for model in self._classwise]
-        self.smallest = max([size for size in sizes if size > 0], default=0)
-        self._asking = [model for model in self._classwise if not isinstance(model, Sized)]
-        self._presence = next((each for each in self._classwise if isinstance(each, DeltaPresence)), None)
+        self.smallest = smallest_class(problem)
+        self._presence = next((each for each in self.asking if isinstance(each, DeltaPresence)), None)
         self.steady = all(model.steady for model in problem.models)
 
     def check(self, levels: Levels) -> Verdict:
@@ -85,7 +94,7 @@ class Checker:
         lost = sizes < self.smallest
         doomed = number = int(counts.weight[lost].sum())
         view = View(levels, sizes, lost)
-        if doomed > most or not (self._asking or self._samplewise):
+        if doomed > most or not (self.asking or self._samplewise):
             return Verdict(view, number, doomed, doomed <= most)
         if self._absent_fails(sizes):
             return Verdict(view, number, doomed, holds=False)
@@ -98,12 +107,12 @@ class Checker:
 
     def _suppress_classes(self, keys: Keys, sizes: Ints, lost: Mask) -> int:
         """Mark the tuples of classes that fail; records that no finer grouping saves."""
-        if not self._asking:
+        if not self.asking:
             return 0
         classes = self.grouper.classes(keys, ~lost & (sizes > 0))
         fails = np.zeros(classes.number, bool)
         doomed = np.zeros(classes.number, np.int64)
-        for model in self._asking:
+        for model in self.asking:
             fails |= ~model.passes(classes)
             doomed = np.maximum(doomed, model.doomed(classes))
         lost[classes.members[fails[classes.of]]] = True

@@ -1,0 +1,226 @@
+"""Local recoding: every record on the finest levels that still hide it, instead of one level for a whole column.
+
+Transformations are gone through in the order of how much of the domains their values cover. At each, what has not been
+published yet is grouped; classes that satisfy the models are published on these levels. So each record is published
+where it first finds enough company. Records left at the end join the published class that has to rise least for them,
+when that is better than their suppression and the class still satisfies the models. The result is checked as a whole;
+it is not optimal, and far less general than any global recoding.
+
+Distances from the whole table are those of the whole table at every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlock.deid.tabular.counts import Counts
+from medlock.deid.tabular.grouping import Classes, Grouper, Levels, Mask
+from medlock.deid.tabular.hierarchy import Hierarchy, Reals
+from medlock.deid.tabular.metrics import grid
+from medlock.deid.tabular.problem import Problem, asking, smallest_class
+from medlock.deid.tabular.ranking import Ints, Keys, joined, ranked
+from medlock.deid.tabular.sample import SampleModel
+from medlock.errors import BadRequest, Unprocessable
+
+VISITS_MAX = 100_000  # of a larger lattice an even selection is visited
+SUPPRESSED_LEVEL = -1
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Recoding:
+    """How each tuple is published: `levels` (m, T), -1 in all attributes of a tuple that is suppressed."""
+
+    counts: Counts
+    hierarchies: Sequence[Hierarchy]
+    levels: NDArray[np.int16]
+
+    @cached_property
+    def lost(self) -> Mask:
+        """(T,) which tuples are suppressed."""
+        return np.asarray(self.levels[0] == SUPPRESSED_LEVEL)
+
+    @property
+    def suppressed(self) -> int:
+        """Records that are suppressed."""
+        return int(self.counts.weight[self.lost].sum())
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The classes of the published tuples: those that read alike."""
+        kept = np.flatnonzero(~self.lost)
+        ids, number = ranked(joined(self._words(at, kept) for at in range(len(self.hierarchies))))
+        return Classes(self.counts, kept, ids, number)
+
+    def shares(self, attribute: int) -> Reals:
+        """(T,) the share of the domain that each tuple's published value covers, 1 where suppressed."""
+        by_level = np.array(self.hierarchies[attribute].shares)
+        levels = self.levels[attribute]
+        return np.where(levels < 0, 1.0, by_level[np.maximum(levels, 0), self.counts.quasi[attribute]])
+
+    def _words(self, attribute: int, kept: Ints) -> Keys:
+        """(K,) a number for each published word, the same on whichever level it stands."""
+        hierarchy = self.hierarchies[attribute]
+        numbers: dict[str, int] = {}
+        by_level = np.array(
+            [[numbers.setdefault(line[level], len(numbers)) for line in hierarchy.lines] for level in _span(hierarchy)]
+        )
+        return Keys(by_level[self.levels[attribute][kept], self.counts.quasi[attribute][kept]], len(numbers))
+
+
+def uniform(counts: Counts, hierarchies: Sequence[Hierarchy], levels: Levels, lost: Mask) -> Recoding:
+    """Global recoding in the same form."""
+    every = np.repeat(np.array(levels, np.int16)[:, None], len(lost), axis=1)
+    every[:, lost] = SUPPRESSED_LEVEL
+    return Recoding(counts, hierarchies, every)
+
+
+def recoded(problem: Problem, progress: Progress | None = None) -> Recoding:
+    """Recode locally.
+
+    Raises BadRequest for models that speak of the whole sample or population, and Unprocessable when more records than
+    the limit allows remain suppressed.
+    """
+    if any(isinstance(model, SampleModel) for model in problem.models) or problem.counts.population is not None:
+        msg = (
+            "Local recoding works with models of single classes: k, k-map, diversity, closeness, likeness, disclosure."
+        )
+        raise BadRequest(msg)
+    work = _Sweep(problem)
+    work.run(progress)
+    work.join()
+    work.verify()
+    found = work.recoding()
+    if found.suppressed > problem.most_lost:
+        msg = (
+            f"{found.suppressed} records would be suppressed, the limit allows {problem.most_lost}. Raise the limit or "
+            "weaken a model."
+        )
+        raise Unprocessable(msg)
+    return found
+
+
+def _span(hierarchy: Hierarchy) -> range:
+    return range(hierarchy.height + 1)
+
+
+class _Sweep:
+    """The work of one recoding."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._counts, self._hierarchies = problem.counts, problem.hierarchies
+        self._smallest, self._asking = smallest_class(problem), asking(problem.models)
+        self._grouper = Grouper(problem.counts, problem.hierarchies)
+        self._levels = np.full((len(problem.hierarchies), len(problem.counts.weight)), SUPPRESSED_LEVEL, np.int16)
+        self._left: Ints = np.arange(len(problem.counts.weight))
+        self._lowest = problem.lowest or (0,) * len(problem.hierarchies)
+        self._highest = problem.highest or tuple(each.height for each in problem.hierarchies)
+
+    def recoding(self) -> Recoding:
+        return Recoding(self._counts, self._hierarchies, self._levels)
+
+    def run(self, progress: Progress | None) -> None:
+        """Publish class after class, finest transformations first."""
+        for number, levels in enumerate(self._order(), 1):
+            if progress is not None:
+                progress(number)
+            published = self._publishable(levels)
+            if published.any():
+                self._levels[:, self._left[published]] = np.array(levels, np.int16)[:, None]
+                self._left = self._left[~published]
+            if not len(self._left):
+                return
+
+    def _order(self) -> NDArray[np.int64]:
+        """(V, m) transformations by the mean share of the domain that their values cover."""
+        covers = [
+            np.array([(self._counts.weight * share[codes]).sum() for share in each.shares])[low : high + 1]
+            for each, codes, low, high in zip(
+                self._hierarchies, self._counts.quasi, self._lowest, self._highest, strict=True
+            )
+        ]
+        total = grid(covers, np.add)
+        order = np.argsort(total, axis=None, kind="stable")
+        if len(order) > VISITS_MAX:
+            order = order[np.unique(np.linspace(0, len(order) - 1, VISITS_MAX).astype(np.int64))]
+        return np.stack(np.unravel_index(order, total.shape), axis=1) + np.array(self._lowest)
+
+    def _publishable(self, levels: NDArray[np.int64]) -> Mask:
+        """(left,) which of the tuples that are left are in a class that satisfies the models."""
+        keys = self._grouper.keys(tuple(levels.tolist()), self._left)
+        enough: Mask = self._grouper.sizes(keys, self._left) >= self._smallest
+        if not self._asking or not enough.any():
+            return enough
+        classes = self._grouper.classes(keys, enough, self._left)
+        passes = self._passing(classes)
+        enough[enough] = passes[classes.of]
+        return enough
+
+    def _passing(self, classes: Classes) -> Mask:
+        passes = np.ones(classes.number, bool)
+        for model in self._asking:
+            passes &= model.passes(classes)
+        return passes
+
+    def join(self) -> None:
+        """Let the tuples that are left join published classes."""
+        for tuple_ in self._left[np.argsort(-self._counts.weight[self._left], kind="stable")][:JOINS_MAX]:
+            self._join_one(int(tuple_))
+
+    def _join_one(self, new: int) -> None:
+        classes = self.recoding().classes
+        if not classes.number:
+            return
+        example = np.zeros(classes.number, np.int64)
+        example[classes.of] = classes.members
+        levels = self._meeting(new, example)
+        costs = self._costs(new, example, levels, classes.sizes)
+        for choice in np.argsort(costs)[:CHOICES_MAX]:
+            if costs[choice] >= 0:
+                return
+            members = np.append(classes.members[classes.of == choice], new)
+            joint = Classes(self._counts, members, np.zeros(len(members), np.int64), 1)
+            if self._passing(joint).all():
+                self._levels[:, members] = levels[:, choice][:, None]
+                return
+
+    def _meeting(self, new: int, example: Ints) -> NDArray[np.int16]:
+        """(m, C) the levels on which a tuple and each class read alike, none below the class's own."""
+        found = self._levels[:, example].copy()
+        for at, hierarchy in enumerate(self._hierarchies):
+            meet = np.full(len(example), hierarchy.height + 1, np.int16)
+            for level in reversed(_span(hierarchy)):
+                group = hierarchy.groups[level][self._counts.quasi[at]]
+                meet[group[example] == group[new]] = level
+            found[at] = np.maximum(found[at], meet)
+        return found
+
+    def _costs(self, new: int, example: Ints, levels: NDArray[np.int16], sizes: Ints) -> Reals:
+        """(C,) shares that the class loses and the tuple takes, less those of its suppression."""
+        weight = int(self._counts.weight[new])
+        costs = np.full(len(example), -float(weight * len(self._hierarchies)))
+        for at, hierarchy in enumerate(self._hierarchies):
+            shares, leaf = (
+                np.array([*hierarchy.shares, np.full(hierarchy.size, np.inf)]),
+                self._counts.quasi[at][example],
+            )
+            after, before = shares[levels[at], leaf], shares[self._levels[at][example], leaf]
+            costs += sizes * (after - before) + weight * after
+        return costs
+
+    def verify(self) -> None:
+        """Suppress what, read as a whole, does not satisfy the models: words may be the same on several levels."""
+        classes = self.recoding().classes
+        if not classes.number:
+            return
+        fails = ~self._passing(classes) | (classes.sizes < self._smallest)
+        self._levels[:, classes.members[fails[classes.of]]] = SUPPRESSED_LEVEL
+
+
+JOINS_MAX = 200  # tuples that may join published classes: each looks at all classes
+CHOICES_MAX = 5
