@@ -13,10 +13,12 @@ from medlock.deid.tabular.counts import Counts, Rows
 from medlock.deid.tabular.diversity import DistinctDiversity, EntropyDiversity, RecursiveDiversity
 from medlock.deid.tabular.entropy import Entropy
 from medlock.deid.tabular.hierarchy import Hierarchy
+from medlock.deid.tabular.likeness import BetaLikeness
 from medlock.deid.tabular.loss import Loss
 from medlock.deid.tabular.metrics import Height, Precision
 from medlock.deid.tabular.models import KAnonymity, KMap
-from medlock.deid.tabular.presence import DeltaPresence
+from medlock.deid.tabular.population import Estimator
+from medlock.deid.tabular.presence import DeltaPresence, PopulationMap
 from medlock.deid.tabular.sample import AverageRisk, PopulationUniqueness, SampleUniqueness
 
 FOLDER = Path(__file__).parents[3] / "shared/data/deid/adult"
@@ -39,6 +41,7 @@ METRICS = {
     "entropy": Entropy(),
     "entropymono": Entropy(monotone=True),
     "dm": Discernibility(),
+    "dmmono": Discernibility(monotone=True),
     "aecs": AverageSize(),
     "prec": Precision(),
     "height": Height(),
@@ -89,16 +92,20 @@ def counts(number, *, sensitive=None, subset=False) -> Counts:
 
 MAKERS = {
     "k": lambda k: KAnonymity(int(k)),
-    "kmap": lambda k: KMap(int(k), USA),
+    "kmap": lambda k, how="": KMap(int(k), USA, truncated=how == "truncated"),
+    "pmap": lambda k: PopulationMap(int(k)),
     "dl": lambda number: DistinctDiversity(SENSITIVE, int(number)),
     "el": lambda number: EntropyDiversity(SENSITIVE, float(number)),
     "rl": lambda c, number: RecursiveDiversity(SENSITIVE, float(c), int(number)),
     "te": lambda t: Closeness(SENSITIVE, float(t)),
     "th": lambda t: Closeness(SENSITIVE, float(t), Ground.HIERARCHICAL, hierarchy(SENSITIVE)),
+    "to": lambda t: Closeness(SENSITIVE, float(t), Ground.ORDERED),
+    "bb": lambda beta: BetaLikeness(SENSITIVE, float(beta)),
+    "eb": lambda beta: BetaLikeness(SENSITIVE, float(beta), enhanced=True),
     "dp": lambda least, most: DeltaPresence(float(least), float(most)),
     "avg": lambda most: AverageRisk(float(most)),
     "su": lambda most: SampleUniqueness(float(most)),
-    "pu": lambda most: PopulationUniqueness(float(most), USA),
+    "pu": lambda most, estimator="dankar": PopulationUniqueness(float(most), USA, Estimator(estimator)),
 }
 
 
@@ -106,5 +113,8 @@ def models(text):
     """The models of a name such as k:5+dl:3, and how to count for them."""
     parts = [part.split(":") for part in text.split("+")]
     names = {name for name, *_ in parts}
-    sensitive = "leaves" if "th" in names else "ranks" if names & {"dl", "el", "rl", "te"} else None
-    return [MAKERS[name](*values) for name, *values in parts], {"sensitive": sensitive, "subset": "dp" in names}
+    sensitive = "leaves" if "th" in names else "ranks" if names & {"dl", "el", "rl", "te", "to", "bb", "eb"} else None
+    return [MAKERS[name](*values) for name, *values in parts], {
+        "sensitive": sensitive,
+        "subset": bool(names & {"dp", "pmap"}),
+    }

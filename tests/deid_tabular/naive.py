@@ -146,6 +146,7 @@ def score(metric, rows, hierarchies, recoded):
         "entropy": lambda: entropy(rows, keys, lost),
         "entropymono": lambda: entropy(rows, keys, []),
         "dm": lambda: sum(len(inside) ** 2 for inside in kept.values()) + number * len(lost),
+        "dmmono": lambda: sum(count**2 for count in Counter(keys).values()),
         "aecs": lambda: number / (len(kept) + bool(lost)),
         "prec": lambda: (
             sum(

@@ -26,3 +26,17 @@ def test_optimum_of_arx(row):
     outside = int(counts.population.sum()) - counts.records if counting["subset"] and row["limit"] else 0
     assert found.score == pytest.approx(row["score"], rel=1e-9)
     assert found.suppressed + outside == row["suppressed"]
+
+
+EXPECTED = json.loads((Path(__file__).parent / "arx_expected.json").read_text())["rows"]
+
+
+@pytest.mark.parametrize("row", EXPECTED, ids=lambda row: "{quasi_identifiers}-{model}-{metric}-{limit}".format(**row))
+def test_scores_that_arx_tests_for(row):
+    """The score of each of ARX's own test cases on Adult for models and metrics that are here too."""
+    adult.need_adult()
+    models, counting = adult.models(row["model"])
+    hierarchies = [adult.hierarchy(name) for name in adult.QUASI[: row["quasi_identifiers"]]]
+    counts = adult.counts(row["quasi_identifiers"], **counting)
+    found = optimum(Problem(counts, hierarchies, models, row["limit"], adult.METRICS[row["metric"]]))
+    assert found.score == pytest.approx(row["score"], rel=1e-9)

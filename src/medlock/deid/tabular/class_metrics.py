@@ -30,10 +30,16 @@ class _ClassScorer:
 
 
 class _DiscernibilityScorer(_ClassScorer):
+    def __init__(self, grouper: Grouper, *, monotone: bool) -> None:
+        super().__init__(grouper)
+        self._monotone = monotone
+
     def above(self, view: View) -> float:
         return float((self._weight * view.sizes).sum())
 
     def score(self, view: View) -> float:
+        if self._monotone:
+            return self.above(view)
         return float((self._weight * np.where(view.lost, self._records, view.sizes)).sum())
 
 
@@ -54,11 +60,16 @@ class _AverageSizeScorer(_ClassScorer):
 
 @dataclass(frozen=True)
 class Discernibility:
-    """Sum over records of the size of their class, of the table for a suppressed one (Bayardo & Agrawal 2005)."""
+    """Sum over records of the size of their class, of the table for a suppressed one (Bayardo & Agrawal 2005).
+
+    With `monotone` suppressed records count as if they were not (DM*).
+    """
+
+    monotone: bool = False
 
     def scorer(self, grouper: Grouper) -> _DiscernibilityScorer:
         """Bound to a table."""
-        return _DiscernibilityScorer(grouper)
+        return _DiscernibilityScorer(grouper, monotone=self.monotone)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,15 @@ class Hierarchy:
         """For each level, by leaf: the part of all leaves that lies in its group, in (0, 1]."""
         return tuple(np.bincount(group)[group] / self.size for group in self.groups)
 
+    @cached_property
+    def words(self) -> tuple[tuple[str, ...], Codes]:
+        """All words of all levels, and by level and leaf the number of its word: the same word has one number."""
+        numbers: dict[str, int] = {}
+        found = [
+            [numbers.setdefault(line[level], len(numbers)) for line in self.lines] for level in range(self.height + 1)
+        ]
+        return tuple(numbers), np.array(found, np.int32)
+
     def _grouped(self, level: int) -> tuple[Codes, tuple[str, ...]]:
         seen: dict[str, int] = {}
         groups = [seen.setdefault(line[level], len(seen)) for line in self.lines]

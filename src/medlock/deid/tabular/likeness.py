@@ -61,8 +61,13 @@ class BetaLikeness:
         return ~((gains > self.limits(whole)) & (table > 0)).any(axis=1)
 
     def doomed(self, classes: Classes) -> Ints:
-        """At least one record of a class that fails."""
-        return (~self.passes(classes)).astype(np.int64)
+        """What a value has too many of: x of n records have to go until its share (n_s - x) / (n - x) is allowed."""
+        whole = classes.counts.distribution(self.attribute)
+        table = classes.table(self.attribute)
+        most = np.minimum(whole * (1 + self.limits(whole)), 1.0)
+        excess = table - most * classes.sizes[:, None]
+        least = np.divide(excess, 1 - most, out=np.zeros_like(excess), where=most < 1).max(axis=1)
+        return np.where(self.passes(classes), 0, np.maximum(1, np.ceil(least - 1e-6))).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,9 @@ class Recoding:
 
     def _words(self, attribute: int, kept: Ints) -> Keys:
         """(K,) a number for each published word, the same on whichever level it stands."""
-        hierarchy = self.hierarchies[attribute]
-        numbers: dict[str, int] = {}
-        by_level = np.array(
-            [[numbers.setdefault(line[level], len(numbers)) for line in hierarchy.lines] for level in _span(hierarchy)]
-        )
-        return Keys(by_level[self.levels[attribute][kept], self.counts.quasi[attribute][kept]], len(numbers))
+        words, numbers = self.hierarchies[attribute].words
+        found = numbers[self.levels[attribute][kept], self.counts.quasi[attribute][kept]]
+        return Keys(found.astype(np.int64), len(words))
 
 
 def uniform(counts: Counts, hierarchies: Sequence[Hierarchy], levels: Levels, lost: Mask) -> Recoding:

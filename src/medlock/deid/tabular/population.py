@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from medlock.deid.tabular.special import digamma, trigamma
 
 ACCURACY = 1e-6
 STEPS_MAX = 200
+CLOSED_FROM = 0.01  # below this alpha differences of polygamma functions lose too many digits
 SMALL_SAMPLE = 0.1  # Dankar et al. 2012: Pitman's model up to here
 STARTS = [(a, b) for a in (0.0, 0.33, 0.66, 0.99) for b in (0.0, 0.33, 0.66, 0.99)]
 
@@ -32,15 +34,56 @@ class Estimator(StrEnum):
     DANKAR = "dankar"
 
 
-def unique_part(sizes: Ints, population: int, estimator: Estimator = Estimator.DANKAR) -> float | None:
+class Sizes(NamedTuple):
+    """Class sizes: each `size`, ascending, and how `often` it occurs."""
+
+    size: Ints
+    often: Ints
+
+    @property
+    def classes(self) -> int:
+        """Classes in all."""
+        return int(self.often.sum())
+
+    @property
+    def records(self) -> int:
+        """Records in all."""
+        return int((self.size * self.often).sum())
+
+    def of(self, size: int) -> int:
+        """How many classes have a size."""
+        at = int(np.searchsorted(self.size, size))
+        return int(self.often[at]) if at < len(self.size) and self.size[at] == size else 0
+
+    def without(self, number: int) -> Sizes:
+        """Without so many of the smallest classes."""
+        ends = np.cumsum(self.often)
+        left = np.clip(ends - number, 0, self.often)
+        return Sizes(self.size[left > 0], left[left > 0])
+
+
+def sizes_of(sizes: Ints) -> Sizes:
+    """The sizes of classes given one by one."""
+    return Sizes(*np.unique(sizes[sizes > 0], return_counts=True))
+
+
+def sizes_by_tuple(sizes: Ints, weight: Ints) -> Sizes:
+    """The same, given for each tuple the size of its class and its records."""
+    records = np.bincount(sizes, weight)
+    size = np.flatnonzero(records)
+    size = size[size > 0]
+    return Sizes(size, np.rint(records[size] / size).astype(np.int64))
+
+
+def estimated(sizes: Sizes, population: int, estimator: Estimator = Estimator.DANKAR) -> float | None:
     """Part of a population of that size, at least the sample's, that is unique; None without an estimate."""
-    if not (sizes == 1).any():
+    if not sizes.of(1):
         return 0.0
-    number = _ESTIMATES[estimator](sizes, float(max(population, int(sizes.sum()))))
+    number = _ESTIMATES[estimator](sizes, float(max(population, sizes.records)))
     return None if number is None else number / population
 
 
-def pitman(sizes: Ints, population: float) -> float | None:
+def pitman(sizes: Sizes, population: float) -> float | None:
     """Expected uniques under Pitman's formula: Gamma(theta+1) / Gamma(theta+alpha) * population ** alpha."""
     ones, twos, number, records = _counted(sizes)
     c = ones * (ones - 1) / (twos or 1.0)
@@ -48,22 +91,21 @@ def pitman(sizes: Ints, population: float) -> float | None:
     theta = (records * number * c - ones * (records - 1) * (2 * number + c)) / below if below else math.nan
     alpha = (theta * (ones - records) + (records - 1) * ones) / (records * number)
     for start in ((theta, alpha), *STARTS):
-        found = _pitman_solution(np.unique(sizes, return_counts=True), number, records, start)
+        found = _pitman_solution(sizes, start)
         if found is not None:
             return _pitman_uniques(*found, population)
     return None
 
 
-def zayatz(sizes: Ints, population: float) -> float:
+def zayatz(sizes: Sizes, population: float) -> float:
     """Sample uniques times the chance that a class of one in the sample is one in the population, scaled up."""
-    records = float(sizes.sum())
-    distinct, often = np.unique(sizes, return_counts=True)
-    chance = np.array([_drawn_once(population, int(size), records) for size in distinct])
-    weights = often / len(sizes) * chance
-    return float(often[distinct == 1][0] * weights[distinct == 1][0] / weights.sum() * population / records)
+    records = float(sizes.records)
+    chance = np.array([_drawn_once(population, int(size), records) for size in sizes.size])
+    weights = sizes.often / sizes.classes * chance
+    return float(sizes.of(1) * weights[0] / weights.sum() * population / records)
 
 
-def snb(sizes: Ints, population: float) -> float | None:
+def snb(sizes: Sizes, population: float) -> float | None:
     """Expected uniques under the slide negative binomial model, its class number estimated by Shlosser's second."""
     ones, twos, _, records = _counted(sizes)
     fraction = records / population
@@ -78,29 +120,27 @@ def snb(sizes: Ints, population: float) -> float | None:
     return None
 
 
-def dankar(sizes: Ints, population: float) -> float | None:
+def dankar(sizes: Sizes, population: float) -> float | None:
     """Pitman for small samples; else the smaller of SNB and Zayatz."""
-    if float(sizes.sum()) / population <= SMALL_SAMPLE:
+    if sizes.records / population <= SMALL_SAMPLE:
         return pitman(sizes, population)
     by_zayatz, by_snb = zayatz(sizes, population), snb(sizes, population)
     return by_zayatz if not by_snb else min(by_zayatz, by_snb)
 
 
-def _counted(sizes: Ints) -> tuple[float, float, float, float]:
+def _counted(sizes: Sizes) -> tuple[float, float, float, float]:
     """Classes of one, classes of two, classes, records."""
-    return float((sizes == 1).sum()), float((sizes == 2).sum()), float(len(sizes)), float(sizes.sum())
+    return float(sizes.of(1)), float(sizes.of(2)), float(sizes.classes), float(sizes.records)
 
 
-def _pitman_solution(
-    histogram: tuple[Ints, Ints], number: float, records: float, start: tuple[float, float]
-) -> tuple[float, float] | None:
+def _pitman_solution(sizes: Sizes, start: tuple[float, float]) -> tuple[float, float] | None:
     """Maximum of the likelihood by Newton's method with exact derivatives; None when it leaves theta >= 0 or fails."""
     theta, alpha = start
     for _ in range(STEPS_MAX):
         if not (math.isfinite(theta) and math.isfinite(alpha)) or alpha >= 1:
             return None
-        gap, slope = _pitman_slopes(histogram, number, records, theta, alpha)
-        if not (np.isfinite(gap).all() and np.isfinite(slope).all()) or abs(np.linalg.det(slope)) < 1e-300:
+        gap, slope = _pitman_slopes(sizes, theta, alpha)
+        if not (np.isfinite(gap).all() and np.isfinite(slope).all()) or abs(_determinant(slope)) < 1e-300:
             return None
         if np.abs(gap).max() <= ACCURACY:
             return (theta, alpha) if theta >= 0 and alpha != 0 else None
@@ -109,21 +149,47 @@ def _pitman_solution(
     return None
 
 
-def _pitman_slopes(
-    histogram: tuple[Ints, Ints], number: float, records: float, theta: float, alpha: float
-) -> tuple[Reals, Reals]:
+def _determinant(of: Reals) -> float:
+    return float(of[0, 0] * of[1, 1] - of[0, 1] * of[1, 0])
+
+
+def _pitman_slopes(sizes: Sizes, theta: float, alpha: float) -> tuple[Reals, Reals]:
     """Gradient and Hessian of the log-likelihood in theta and alpha (Hoshino 2001, 3.2)."""
-    at = np.arange(1.0, number)
+    records = float(sizes.records)
+    larger = sizes.size > 1
+    often = sizes.often[larger]
     with np.errstate(all="ignore"):
+        once, by_at, twice, mixed, by_squares = _inverse_sums(float(sizes.classes), theta, alpha)
+        points = np.concatenate([[records + theta, theta + 1, 1 - alpha], sizes.size[larger] - alpha])
+        first, second = digamma(points), trigamma(points)
+        by_theta = once - (first[0] - first[1])
+        by_alpha = by_at - float((often * (first[3:] - first[2])).sum())
+        twice_theta = second[1] - second[0] - twice
+        twice_alpha = -by_squares - float((often * (second[2] - second[3:])).sum())
+    return np.array([by_theta, by_alpha]), np.array([[twice_theta, -mixed], [-mixed, twice_alpha]])
+
+
+def _inverse_sums(number: float, theta: float, alpha: float) -> tuple[float, float, float, float, float]:
+    """Sums over i below `number` of 1/d, i/d, 1/d^2, i/d^2, i^2/d^2 with d = theta + i alpha.
+
+    By polygamma functions where alpha is large enough for their differences, else term by term.
+    """
+    if alpha < CLOSED_FROM or theta < 0:
+        at = np.arange(1.0, number)
         inverse = 1 / (theta + at * alpha)
-        larger = histogram[0] > 1
-        size, often = histogram[0][larger] - alpha, histogram[1][larger]
-        by_theta = inverse.sum() - (digamma(records + theta) - digamma(theta + 1))
-        by_alpha = (at * inverse).sum() - often @ (digamma(size) - digamma(1 - alpha))
-        mixed = -(at * inverse * inverse).sum()
-        twice_theta = trigamma(theta + 1) - trigamma(records + theta) - (inverse * inverse).sum()
-        twice_alpha = -(at * at * inverse * inverse).sum() - often @ (trigamma(1 - alpha) - trigamma(size))
-    return np.array([by_theta, by_alpha]), np.array([[twice_theta, mixed], [mixed, twice_alpha]])
+        square = inverse * inverse
+        return (
+            float(inverse.sum()),
+            float((at * inverse).sum()),
+            float(square.sum()),
+            float((at * square).sum()),
+            float((at * at * square).sum()),
+        )
+    ends = np.array([number + theta / alpha, 1 + theta / alpha])
+    first, second = digamma(ends), trigamma(ends)
+    once, twice = float(first[0] - first[1]) / alpha, float(second[1] - second[0]) / alpha**2
+    by_at = (number - 1 - theta * once) / alpha
+    return once, by_at, twice, (once - theta * twice) / alpha, (by_at - theta * (once - theta * twice) / alpha) / alpha
 
 
 def _pitman_uniques(theta: float, alpha: float, population: float) -> float | None:
@@ -146,15 +212,15 @@ def _choose(n: float, k: float) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def _shlosser(sizes: Ints, fraction: float) -> float:
+def _shlosser(sizes: Sizes, fraction: float) -> float:
     """Classes in the population (Haas & Stokes 1998, the modified estimator of Shlosser)."""
-    size, often = (each.astype(np.float64) for each in np.unique(sizes, return_counts=True))
+    size, often = sizes.size.astype(np.float64), sizes.often
     square = fraction * fraction
     first = (size * square * (1 - square) ** (size - 1) * often).sum()
-    second = ((1 - fraction) ** size * ((1 + fraction) ** size - 1) * often).sum()
+    second = (((1 - square) ** size - (1 - fraction) ** size) * often).sum()
     third = ((1 - fraction) ** size * often).sum()
     fourth = (size * fraction * (1 - fraction) ** (size - 1) * often).sum()
-    return float(len(sizes) + (sizes == 1).sum() * (first / second) * (third / fourth) ** 2)
+    return float(sizes.classes + sizes.of(1) * (first / second) * (third / fourth) ** 2)
 
 
 def _snb_gap(a: float, b: float, classes: float, fraction: float, seen: Reals) -> Reals:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from medlock.deid.tabular.counts import Counts
-from medlock.deid.tabular.grouping import Classes, Grouper, Levels, Mask
+from medlock.deid.tabular.grouping import Grouper, Levels, Mask
 from medlock.deid.tabular.hierarchy import Hierarchy
 from medlock.deid.tabular.loss import Loss
 from medlock.deid.tabular.metrics import Metric, Scorer, View
 from medlock.deid.tabular.models import Model, Sized
+from medlock.deid.tabular.population import sizes_by_tuple
 from medlock.deid.tabular.presence import DeltaPresence
 from medlock.deid.tabular.ranking import Ints, Keys
 from medlock.deid.tabular.sample import SampleModel, suppress_smallest
@@ -96,14 +97,23 @@ class Checker:
         view = View(levels, sizes, lost)
         if doomed > most or not (self.asking or self._samplewise):
             return Verdict(view, number, doomed, doomed <= most)
-        if self._absent_fails(sizes):
+        doomed = max(doomed, self._doomed_sample(sizes))
+        if doomed > most or self._absent_fails(sizes):
             return Verdict(view, number, doomed, holds=False)
-        doomed += self._suppress_classes(keys, sizes, lost)
-        number = int(counts.weight[lost].sum())
-        if number <= most and self._samplewise:
+        doomed = max(doomed, int(counts.weight[lost].sum()) + self._suppress_classes(keys, sizes, lost))
+        if int(counts.weight[lost].sum()) <= most:
             self._suppress_sample(view, keys)
-            number = int(counts.weight[lost].sum())
+        number = int(counts.weight[lost].sum())
         return Verdict(view, number, doomed, number <= most)
+
+    def _doomed_sample(self, sizes: Ints) -> int:
+        """Records that the models of the sample cost, here and with any finer classes; see `SampleModel.steady`."""
+        steady = [model for model in self._samplewise if model.steady]
+        if not steady:
+            return 0
+        every, most = sizes_by_tuple(sizes, self.problem.counts.weight), self.problem.most_lost
+        needed = [model.needed(every, most) for model in steady]
+        return max(most + 1 if each is None else every.records - every.without(each).records for each in needed)
 
     def _suppress_classes(self, keys: Keys, sizes: Ints, lost: Mask) -> int:
         """Mark the tuples of classes that fail; records that no finer grouping saves."""
@@ -125,8 +135,14 @@ class Checker:
         return bool((sizes == 0).any())
 
     def _suppress_sample(self, view: View, keys: Keys) -> None:
-        """Suppress the smallest classes until the models that look at the whole sample hold."""
-        kept = ~view.lost & (self.problem.counts.weight > 0)
-        classes: Classes = self.grouper.classes(keys, kept)
+        """Suppress the smallest classes until the models of the sample hold; everything where that is too much."""
+        weight = self.problem.counts.weight
         for model in self._samplewise:
-            suppress_smallest(model, classes, view, self.scorer)
+            kept = ~view.lost & (weight > 0)
+            spare = self.problem.most_lost - int(weight[~kept].sum())
+            needed = model.needed(sizes_by_tuple(view.sizes[kept], weight[kept]), spare)
+            if needed is None:
+                view.lost[:] = True
+                return
+            if needed:
+                suppress_smallest(needed, self.grouper.classes(keys, kept), view, self.scorer)

@@ -13,7 +13,7 @@ import numpy as np
 
 from medlock.deid.tabular.grouping import Classes
 from medlock.deid.tabular.hierarchy import Reals
-from medlock.deid.tabular.population import Estimator, unique_part
+from medlock.deid.tabular.population import Estimator, estimated, sizes_of
 from medlock.deid.tabular.ranking import Ints
 
 
@@ -57,11 +57,15 @@ def risks(classes: Classes, threshold: float = 0.09, population: int | None = No
         journalist=_attacker(sizes, 1 / people, max(right, len(sizes) / int(people.sum())), threshold),
         marketer=right,
         sample_uniques=int((sizes == 1).sum()) / records,
-        population_uniques={}
-        if population is None
-        else {each: unique_part(sizes, population, each) for each in Estimator},
+        population_uniques=_uniques(sizes, population),
         histogram=[(int(size), int(often)) for size, often in zip(*np.unique(sizes, return_counts=True), strict=True)],
     )
+
+
+def _uniques(sizes: Ints, population: int | None) -> dict[str, float | None]:
+    if population is None:
+        return {}
+    return {str(each): estimated(sizes_of(sizes), population, each) for each in Estimator}
 
 
 def _attacker(sizes: Ints, each: Reals, average: float, threshold: float) -> Attacker:

@@ -13,15 +13,19 @@ import numpy as np
 
 from medlock.deid.tabular.counts import Counts
 from medlock.deid.tabular.grouping import Classes
+from medlock.deid.tabular.hierarchy import Reals
 from medlock.deid.tabular.loss import LossScorer
 from medlock.deid.tabular.metrics import Scorer, View
-from medlock.deid.tabular.population import Estimator, unique_part
+from medlock.deid.tabular.population import Estimator, Sizes, estimated
 from medlock.deid.tabular.ranking import Ints
 from medlock.errors import BadRequest
 
 
 class SampleModel(ABC):
-    """A model that holds or not for the sizes of all classes that are published."""
+    """A model that holds or not for the sizes of all classes that are published.
+
+    One that is `steady` never needs more suppressed when classes are united.
+    """
 
     attribute: str | None = None
     steady = True
@@ -32,8 +36,26 @@ class SampleModel(ABC):
         return 1
 
     @abstractmethod
-    def holds(self, sizes: Ints) -> bool:
-        """Whether it holds for these class sizes (C,), ascending."""
+    def holds(self, sizes: Sizes) -> bool:
+        """Whether it holds for these class sizes."""
+
+    def needed(self, sizes: Sizes, most: int) -> int | None:
+        """How many of the smallest classes have to go; None as soon as it is certain that more than `most` records do.
+
+        All of them when nothing less will do.
+        """
+        if self.holds(sizes):
+            return 0
+        low, high = 1, sizes.classes
+        while low < high:
+            middle = (low + high) // 2
+            if self.holds(sizes.without(middle)):
+                high = middle
+            elif sizes.records - sizes.without(middle).records > most:
+                return None
+            else:
+                low = middle + 1
+        return low
 
 
 @dataclass(frozen=True)
@@ -48,9 +70,9 @@ class AverageRisk(SampleModel):
     def __str__(self) -> str:
         return f"avg:{self.most:g}"
 
-    def holds(self, sizes: Ints) -> bool:
+    def holds(self, sizes: Sizes) -> bool:
         """Whether it holds."""
-        return len(sizes) > 0 and 1 / (float(sizes.sum()) / len(sizes)) <= self.most
+        return sizes.classes > 0 and 1 / (sizes.records / sizes.classes) <= self.most
 
 
 @dataclass(frozen=True)
@@ -65,9 +87,9 @@ class SampleUniqueness(SampleModel):
     def __str__(self) -> str:
         return f"su:{self.most:g}"
 
-    def holds(self, sizes: Ints) -> bool:
+    def holds(self, sizes: Sizes) -> bool:
         """Whether it holds."""
-        return len(sizes) > 0 and int(np.searchsorted(sizes, 1, "right")) / float(sizes.sum()) <= self.most
+        return sizes.classes > 0 and sizes.of(1) / sizes.records <= self.most
 
 
 @dataclass(frozen=True)
@@ -91,30 +113,20 @@ class PopulationUniqueness(SampleModel):
     def __str__(self) -> str:
         return f"pu:{self.most:g}:{self.estimator}"
 
-    def holds(self, sizes: Ints) -> bool:
+    def holds(self, sizes: Sizes) -> bool:
         """Whether it holds; a table without records holds."""
-        if not len(sizes) or sizes[0] > 1:
+        if not sizes.classes or not sizes.of(1):
             return True
-        part = unique_part(sizes, self.population, self.estimator)
+        part = estimated(sizes, self.population, self.estimator)
         return part is not None and 0 < part <= self.most
 
 
-def suppress_smallest(model: SampleModel, classes: Classes, view: View, scorer: Scorer) -> None:
-    """Mark in `view.lost` the fewest of the smallest classes without which the model holds; all if it never does."""
+def suppress_smallest(needed: int, classes: Classes, view: View, scorer: Scorer) -> None:
+    """Mark the tuples of so many of the smallest classes in `view.lost`."""
     kept = np.flatnonzero(~view.lost[_representative(classes)])
     order = kept[np.lexsort((classes.first[kept], _losses(classes, view, scorer)[kept], classes.sizes[kept]))]
-    sizes = classes.sizes[order]
-    if model.holds(sizes):
-        return
-    low, high = 1, len(order)
-    while low < high:
-        middle = (low + high) // 2
-        if model.holds(sizes[middle:]):
-            high = middle
-        else:
-            low = middle + 1
     gone = np.zeros(classes.number, bool)
-    gone[order[:low]] = True
+    gone[order[:needed]] = True
     view.lost[classes.members[gone[classes.of]]] = True
 
 
@@ -125,7 +137,7 @@ def _representative(classes: Classes) -> Ints:
     return found
 
 
-def _losses(classes: Classes, view: View, scorer: Scorer) -> np.typing.NDArray[np.float64]:
+def _losses(classes: Classes, view: View, scorer: Scorer) -> Reals:
     """(C,) loss of each class by itself, where the metric knows one."""
     if not isinstance(scorer, LossScorer):
         return np.zeros(classes.number)
