@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from medlock.errors import BadRequest, SetupError
 DELIMITERS = ";,\t|"
 ARROW_SUFFIXES = {".arrow", ".feather", ".ipc"}
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_table(path: Path, names: Sequence[str] | None = None, encoding: str = "utf-8") -> Table:
@@ -188,8 +190,8 @@ def _header(path: Path, encoding: str) -> list[str]:
 
 def _first_line(path: Path, encoding: str) -> str:
     try:
-        with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
-            return file.readline().rstrip("\r\n")
+        with path.open("rb") as file:
+            return file.readline().decode("utf-8-sig" if encoding == "utf-8" else encoding).rstrip("\r\n")
     except UnicodeDecodeError:
         msg = f"The header of {path.name} is not {encoding}; name the encoding."
         raise BadRequest(msg) from None
@@ -199,7 +201,9 @@ def _first_line(path: Path, encoding: str) -> str:
 
 
 def _delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count) if any(each in line for each in DELIMITERS) else ","
+    """The most frequent separator outside quotes."""
+    bare = _QUOTED.sub("", line)
+    return max(DELIMITERS, key=bare.count) if any(each in bare for each in DELIMITERS) else ","
 
 
 def _name_bad_bytes(path: Path, encoding: str, header: Sequence[str]) -> None:

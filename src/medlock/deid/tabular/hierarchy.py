@@ -118,4 +118,4 @@ class Hierarchy:
 
 def flat(name: str, values: Sequence[str]) -> Hierarchy:
     """A hierarchy with no levels between the value and its suppression."""
-    return Hierarchy(name, tuple((value, SUPPRESSED) for value in values))
+    return Hierarchy(name, tuple((value, SUPPRESSED) for value in sorted(set(values))))

@@ -88,7 +88,10 @@ def sensitive_codes(column: Column, plan: Plan) -> Codes:
 
 
 def contradictions(plan: Plan) -> None:
-    """Raise BadRequest for parts of a plan that exclude one another."""
+    """Raise BadRequest for parts of a plan that are missing or exclude one another."""
+    if not plan.quasi:
+        msg = "Name at least one quasi-identifier."
+        raise BadRequest(msg)
     for name in plan.keep:
         if name in plan.quasi:
             msg = f"{name} cannot be kept as it is and be a quasi-identifier; choose one."

@@ -1,0 +1,15 @@
+"""`medlock deid …`: de-identification of files. Each command is defined in its area and mounted here."""
+
+from __future__ import annotations
+
+import typer
+
+from medlock.deid.tabular.commands import add_budget, add_table
+
+
+def deid_app() -> typer.Typer:
+    """The `deid` commands. They work on files and touch no store."""
+    app = typer.Typer(no_args_is_help=True, help="De-identify files.")
+    add_table(app)
+    add_budget(app)
+    return app
