@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus, load_corpus
+from deid_tabular_measures import deid_table_measures
 from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
@@ -28,7 +29,7 @@ from storage import storage_measures
 from audit import audit_measures
 
 Measures = list[dict[str, Any]]
-GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth")
+GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table")
 
 
 class Plan:
@@ -53,6 +54,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "deid_table": lambda: deid_table_measures(rounds),
         }
 
 

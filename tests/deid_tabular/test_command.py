@@ -10,6 +10,8 @@ import pytest
 from deid_tabular import adult
 from medlock.cli import main
 from medlock.console import Exit
+from medlock.deid.tabular.columns import table
+from medlock.deid.tabular.files import write_table
 from medlock.deid.tabular.ledger import Ledger
 
 HEADER = ["id", "age", "zip", "dx", "note"]
@@ -159,6 +161,16 @@ def test_refused(run, tmp_path, words, says):
     assert says in err
     assert out == ""
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
+def test_empty_table(run, tmp_path, name):
+    """A header without rows is refused."""
+    write_table(table({"age": []}), tmp_path / name)
+    code, _, err = run("deid", "table", name, "out.csv", "--quasi", "age=@flat", "--model", "k:2")
+    assert code == Exit.USAGE
+    assert "empty" in err or "no rows" in err
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_source_is_not_replaced(run, tmp_path):

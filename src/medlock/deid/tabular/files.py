@@ -26,7 +26,7 @@ except ImportError:  # the extra is optional; said when a file is asked for
 import numpy as np
 
 from medlock.deid.tabular.columns import Column, Table
-from medlock.deid.tabular.hierarchy import Hierarchy
+from medlock.deid.tabular.hierarchy import Codes, Hierarchy
 from medlock.errors import BadRequest, SetupError
 
 DELIMITERS = ";,\t|"
@@ -146,29 +146,21 @@ def _read_csv(path: Path, names: Sequence[str] | None, encoding: str) -> pa.Tabl
     ragged: list[tuple[int, int]] = []
 
     def skip(row: pa_csv.InvalidRow) -> str:
-        ragged.append((row.number or 0, row.actual_columns))
+        ragged.append((row.number, row.actual_columns))
         return "skip"
 
-    def read(*, threads: bool) -> pa.Table:
-        return pa_csv.read_csv(
-            path,
-            read_options=pa_csv.ReadOptions(use_threads=threads, encoding=encoding),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=_delimiter(_first_line(path, encoding)), invalid_row_handler=skip, newlines_in_values=True
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, words), include_columns=list(names or ())
-            ),
-        )
-
+    parse = pa_csv.ParseOptions(
+        delimiter=_delimiter(_first_line(path, encoding)), invalid_row_handler=skip, newlines_in_values=True
+    )
+    convert = pa_csv.ConvertOptions(column_types=dict.fromkeys(header, words), include_columns=list(names or ()))
     try:
-        found = read(threads=True)
+        # one thread: only then rows have numbers, and the processor works less in all
+        read = pa_csv.ReadOptions(use_threads=False, encoding=encoding)
+        found = pa_csv.read_csv(path, read_options=read, parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid:
         _name_bad_bytes(path, encoding, header)
         raise
     if ragged:
-        ragged.clear()
-        read(threads=False)
         row, fields = ragged[0]
         msg = f"Row {row - 1} of {path.name} has {fields} fields, the header has {len(header)}."
         raise BadRequest(msg)
@@ -230,14 +222,24 @@ def _plainly(path: Path) -> Iterator[None]:
 
 
 def _column(name: str, data: pa.ChunkedArray) -> Column:
+    """Words and codes; a missing value is the empty word. Casts only where it must: they load much of Arrow."""
     if not pa.types.is_dictionary(data.type):
-        data = data.cast(pa.string()).fill_null("").dictionary_encode()
+        data = data.cast(pa.string()).dictionary_encode()
     whole = data.unify_dictionaries().combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.array([], data.type)
-    words = tuple(str(word) for word in whole.dictionary.cast(pa.string()).to_pylist())
-    codes = whole.indices.fill_null(len(words)).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return Column(name, (*words, "") if whole.indices.null_count else words, codes)
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], pa.string()).dictionary_encode()
+    words = tuple(str(word) for word in whole.dictionary.to_pylist())
+    if whole.null_count:
+        return Column(name, (*words, ""), _numbers(whole.indices.fill_null(len(words))))
+    return Column(name, words, _numbers(whole.indices))
+
+
+def _numbers(indices: pa.Array) -> Codes:
+    """Indices without nulls as an array. Arrow's own way would load pandas where it is installed: a quarter second."""
+    if not len(indices):
+        return np.zeros(0, np.int32)
+    plain = indices if indices.type == pa.int32() else indices.cast(pa.int32())
+    return np.frombuffer(plain.buffers()[1], np.int32)[plain.offset : plain.offset + len(plain)]
 
 
 def _writer(path: Path) -> Callable[[pa.Table, Path, str], None]:

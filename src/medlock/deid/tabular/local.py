@@ -28,6 +28,8 @@ from medlock.deid.tabular.sample import SampleModel
 from medlock.errors import BadRequest, Unprocessable
 
 VISITS_MAX = 100_000  # of a larger lattice an even selection is visited
+JOIN_WORK_MAX = 5_000_000  # tuples that may join a class, times classes that each looks at
+CHOICES_MAX = 5
 SUPPRESSED_LEVEL = -1
 Progress = Callable[[int], None]
 
@@ -106,6 +108,28 @@ def _span(hierarchy: Hierarchy) -> range:
     return range(hierarchy.height + 1)
 
 
+class _Published:
+    """The published classes while others join them: (C,) an example tuple and size of each, (m, C) its levels."""
+
+    def __init__(self, levels: NDArray[np.int16], classes: Classes) -> None:
+        self.example = np.zeros(classes.number, np.int64)
+        self.example[classes.of] = classes.members
+        self.sizes = classes.sizes.copy()
+        self.levels = levels[:, self.example].copy()
+        self._of = np.full(levels.shape[1], -1)
+        self._of[classes.members] = classes.of
+
+    def members(self, number: int) -> Ints:
+        """The tuples of a class."""
+        return np.flatnonzero(self._of == number)
+
+    def raise_to(self, number: int, new: int, levels: NDArray[np.int16], weight: int) -> None:
+        """Note that a tuple joined a class, which rose to these levels."""
+        self._of[new] = number
+        self.sizes[number] += weight
+        self.levels[:, number] = levels
+
+
 class _Sweep:
     """The work of one recoding."""
 
@@ -165,49 +189,52 @@ class _Sweep:
         return passes
 
     def join(self) -> None:
-        """Let the tuples that are left join published classes."""
-        for tuple_ in self._left[np.argsort(-self._counts.weight[self._left], kind="stable")][:JOINS_MAX]:
-            self._join_one(int(tuple_))
-
-    def _join_one(self, new: int) -> None:
+        """Let the tuples that are left, the most frequent first, join published classes."""
         classes = self.recoding().classes
         if not classes.number:
             return
-        example = np.zeros(classes.number, np.int64)
-        example[classes.of] = classes.members
-        levels = self._meeting(new, example)
-        costs = self._costs(new, example, levels, classes.sizes)
-        for choice in np.argsort(costs)[:CHOICES_MAX]:
+        known = _Published(self._levels, classes)
+        order = np.argsort(-self._counts.weight[self._left], kind="stable")
+        for new in self._left[order][: JOIN_WORK_MAX // classes.number]:
+            self._join_one(int(new), known)
+
+    def _join_one(self, new: int, known: _Published) -> None:
+        levels = self._meeting(new, known)
+        costs = self._costs(new, levels, known)
+        nearest = (
+            np.argpartition(costs, CHOICES_MAX)[:CHOICES_MAX] if len(costs) > CHOICES_MAX else np.arange(len(costs))
+        )
+        for choice in nearest[np.argsort(costs[nearest])]:
             if costs[choice] >= 0:
                 return
-            members = np.append(classes.members[classes.of == choice], new)
+            members = np.append(known.members(int(choice)), new)
             joint = Classes(self._counts, members, np.zeros(len(members), np.int64), 1)
             if self._passing(joint).all():
+                known.raise_to(int(choice), new, levels[:, choice], int(self._counts.weight[new]))
                 self._levels[:, members] = levels[:, choice][:, None]
                 return
 
-    def _meeting(self, new: int, example: Ints) -> NDArray[np.int16]:
+    def _meeting(self, new: int, known: _Published) -> NDArray[np.int16]:
         """(m, C) the levels on which a tuple and each class read alike, none below the class's own."""
-        found = self._levels[:, example].copy()
+        found = known.levels.copy()
         for at, hierarchy in enumerate(self._hierarchies):
-            meet = np.full(len(example), hierarchy.height + 1, np.int16)
+            meet = np.full(found.shape[1], hierarchy.height + 1, np.int16)
+            leaf = self._counts.quasi[at]
             for level in reversed(_span(hierarchy)):
-                group = hierarchy.groups[level][self._counts.quasi[at]]
-                meet[group[example] == group[new]] = level
+                group = hierarchy.groups[level]
+                meet[group[leaf[known.example]] == group[leaf[new]]] = level
             found[at] = np.maximum(found[at], meet)
         return found
 
-    def _costs(self, new: int, example: Ints, levels: NDArray[np.int16], sizes: Ints) -> Reals:
+    def _costs(self, new: int, levels: NDArray[np.int16], known: _Published) -> Reals:
         """(C,) shares that the class loses and the tuple takes, less those of its suppression."""
         weight = int(self._counts.weight[new])
-        costs = np.full(len(example), -float(weight * len(self._hierarchies)))
+        costs = np.full(levels.shape[1], -float(weight * len(self._hierarchies)))
         for at, hierarchy in enumerate(self._hierarchies):
-            shares, leaf = (
-                np.array([*hierarchy.shares, np.full(hierarchy.size, np.inf)]),
-                self._counts.quasi[at][example],
-            )
-            after, before = shares[levels[at], leaf], shares[self._levels[at][example], leaf]
-            costs += sizes * (after - before) + weight * after
+            shares = np.array([*hierarchy.shares, np.full(hierarchy.size, np.inf)])
+            leaf = self._counts.quasi[at][known.example]
+            after, before = shares[levels[at], leaf], shares[known.levels[at], leaf]
+            costs += known.sizes * (after - before) + weight * after
         return costs
 
     def verify(self) -> None:
@@ -217,7 +244,3 @@ class _Sweep:
             return
         fails = ~self._passing(classes) | (classes.sizes < self._smallest)
         self._levels[:, classes.members[fails[classes.of]]] = SUPPRESSED_LEVEL
-
-
-JOINS_MAX = 200  # tuples that may join published classes: each looks at all classes
-CHOICES_MAX = 5
