@@ -51,7 +51,7 @@ def read_table(path: Path, names: Sequence[str] | None = None, encoding: str = "
     if missing:
         msg = f"{path.name} has no column {missing[0]}; its columns are {', '.join(found.column_names)}."
         raise BadRequest(msg)
-    return Table({name: _column(name, found.column(name)) for name in found.column_names})
+    return Table({name: column_of(name, found.column(name)) for name in found.column_names})
 
 
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
@@ -221,7 +221,7 @@ def _plainly(path: Path) -> Iterator[None]:
         raise BadRequest(msg) from None
 
 
-def _column(name: str, data: pa.ChunkedArray) -> Column:
+def column_of(name: str, data: pa.ChunkedArray) -> Column:
     """Words and codes; a missing value is the empty word. Casts only where it must: they load much of Arrow."""
     if not pa.types.is_dictionary(data.type):
         data = data.cast(pa.string()).dictionary_encode()
