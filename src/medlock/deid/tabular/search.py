@@ -76,9 +76,10 @@ class Search:
     def run(self) -> None:
         """Until nothing is left that could be better."""
         while (levels := self._next()) is not None:
-            verdict = self._look(levels)
-            if self._rules_out(verdict):
-                self._raise(levels)
+            if self._strict:
+                self._raise([levels, *self._path(levels)])
+            elif self._rules_out(self._look(levels)):
+                self._raise(self._path(levels))
 
     def _next(self) -> Levels | None:
         """The open transformation of the lowest floor, its floor brought up to date."""
@@ -120,9 +121,8 @@ class Search:
         """Whether all finer transformations fail with this one."""
         return verdict.doomed > self.checker.problem.most_lost or (self._strict and not verdict.holds)
 
-    def _raise(self, levels: Levels) -> None:
+    def _raise(self, path: list[Levels]) -> None:
         """Bisect a path upwards for the coarsest transformation that rules out what is finer."""
-        path = self._path(levels)
         low, high = 0, len(path)
         while low < high:
             middle = (low + high) // 2
