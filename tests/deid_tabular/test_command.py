@@ -185,19 +185,47 @@ def test_source_is_not_replaced(run, tmp_path):
     assert (tmp_path / "people.csv").read_bytes() == before
 
 
-def test_budget(run, tmp_path):
-    """What a recipient has spent, for people and for programs."""
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.give("lab", 2.0)
-    ledger.spend("lab", 0.5, "count")
-    code, out, _ = run("deid", "budget", "ledger.jsonl", "--json")
+def test_counts_and_budget(run, tmp_path):
+    """A budget given, spent by answers, shown, and refused when it is gone."""
+    assert run("deid", "budget", "ledger.jsonl", "--give", "lab", "--epsilon", "60")[0] == Exit.OK
+    asked = (
+        "deid",
+        "count",
+        "people.csv",
+        "--ledger",
+        "ledger.jsonl",
+        "--recipient",
+        "lab",
+        "--epsilon",
+        "25",
+        "--json",
+    )
+    code, out, _ = run(*asked)
     assert code == Exit.OK
-    assert json.loads(out) == {"lab": {"budget": 2.0, "spent": 0.5}}
-    _, out, _ = run("deid", "budget", "ledger.jsonl")
-    assert "lab" in out
+    assert json.loads(out) == {"counts": 6, "budget": 60, "spent": 25}
+    code, out, _ = run(*asked, "--by", "dx", "--category", "E11", "--category", "Z99")
+    assert json.loads(out)["counts"] == {"E11": 3, "Z99": 0}
+    code, out, err = run(*asked)
+    assert (code, out) == (Exit.REFUSED, "")
+    assert "already 50 is spent" in err
+    code, out, _ = run("deid", "budget", "ledger.jsonl", "--json")
+    assert json.loads(out) == {"lab": {"budget": 60.0, "spent": 50.0}}
+    assert "lab" in run("deid", "budget", "ledger.jsonl")[1]
+    assert Ledger(tmp_path / "ledger.jsonl").balances()["lab"].answers == 2
+
+
+def test_counts_refused(run, tmp_path):
+    """No ledger, no budget, half a question: nothing is answered."""
     code, _, err = run("deid", "budget", "none.jsonl")
     assert code == Exit.SETUP
     assert "There is no ledger" in err
+    asked = ("deid", "count", "people.csv", "--ledger", "l.jsonl", "--recipient", "lab", "--epsilon", "1")
+    assert "There is no ledger" in run(*asked)[2]
+    assert not (tmp_path / "l.jsonl").exists()
+    Ledger(tmp_path / "l.jsonl").give("other", 1)
+    assert "has no privacy budget" in run(*asked)[2]
+    assert "--category" in run(*asked, "--by", "dx")[2]
+    assert "--epsilon" in run("deid", "budget", "l.jsonl", "--give", "lab")[2]
 
 
 def test_adult(run, tmp_path):

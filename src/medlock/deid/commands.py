@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from medlock.deid.tabular.commands import add_budget, add_table
+from medlock.deid.tabular.budgets import add_budgets
+from medlock.deid.tabular.commands import add_table
 
 
 def deid_app() -> typer.Typer:
     """The `deid` commands. They work on files and touch no store."""
     app = typer.Typer(no_args_is_help=True, help="De-identify files.")
     add_table(app)
-    add_budget(app)
+    add_budgets(app)
     return app

@@ -1,4 +1,4 @@
-"""`medlock deid table` and `medlock deid budget`."""
+"""`medlock deid table`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rich.table import Table as TextTable
 
 from medlock.console import AsJson, aside, people, show_json
 from medlock.deid.tabular.job import Done, Job, differences, run_job
-from medlock.deid.tabular.ledger import Ledger
 from medlock.deid.tabular.release import Progress
 
 EVERY = 16  # transformations between two movements of the bar
@@ -96,21 +95,6 @@ def _carry_out(job: Job, *, dry: bool, json: bool) -> None:
         _show(done, changes)
 
 
-def budget_command(
-    ledger: Annotated[Path, typer.Argument(help="The ledger of differentially private answers.", dir_okay=False)],
-    json: AsJson = False,
-) -> None:
-    """Show what each recipient has spent of the privacy budget."""
-    spent = Ledger(ledger).balances()
-    if json:
-        show_json({name: {"budget": each.budget, "spent": each.spent} for name, each in spent.items()})
-        return
-    table = TextTable("recipient", "budget (epsilon)", "spent", "answers")
-    for name, each in spent.items():
-        table.add_row(name, f"{each.budget:g}", f"{each.spent:g}", str(each.answers))
-    people().print(table)
-
-
 @contextmanager
 def _bar() -> Iterator[Progress]:
     """A counter of transformations on stderr, and none of it when stderr is not a terminal."""
@@ -169,8 +153,3 @@ def _show_risk(report: dict[str, Any]) -> None:
 def add_table(app: typer.Typer) -> None:
     """Mount `table`."""
     app.command("table")(table_command)
-
-
-def add_budget(app: typer.Typer) -> None:
-    """Mount `budget`."""
-    app.command("budget")(budget_command)

@@ -40,7 +40,7 @@ class Ledger:
     def give(self, recipient: str, budget: float) -> None:
         """Set a recipient's budget, once. Raises Conflict when it is set already, BadRequest for a bad number."""
         _positive(budget, "budget")
-        with self._locked() as file:
+        with self._locked(os.O_CREAT) as file:
             if recipient in _balances(_entries(file, self._path)):
                 msg = f"{recipient} has a budget already; budgets are given once."
                 raise Conflict(msg)
@@ -69,16 +69,16 @@ class Ledger:
 
     def balances(self) -> dict[str, Balance]:
         """Every recipient. Raises SetupError for a file that is not a ledger."""
-        if not self._path.exists():
-            msg = f"There is no ledger {self._path}."
-            raise SetupError(msg)
         with self._locked() as file:
             return _balances(_entries(file, self._path))
 
     @contextmanager
-    def _locked(self) -> Iterator[IO[bytes]]:
+    def _locked(self, flags: int = 0) -> Iterator[IO[bytes]]:
         try:
-            file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+            file = os.fdopen(os.open(self._path, os.O_RDWR | flags, 0o600), "r+b")
+        except FileNotFoundError:
+            msg = f"There is no ledger {self._path}; giving a recipient a budget makes one."
+            raise SetupError(msg) from None
         except OSError as error:
             msg = f"The ledger {self._path} cannot be opened: {error.strerror}."
             raise SetupError(msg) from None
