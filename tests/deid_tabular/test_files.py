@@ -1,10 +1,14 @@
 """Tables from files and back; what cannot be read is refused with row and column."""
 
+import subprocess
+import sys
+
 import pytest
 
 from medlock.deid.tabular.columns import table
+from medlock.deid.tabular.extras import Extra
 from medlock.deid.tabular.files import column_names, read_hierarchy, read_table, whole_file, write_table
-from medlock.errors import BadRequest
+from medlock.errors import BadRequest, SetupError
 
 ROWS = {"age": ["34", "34", "61"], "name, whole": ['Ann "A"', "Bö\nb", ""]}
 
@@ -104,3 +108,18 @@ def test_whole_or_nothing(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_extra():
+    """What is not installed is said with what to install, when it is first used and not before."""
+    missing = Extra("no_such_module.inner", "deid")
+    with pytest.raises(SetupError, match=r"needs no_such_module, .* pip install 'medlock\[deid\]'"):
+        missing.anything()
+
+
+def test_large_modules_wait():
+    """The program starts without Arrow, OpenDP and Spark."""
+    started = (
+        "import sys, medlock.cli; print([name for name in ('pyarrow', 'opendp', 'pyspark') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", started], capture_output=True, text=True, check=True).stdout == "[]\n"

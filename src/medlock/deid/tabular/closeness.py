@@ -113,6 +113,9 @@ class Closeness:
 
     def distances(self, classes: Classes) -> Reals:
         """(C,) distance of each class from the whole table."""
+        return classes.once(("distance", self.attribute, self.ground), lambda: self._distances(classes))
+
+    def _distances(self, classes: Classes) -> Reals:
         table = classes.table(self.attribute)
         if self.hierarchy is not None and self.ground is Ground.HIERARCHICAL:
             return hierarchical_distance(table, classes.counts.totals[self.attribute], self.hierarchy)

@@ -14,21 +14,19 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-try:
-    import pyarrow as pa
-    import pyarrow.csv as pa_csv
-    import pyarrow.feather as pa_feather
-    import pyarrow.parquet as pa_parquet
-except ImportError:  # the extra is optional; said when a file is asked for
-    pa = None
+from typing import Any
 
 import numpy as np
 
 from medlock.deid.tabular.columns import Column, Table
+from medlock.deid.tabular.extras import Extra
 from medlock.deid.tabular.hierarchy import Codes, Hierarchy
 from medlock.errors import BadRequest, SetupError
 
+pa = Extra("pyarrow", "deid")
+pa_csv = Extra("pyarrow.csv", "deid")
+pa_feather = Extra("pyarrow.feather", "deid")
+pa_parquet = Extra("pyarrow.parquet", "deid")
 DELIMITERS = ";,\t|"
 ARROW_SUFFIXES = {".arrow", ".feather", ".ipc"}
 CSV_SUFFIXES = {".csv", ".tsv", ".txt"}
@@ -41,7 +39,6 @@ def read_table(path: Path, names: Sequence[str] | None = None, encoding: str = "
     The suffix decides the format. Raises BadRequest for a file that cannot be read, an unknown column, a ragged row or
     bytes that are not in the encoding; SetupError without pyarrow.
     """
-    require_arrow()
     if not path.is_file():
         msg = f"There is no file {path}."
         raise BadRequest(msg)
@@ -56,7 +53,6 @@ def read_table(path: Path, names: Sequence[str] | None = None, encoding: str = "
 
 def column_names(path: Path, encoding: str = "utf-8") -> list[str]:
     """The names of a file's columns, in order."""
-    require_arrow()
     if not path.is_file():
         msg = f"There is no file {path}."
         raise BadRequest(msg)
@@ -86,7 +82,6 @@ def read_hierarchy(name: str, path: Path) -> Hierarchy:
 
 def write_table(table: Table, path: Path, delimiter: str = ",") -> None:
     """Write a table in the format of the suffix: all of it, or nothing."""
-    require_arrow()
     arrays = {
         name: pa.DictionaryArray.from_arrays(pa.array(column.codes), pa.array(column.words, pa.string()))
         for name, column in table.columns.items()
@@ -118,14 +113,7 @@ def delimiter_of(path: Path, encoding: str = "utf-8") -> str:
     return _delimiter(_first_line(path, encoding)) if path.suffix in CSV_SUFFIXES else ","
 
 
-def require_arrow() -> None:
-    """Raise SetupError without pyarrow."""
-    if pa is None:
-        msg = "Reading and writing tables needs pyarrow: pip install 'medlock[deid]'."
-        raise SetupError(msg)
-
-
-def _read(path: Path, names: Sequence[str] | None, encoding: str) -> pa.Table:
+def _read(path: Path, names: Sequence[str] | None, encoding: str) -> Any:
     if path.suffix == ".parquet":
         return pa_parquet.read_table(path, columns=None if names is None else list(names))
     if path.suffix in ARROW_SUFFIXES:
@@ -136,7 +124,7 @@ def _read(path: Path, names: Sequence[str] | None, encoding: str) -> pa.Table:
     raise BadRequest(msg)
 
 
-def _read_csv(path: Path, names: Sequence[str] | None, encoding: str) -> pa.Table:
+def _read_csv(path: Path, names: Sequence[str] | None, encoding: str) -> Any:
     header = _header(path, encoding)
     for name in names or ():
         if name not in header:
@@ -145,7 +133,7 @@ def _read_csv(path: Path, names: Sequence[str] | None, encoding: str) -> pa.Tabl
     words = pa.dictionary(pa.int32(), pa.string())
     ragged: list[tuple[int, int]] = []
 
-    def skip(row: pa_csv.InvalidRow) -> str:
+    def skip(row: Any) -> str:
         ragged.append((row.number, row.actual_columns))
         return "skip"
 
@@ -221,7 +209,7 @@ def _plainly(path: Path) -> Iterator[None]:
         raise BadRequest(msg) from None
 
 
-def column_of(name: str, data: pa.ChunkedArray) -> Column:
+def column_of(name: str, data: Any) -> Column:
     """Words and codes; a missing value is the empty word. Casts only where it must: they load much of Arrow."""
     if not pa.types.is_dictionary(data.type):
         data = data.cast(pa.string()).dictionary_encode()
@@ -234,7 +222,7 @@ def column_of(name: str, data: pa.ChunkedArray) -> Column:
     return Column(name, words, _numbers(whole.indices))
 
 
-def _numbers(indices: pa.Array) -> Codes:
+def _numbers(indices: Any) -> Codes:
     """Indices without nulls as an array. Arrow's own way would load pandas where it is installed: a quarter second."""
     if not len(indices):
         return np.zeros(0, np.int32)
@@ -242,7 +230,7 @@ def _numbers(indices: pa.Array) -> Codes:
     return np.frombuffer(plain.buffers()[1], np.int32)[plain.offset : plain.offset + len(plain)]
 
 
-def _writer(path: Path) -> Callable[[pa.Table, Path, str], None]:
+def _writer(path: Path) -> Callable[[Any, Path, str], None]:
     if path.suffix == ".parquet":
         return lambda data, part, _: pa_parquet.write_table(data, part)
     if path.suffix in ARROW_SUFFIXES:
@@ -253,6 +241,6 @@ def _writer(path: Path) -> Callable[[pa.Table, Path, str], None]:
     raise BadRequest(msg)
 
 
-def _write_csv(data: pa.Table, part: Path, delimiter: str) -> None:
+def _write_csv(data: Any, part: Path, delimiter: str) -> None:
     plain = pa.table({name: data.column(name).cast(pa.string()) for name in data.column_names})
     pa_csv.write_csv(plain, part, pa_csv.WriteOptions(delimiter=delimiter, quoting_style="needed"))

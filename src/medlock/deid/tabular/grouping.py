@@ -7,9 +7,10 @@ scatter over the tuples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from medlock.deid.tabular.counts import Counts
 from medlock.deid.tabular.hierarchy import Codes, Hierarchy, Reals
 from medlock.deid.tabular.ranking import Ints, Keys, joined, ranked
 
+T = TypeVar("T")
 Levels = tuple[int, ...]
 Mask = NDArray[np.bool_]
 SLOTS_MAX = 1 << 23
@@ -32,6 +34,7 @@ class Classes:
     members: Ints
     of: Ints
     number: int
+    _known: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def sizes(self) -> Ints:
@@ -51,8 +54,17 @@ class Classes:
         np.minimum.at(rows, self.of[within], self.counts.first[self.members[within]])
         return rows
 
+    def once(self, of: object, make: Callable[[], T]) -> T:
+        """What a model finds out about these classes, found out once."""
+        if of not in self._known:
+            self._known[of] = make()
+        return self._known[of]
+
     def table(self, attribute: str) -> Ints:
         """(C, S) records of each class that have each value of a sensitive attribute."""
+        return self.once(attribute, lambda: self._table(attribute))
+
+    def _table(self, attribute: str) -> Ints:
         codes = self.counts.sensitive[attribute]
         values = len(self.counts.totals[attribute])
         keys = self.of * values + codes[self.members]

@@ -54,6 +54,9 @@ class BetaLikeness:
 
     def passes(self, classes: Classes) -> Mask:
         """Which classes satisfy it."""
+        return classes.once(self, lambda: self._passes(classes))
+
+    def _passes(self, classes: Classes) -> Mask:
         whole = classes.counts.distribution(self.attribute)
         table = classes.table(self.attribute)
         parts = table / table.sum(axis=1, keepdims=True)

@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-try:
-    import opendp.prelude as dp
-except ImportError:  # the extra is optional; said when an answer is asked for
-    dp = None
-
 import numpy as np
 
 from medlock.deid.tabular.columns import Table
+from medlock.deid.tabular.extras import Extra
 from medlock.deid.tabular.ledger import Ledger
-from medlock.errors import BadRequest, SetupError
+from medlock.errors import BadRequest
+
+dp = Extra("opendp.prelude", "dp")
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,6 @@ class PrivateTable:
 
 def _laplace(sensitivity: int, epsilon: float) -> Any:
     """Discrete Laplace noise on whole counts, of which one person changes `sensitivity` in all (L1)."""
-    if dp is None:
-        msg = "Differentially private answers need OpenDP: pip install 'medlock[dp]'."
-        raise SetupError(msg)
     if not epsilon > 0:
         msg = "The epsilon must be a number above 0."
         raise BadRequest(msg)

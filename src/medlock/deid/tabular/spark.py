@@ -11,31 +11,27 @@ from typing import Any
 
 import numpy as np
 
-try:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame
-    from pyspark.sql import functions as spark_functions
-except ImportError:  # the extra is optional; said when a frame is handed over
-    spark_functions = None
-
 from medlock.deid.tabular.columns import Table
 from medlock.deid.tabular.counts import Counts
+from medlock.deid.tabular.extras import Extra
 from medlock.deid.tabular.files import column_of
 from medlock.deid.tabular.groups import Groups, PartPublisher, grouped_columns
 from medlock.deid.tabular.groups import counted as counted_groups
 from medlock.deid.tabular.local import Recoding
 from medlock.deid.tabular.release import Plan
-from medlock.errors import BadRequest, SetupError
+from medlock.errors import BadRequest
+
+pa = Extra("pyarrow", "deid")
+spark_functions = Extra("pyspark.sql.functions", "spark")
 
 _ROWS, _FIRST = "medlock rows", "medlock first"
 
 
-def counted(frame: DataFrame, plan: Plan) -> Counts:
+def counted(frame: Any, plan: Plan) -> Counts:
     """The distinct tuples of a frame: one group-by, the only pass over the data.
 
     Raises BadRequest for unknown columns and values outside a hierarchy, SetupError without pyspark.
     """
-    _require()
     names = grouped_columns(plan)
     words = _words(frame, names).withColumn(_FIRST, spark_functions.monotonically_increasing_id())
     quoted = [_quoted(name) for name in names]
@@ -49,9 +45,8 @@ def counted(frame: DataFrame, plan: Plan) -> Counts:
     )
 
 
-def published(frame: DataFrame, plan: Plan, recoding: Recoding) -> DataFrame:
+def published(frame: Any, plan: Plan, recoding: Recoding) -> Any:
     """The frame recoded, partition by partition, when it is asked for."""
-    _require()
     needed = list(dict.fromkeys([*plan.quasi, *plan.published]))
     schema = ", ".join(f"{_quoted(name)} string" for name in plan.published)
     return _words(frame, needed).mapInArrow(partition_function(PartPublisher(plan, recoding)), schema)
@@ -73,7 +68,7 @@ def partition_function(publisher: PartPublisher) -> Callable[[Iterator[Any]], It
     return publish
 
 
-def _words(frame: DataFrame, names: list[str]) -> DataFrame:
+def _words(frame: Any, names: list[str]) -> Any:
     """Columns as words; a missing value is the empty word, as in files."""
     for name in names:
         if name not in frame.columns:
@@ -86,9 +81,3 @@ def _words(frame: DataFrame, names: list[str]) -> DataFrame:
 
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
-
-
-def _require() -> None:
-    if spark_functions is None:
-        msg = "Tables on Spark need pyspark and pyarrow: pip install 'medlock[deid,spark]'."
-        raise SetupError(msg)
