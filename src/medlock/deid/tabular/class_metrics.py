@@ -15,6 +15,7 @@ class _ClassScorer:
     """What is known before a transformation is looked at: nothing but what it specialises."""
 
     least = 0.0
+    separable = False
 
     def __init__(self, grouper: Grouper) -> None:
         self._weight = grouper.counts.weight.astype(np.float64)

@@ -30,6 +30,8 @@ class Entropy:
 class EntropyScorer:
     """Entropy lost by one table's transformations."""
 
+    separable = True
+
     def __init__(self, grouper: Grouper, *, monotone: bool) -> None:
         self._grouper = grouper
         self._monotone = monotone

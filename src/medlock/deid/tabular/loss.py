@@ -31,6 +31,8 @@ class Loss:
 class LossScorer:
     """Loss of one table's transformations."""
 
+    separable = True
+
     def __init__(self, grouper: Grouper, *, arithmetic: bool) -> None:
         self._grouper = grouper
         self._weight = grouper.counts.weight

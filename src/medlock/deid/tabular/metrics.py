@@ -28,7 +28,14 @@ class View:
 
 
 class Scorer(Protocol):
-    """A metric bound to a table."""
+    """A metric bound to a table.
+
+    It is `separable` when `floors` are as good as what `above` knows after a look.
+    """
+
+    @property
+    def separable(self) -> bool:
+        """Whether floors add up from what each attribute's level costs."""
 
     def floors(self) -> Reals:
         """For each transformation (one axis an attribute) a value that its score is not below."""
@@ -69,6 +76,8 @@ class Precision:
 
 
 class _PrecisionScorer:
+    separable = True
+
     def __init__(self, counts: Counts, hierarchies: Sequence[Hierarchy]) -> None:
         self._counts = counts
         self._terms = [np.arange(each.height + 1) / max(1, each.height) for each in hierarchies]
@@ -98,6 +107,8 @@ class Height:
 
 
 class _HeightScorer:
+    separable = True
+
     def __init__(self, hierarchies: Sequence[Hierarchy]) -> None:
         self._terms = [np.arange(each.height + 1.0) for each in hierarchies]
 

@@ -13,6 +13,7 @@ transformations drop out unseen, by what is learnt on the way:
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,7 @@ from medlock.deid.tabular.grouping import Levels, Mask
 from medlock.deid.tabular.problem import Checker, Problem, Verdict
 from medlock.errors import Unprocessable
 
-LATTICE_MAX = 20_000_000  # two numbers for each: 256 MB
+LATTICE_MAX = 10_000_000  # four numbers for each: 320 MB
 Progress = Callable[[int], None]
 
 
@@ -72,6 +73,10 @@ class Search:
         self._floor = checker.scorer.floors()
         self._close_outside(problem.lowest or (0,) * len(shape))
         self._forced = np.zeros(shape, np.int64)
+        self._first = self._floor.copy()
+        self._order = np.argsort(self._floor, axis=None, kind="stable")
+        self._place = 0
+        self._again: list[tuple[float, int]] = []
 
     def run(self) -> None:
         """Until nothing is left that could be better."""
@@ -83,20 +88,36 @@ class Search:
 
     def _next(self) -> Levels | None:
         """The open transformation of the lowest floor, its floor brought up to date."""
-        while True:
-            at = int(self._floor.argmin())
-            floor = float(self._floor.flat[at])
-            if not np.isfinite(floor) or (self.best is not None and floor >= self.best.score):
+        while (found := self._lowest()) is not None:
+            at, floor = found
+            if self.best is not None and floor >= self.best.score:
                 return None
             levels = tuple(int(each) for each in np.unravel_index(at, self._floor.shape))
             forced = int(self._forced.flat[at])
-            if not forced:
-                return levels
-            refined = self.checker.scorer.refined(levels, forced)
+            refined = self.checker.scorer.refined(levels, forced) if forced else floor
             self._forced.flat[at] = 0
             if refined <= floor:
                 return levels
             self._floor.flat[at] = refined
+            heapq.heappush(self._again, (refined, at))
+        return None
+
+    def _lowest(self) -> tuple[int, float] | None:
+        """Where the lowest floor is, and the floor: in the order of the first floors, or of those that rose since."""
+        while True:
+            fresh = int(self._order[self._place]) if self._place < len(self._order) else None
+            if self._again and (fresh is None or self._again[0][0] < self._first.flat[fresh]):
+                key, at = heapq.heappop(self._again)
+            elif fresh is None:
+                return None
+            else:
+                key, at = float(self._first.flat[fresh]), fresh
+                self._place += 1
+            floor = float(self._floor.flat[at])
+            if floor <= key < np.inf:
+                return at, floor
+            if floor < np.inf:
+                heapq.heappush(self._again, (floor, at))
 
     def _look(self, levels: Levels) -> Verdict:
         """Check one transformation and draw the conclusions."""
@@ -111,8 +132,9 @@ class Search:
             return verdict
         if verdict.doomed:
             np.maximum(self._forced[finer], verdict.doomed, out=self._forced[finer])
-        coarser = tuple(slice(level, None) for level in levels)
-        np.maximum(self._floor[coarser], self.checker.scorer.above(verdict.view), out=self._floor[coarser])
+        if not self.checker.scorer.separable:
+            coarser = tuple(slice(level, None) for level in levels)
+            np.maximum(self._floor[coarser], self.checker.scorer.above(verdict.view), out=self._floor[coarser])
         if verdict.holds:
             self._keep(verdict)
         return verdict
