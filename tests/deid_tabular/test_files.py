@@ -1,5 +1,6 @@
 """Tables from files and back; what cannot be read is refused with row and column."""
 
+import pickle
 import subprocess
 import sys
 
@@ -115,6 +116,14 @@ def test_missing_extra():
     missing = Extra("no_such_module.inner", "deid")
     with pytest.raises(SetupError, match=r"needs no_such_module, .* pip install 'medlock\[deid\]'"):
         missing.anything()
+
+
+def test_extra_travels():
+    """A worker that unpickles a function gets the same module, loaded or not."""
+    for extra in (Extra("json", "deid"), Extra("no_such_module", "deid")):
+        again = pickle.loads(pickle.dumps(extra))  # noqa: S301 - our own bytes
+        assert again.__reduce__() == extra.__reduce__()
+    assert pickle.loads(pickle.dumps(Extra("json", "deid"))).loads("1") == 1  # noqa: S301 - our own bytes
 
 
 def test_large_modules_wait():

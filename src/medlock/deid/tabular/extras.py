@@ -28,5 +28,8 @@ class Extra:
             msg = f"This needs {package}, which is not installed: pip install 'medlock[{self._extra}]'."
             raise SetupError(msg) from None
 
+    def __reduce__(self) -> tuple[type[Extra], tuple[str, str]]:
+        return Extra, (self._name, self._extra)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
