@@ -1,4 +1,4 @@
-"""Measures of risk and privacy: by hand on random tables, and against pycanon and anjana where they are installed."""
+"""Measures of risk and privacy: by hand on random tables, and against pycanon where it is installed."""
 
 import json
 import math
