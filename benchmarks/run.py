@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus, load_corpus
+from deid_tabular_measures import deid_table_measures
 from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
@@ -29,7 +30,7 @@ from audit import audit_measures
 from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
-GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_fhir")
+GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir")
 
 
 class Plan:
@@ -56,6 +57,7 @@ class Plan:
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
+            "deid_table": lambda: deid_table_measures(rounds),
         }
 
 

@@ -27,7 +27,7 @@ COMMANDS = dict(walk(typer.main.get_command(make_cli()), ["medlock"]))
 
 def sections():
     """Heading (without argument names) → text of each command's section."""
-    parts = re.split(r"^### (medlock [a-z ]+?)(?: [A-Z_]+)?\n", PAGE, flags=re.MULTILINE)
+    parts = re.split(r"^### (medlock [a-z ]+?)(?: [A-Z_]+)*\n", PAGE, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -46,7 +46,7 @@ def test_every_option_is_listed(name):
     options = {text for text in options if text.startswith("--")} - {"--help"}
     listed = set(re.findall(r"`(--[a-z-]+)`", sections()[name].partition("Options:")[2]))
     assert listed == options
-    assert {"--json"} <= options
+    assert "--json" in options
     assert ("--data-dir" in options) is not name.startswith("medlock deid ")
 
 

@@ -1,16 +1,20 @@
-"""`medlock deid`: de-identification on files; the commands live beside their packages."""
+"""`medlock deid …`: de-identification of files. Each command is defined in its area and mounted here."""
 
 from __future__ import annotations
 
 import typer
 
 from medlock.deid.fhir.commands import add_fhir
+from medlock.deid.tabular.budgets import add_budgets
+from medlock.deid.tabular.commands import add_table
 
 
 def deid_app() -> typer.Typer:
-    """`medlock deid`."""
-    app = typer.Typer(help="De-identification.", no_args_is_help=True)
+    """The `deid` commands. They work on files and touch no store."""
+    app = typer.Typer(no_args_is_help=True, help="De-identify files.")
     app.callback()(_deid)
+    add_table(app)
+    add_budgets(app)
     add_fhir(app)
     return app
 
