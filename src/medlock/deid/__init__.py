@@ -1,0 +1,1 @@
+"""De-identification: transforms, text, tables and the measure of what risk remains."""

@@ -1,0 +1,62 @@
+"""Ages, English and Spanish. Only those above 89 are identifiers under HIPAA; MEDDOCAN's guideline names them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from medlock.deid.text.lexicon import fold
+
+OLDEST_PLAIN = 89  # 45 CFR 164.514(b)(2)(i)(C): ages over 89 are aggregated
+
+_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
+_DECENAS = dict(zip("veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa".split(), range(20, 100, 10), strict=True))
+_SPELLED = (
+    r"(?:(?:one )?hundred(?: and (?:one|two|three|four|five|six|seven|eight|nine|ten))?|(?:cien|ciento [a-zé]+)"
+    r"|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
+    r"|(?:veinte|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa)(?: y (?:un|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve))?"
+    r"|veinti[a-zóúé]+|un|una|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce|trece|catorce|quince|dieci[a-zéó]+)"
+)
+_YEARS = r"(?:-?\s?(?:years?|yrs?\.?|y)[- ]?(?:old|of age|o\b)|\s?y/?o\b|\s?yrs?\b|\s?años\b|\s?a\.?\s?de edad)"
+_AGE = re.compile(rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED}){_YEARS}", re.IGNORECASE)
+_CUED = re.compile(r"\b(?:aged?|edad|age is|edad de)\s*[:=]?\s*(?:of\s|is\s|de\s)?(?P<age>\d{1,3})\b(?![./,]\d|\s?%)", re.IGNORECASE)
+_SMALL = re.compile(
+    rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED})\s?(?:meses|mes|semanas|d[ií]as|horas)(?= de (?:vida|edad))(?: de (?:vida|edad))",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """An age in a text; `years` is None where the number is spelled in a way that is not read."""
+
+    start: int
+    end: int
+    years: int | None
+
+
+def find_ages(text: str) -> Iterator[Age]:
+    """Every age of a person in the text."""
+    for pattern in (_AGE, _CUED):
+        for match in pattern.finditer(text):
+            yield Age(match.start(), match.end(), _years(match["age"]))
+    for match in _SMALL.finditer(text):
+        yield Age(match.start(), match.end(), 0)
+
+
+def is_old(age: Age) -> bool:
+    """Whether an age is above 89; one that cannot be read is taken for old."""
+    return age.years is None or OLDEST_PLAIN < age.years < 130
+
+
+def _years(words: str) -> int | None:
+    if words.isdigit():
+        return int(words)
+    plain = fold(words).replace("-", " ").split()
+    if plain[0] in {"one", "hundred", "cien", "ciento"}:
+        return 100
+    tens = _TENS.get(plain[0]) or _DECENAS.get(plain[0])
+    if tens is None:
+        return 20 if plain[0].startswith("veinti") else 1
+    return tens + (1 if len(plain) > 1 else 0) if tens < 90 else 90 + (len(plain) > 1)

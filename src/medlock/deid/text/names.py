@@ -1,0 +1,145 @@
+"""Names of people by form and company: titles, cue words, first names from the lists, initials, and their echo.
+
+A capital letter proves little in clinical text (Crohn, Wells, Coumadin), so a word of the name lists counts only in
+company: a title or cue before it, a surname or an initial after it, or because it is a first name that is nothing
+else. Once a name is known in a document, every other place where its parts stand is a find as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from medlock.deid.text.lexicon import MEDICAL, NAME, Mark, fold, marks
+from medlock.deid.text.spans import Kind, Span
+
+_UP = "A-ZÁÉÍÓÚÜÑÇÀÈÌÒÙÂÊÎÔÛÄËÏÖ"
+_WORD = rf"[{_UP}][^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
+_INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.)*"
+_LINK = r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
+_RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:\s{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
+_TITLES = (
+    r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|Judge|Capt|Lt|Sgt|Col|"
+    r"Señor|Señora|RN|PA|NP"
+)
+_TITLED = re.compile(rf"\b(?P<title>(?:{_TITLES})\.?ª?\s+(?:[Dd]r[a]?\.\s+)?)(?P<name>{_RUN}(?:'s)?)")
+_CUES = (
+    r"(?:patient|pt|client)(?:['’]s)?(?:\s(?:full\s)?name)?(?:\sis|:)?|(?:full\s|first\s|last\s|given\s|family\s|sur|maiden\s)?name[sd]?"
+    r"(?:\s(?:is|was|of))?\s?:?|called|signed(?:\sby)?:?|(?:seen|referred|reviewed|dictated|reported|consulted|treated|evaluated|managed|"
+    r"operated|diagnosed|prescribed|attended|ordered|authored|transcribed)\sby:?|attending(?:\sphysician)?:?|physician:?|provider:?|"
+    r"surgeon:?|contact(?:\sis|:)?|mother|father|wife|husband|son|daughter|brother|sister|spouse|partner|guardian|caregiver|"
+    r"nombre(?:\sy\sapellidos)?\s*:|apellidos?\s*:|paciente\s*:|m[eé]dic[oa]\s*:|remitid[oa]\s+por\s*:?|firmado(?:\spor)?\s*:?|"
+    r"llamad[oa]|doctor[a]?|autor(?:es|a)?\s*:|responsable\s*:|contacto\s*:|for|like|with|of|in|by|cc:?|dear|re:|regarding"
+)
+_CUED = re.compile(rf"(?i:(?<![\w-])(?P<cue>{_CUES}),?\s{{1,3}})(?P<name>{_RUN})")
+_SURE_CUE = re.compile(r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor", re.IGNORECASE)
+_INITIALLED = re.compile(
+    rf"\b(?P<name>{_WORD}\s(?:[{_UP}]\.\s?)?{_INITIAL}(?=\W|$)|(?:{_INITIAL}\s?)+{_WORD}(?:\s{_WORD})?)"
+)
+_PAIR = re.compile(rf"\b{_WORD}(?:\s(?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['’])))+")
+_REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
+_SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
+_AFTER_EPONYM = re.compile(
+    r"(?:['’]s?)?(?:[-–\s]+[A-Z][\w'’-]*){0,2}\s*(?:reflex|sign|score|scale|syndrome|disease|criteria|test|index|classification|stage|class|"
+    r"procedure|operation|maneuver|manoeuvre|palsy|phenomenon|tumou?r|lymphoma|trial|study|risk|catheter|tube|repair|fracture|ulcer|"
+    r"esophagus|oesophagus|thyroiditis|contracture|ataxia|chorea|body|bodies|cells?|nodes?|diet|formula|equation|triad|law|grade|"
+    r"pattern|anomaly|malformation|dystrophy|deficiency|s[ií]ndrome|enfermedad|signo|escala|[ií]ndice|test)\b"
+)
+_BEFORE_EPONYM = re.compile(
+    r"(?:enfermedad|s[ií]ndrome|signo|escala|[ií]ndice|test|maniobra|tumor|clasificaci[oó]n|score|criterios|t[eé]cnica|espacio|"
+    r"fascia|conducto|foramen|prueba|syndrome|disease|stage|type|grade)\s(?:de\s(?:la\s|los\s)?)?$",
+    re.IGNORECASE,
+)
+_NOT_NAMES = frozenset(
+    "what which when where how why is are can could should would does do did has have the this that these those his her their our "
+    "guidelines guideline treatment management best current latest recommended recommendations contraindications effectiveness "
+    "patient pt history stage type class hospital clinic center medical health general university emergency department unit icu er "
+    "january february march april may june july august september october november december monday tuesday wednesday thursday friday "
+    "saturday sunday enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre informe fecha edad sexo "
+    "domicilio provincia localidad nhc nass antecedentes exploracion motivo diagnostico tratamiento evolucion servicio "
+    "african american hispanic caucasian asian white black latino latina native european email phone fax insurance mrn ssn id".split()
+)
+
+
+def find_names(text: str) -> Iterator[Span]:
+    """All of them; finds may overlap."""
+    for match in _TITLED.finditer(text):
+        yield from _kept(text, match, 0.94, "rule:name-title")
+    for match in _CUED.finditer(text):
+        sure = bool(_SURE_CUE.search(match["cue"]))
+        if sure or _likely(match["name"]):
+            yield from _kept(text, match, 0.92 if sure else 0.8, "rule:name-cue")
+    for match in _INITIALLED.finditer(text):
+        words = [word for word in re.findall(rf"{_WORD}", match["name"])]
+        if any(marks(word) & NAME for word in words):
+            yield from _kept(text, match, 0.85, "rule:name-initial")
+    yield from _listed(text)
+
+
+def _listed(text: str) -> Iterator[Span]:
+    for match in _PAIR.finditer(text):
+        if _likely(match[0]):
+            yield from _span(text, match.start(), match.end(), 0.8, "rule:name-list")
+    for match in _REVERSED.finditer(text):
+        if marks(match["last"]) & Mark.LAST and _first(match["first"]):
+            yield from _span(text, match.start(), match.end(), 0.8, "rule:name-list")
+    for match in _SINGLE.finditer(text):
+        if _first(match[0]) and marks(match[0]) & Mark.USUAL_FIRST:
+            yield from _span(text, match.start(), match.end(), 0.6, "rule:first-name")
+
+
+def _kept(text: str, match: re.Match[str], sure: float, source: str) -> Iterator[Span]:
+    start, end = match.span("name")
+    words = match["name"].split()
+    while words and fold(words[-1]) in _NOT_NAMES:
+        end -= len(words.pop()) + 1
+    if words and fold(words[0]) not in _NOT_NAMES:
+        yield from _span(text, start, end, sure, source)
+
+
+def _span(text: str, start: int, end: int, sure: float, source: str) -> Iterator[Span]:
+    """The name, unless it is an eponym's: a sign, score or disease called after somebody."""
+    if not eponymous(text, start, end):
+        yield Span(start, end, Kind.NAME, sure, source, text[start:end])
+
+
+def eponymous(text: str, start: int, end: int) -> bool:
+    """Whether a sign, score or disease is called by what stands there."""
+    return bool(_AFTER_EPONYM.match(text, end) or _BEFORE_EPONYM.search(text, max(0, start - 24), start))
+
+
+def _first(word: str) -> bool:
+    """Whether a word is a first name and hardly anything else."""
+    known = marks(word)
+    return bool(known & Mark.FIRST) and not known & (Mark.DRUG | Mark.EPONYM | Mark.CITY) and fold(word) not in _NOT_NAMES
+
+
+def _likely(run: str) -> bool:
+    """Whether a run of capitalised words reads as a name: its first word a first name, none a clinical term alone."""
+    words = re.findall(r"[^\W\d_]{2,}", run)
+    if not words or any(fold(word) in _NOT_NAMES for word in words):
+        return False
+    first = marks(words[0])
+    if not first & Mark.FIRST:
+        return False
+    rest = words[1:]
+    if not rest:
+        return _first(words[0]) and not first & MEDICAL
+    return all(marks(word) & NAME or not marks(word) & (Mark.ENGLISH | MEDICAL) for word in rest)
+
+
+def echoes(text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    """Other places where a part of a certain name stands, capitalised, as a whole word."""
+    parts = {part for span in spans if span.kind is Kind.NAME and span.confidence >= 0.75 for part in _parts(span.text)}
+    if not parts:
+        return
+    for match in re.finditer(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, sorted(parts)))})(?![^\W_])", text):
+        yield from _span(text, match.start(), match.end(), 0.7, "rule:name-echo")
+
+
+def _parts(name: str) -> Iterator[str]:
+    for word in re.findall(r"[^\W\d_]+", name):
+        known = marks(word)
+        if len(word) > 3 and word[0].isupper() and fold(word) not in _NOT_NAMES and not known & MEDICAL:
+            if not known & Mark.FREQUENT or known & NAME:
+                yield word

@@ -1,0 +1,116 @@
+"""The engine: finds identifiers by rules, dictionaries, the tagger, further models and the record, and replaces them.
+
+Everything here is a function of its arguments. Rules and tagger come with medlock; further detectors (spaCy, Rampart,
+Presidio) are handed in. What several of them find is united, so that a detector can only add (`spans.resolve`). With
+the record's identifiers at hand (`Known`) the sweep goes last and outranks everything: what it finds is certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from medlock.deid.text.ages import find_ages, is_old
+from medlock.deid.text.contacts import find_contacts
+from medlock.deid.text.dates import read_dates
+from medlock.deid.text.known import Known
+from medlock.deid.text.language import language_of
+from medlock.deid.text.names import echoes, find_names
+from medlock.deid.text.numbers import find_numbers
+from medlock.deid.text.places import find_places
+from medlock.deid.text.policy import EVERY_KIND, SAFE_HARBOR, Policy
+from medlock.deid.text.spans import Kind, Span, resolve
+from medlock.deid.text.stoplist import clinical
+from medlock.deid.text.sweep import Sweep
+from medlock.deid.text.tagger import LANGUAGES, shipped
+from medlock.errors import BadRequest
+
+Replace = Callable[[Span], str]
+
+
+class Detector(Protocol):
+    """Something else that finds identifiers; adapters stand in `models` and `presidio`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a span's source."""
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Its finds; they may overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text without its identifiers, and where in the given text they stood."""
+
+    text: str
+    spans: tuple[Span, ...]
+
+
+def tag(span: Span) -> str:
+    """The kind in brackets: the replacement when no other is wanted."""
+    return f"[{span.kind}]"
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Finds and replaces, for one language or ("auto") for whichever of the two each text is in.
+
+    `policy` None takes Safe Harbor for English and every kind for Spanish. `tagger` False leaves rules and
+    dictionaries alone. Raises BadRequest for a language that is neither.
+    """
+
+    language: str = "en"
+    policy: Policy | None = None
+    tagger: bool = True
+    detectors: tuple[Detector, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.language not in {*LANGUAGES, "auto"}:
+            raise BadRequest(f"Language is one of {', '.join(LANGUAGES)} or auto.")
+
+    def find(self, text: str, known: Known | Sweep | None = None) -> list[Span]:
+        """The identifiers of the text in order, without overlaps."""
+        language = language_of(text) if self.language == "auto" else self.language
+        policy = self.policy or (EVERY_KIND if language == "es" else SAFE_HARBOR)
+        spans = [span for span in self._all(text, language, policy) if span.kind in policy.kinds]
+        if known is not None:
+            spans += (known if isinstance(known, Sweep) else Sweep(known)).find(text)
+        return resolve(spans, text)
+
+    def apply(self, text: str, known: Known | Sweep | None = None, replace: Replace = tag) -> Redacted:
+        """The text with every identifier replaced by what `replace` makes of its span."""
+        spans = self.find(text, known)
+        out, at = [], 0
+        for span in spans:
+            out += [text[at : span.start], replace(span)]
+            at = span.end
+        return Redacted("".join([*out, text[at:]]), tuple(spans))
+
+    def _all(self, text: str, language: str, policy: Policy) -> Iterator[Span]:
+        certain = resolve(_rules(text, language, policy), text)
+        yield from certain
+        guesses = list(shipped(language).find(text)) if self.tagger else []
+        for detector in self.detectors:
+            guesses += [span for span in detector.find(text) if not clinical(text, span)]
+        yield from guesses
+        yield from echoes(text, [*certain, *guesses])
+
+
+def _rules(text: str, language: str, policy: Policy) -> Iterator[Span]:
+    spanish = language == "es"
+    for match in read_dates(text, day_first=spanish, years=policy.years):
+        yield Span(match.start, match.end, Kind.DATE, match.confidence, f"rule:date-{match.form}")
+    for age in find_ages(text):
+        if policy.all_ages or is_old(age):
+            yield Span(age.start, age.end, Kind.AGE, 0.95, "rule:age")
+    yield from find_contacts(text)
+    yield from find_numbers(text)
+    yield from find_places(text, spanish=spanish)
+    yield from find_names(text)
+
+
+def redact(text: str, *, language: str = "en", known: Known | None = None, replace: Replace = tag) -> Redacted:
+    """One text with the default settings. Raises BadRequest for a language that is not read."""
+    return Redactor(language).apply(text, known, replace)
