@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 
@@ -115,12 +115,16 @@ _COMPACT = re.compile(r"(?<![\w.-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2
 _LOOSE = re.compile(
     rf"\b(?:last|this|next|past|on|since|every|pasado|este|el|desde(?: el)?)\s+(?:(?:{_any(_DAYS[0])})\b(?! [A-Z])|(?:{_any(_DAYS[1])})\b)"
     rf"|\b(?:{_any(_DAYS[0])})\b"
-    rf"|(?:\b(?:in|since|last|this|next|until|early|late|mid|of|by|en|desde|hasta|pasado|mes de|de)[\s-]+){_MONTH}(?!\s*\d)"
+    rf"|(?:\b(?:in|since|(?P<near>last|this|next|past)|until|early|late|mid|of|by|en|desde|hasta|pasado|mes de|de)[\s-]+){_MONTH}(?!\s*\d)"
     r"|\b(?:christmas|thanksgiving|easter|halloween|new year['’]s|navidad|nochebuena|nochevieja|semana santa)"
     r"(?:\s+(?:day|eve|sunday))?\b(?:[\s,]+(?:of |de )?(?:19|20)\d\d\b)?",
     re.IGNORECASE,
 )
 _LOOSE_HINT = re.compile(r"(?:day|christmas|thanksg|easter|hallow|new year|navidad|noche|semana s)", re.IGNORECASE)
+_RELATIVE = re.compile(
+    r"\b(?:(?:last|this past|next)\s(?:week|month|year|spring|summer|fall|autumn|winter|weekend|night)|yesterday|(?:two|three|few|\d+)\s(?:days|weeks|months)\sago)\b",
+    re.IGNORECASE,
+)
 _YEAR_ALONE = re.compile(r"(?<![\w.,/-])(?:19[2-9]\d|20[0-4]\d)(?![\w/%-]|[.,]\d)")
 
 
@@ -161,6 +165,11 @@ def read_dates(text: str, *, day_first: bool = False, years: bool = False) -> li
     return _longest(found)
 
 
+def relative_dates(text: str) -> Iterator[DateMatch]:
+    """Times told from today ("last week"): they date an event for whoever knows when the text was written."""
+    return (DateMatch(match.start(), match.end(), "relative", 0.5) for match in _RELATIVE.finditer(text))
+
+
 def _longest(found: list[DateMatch]) -> list[DateMatch]:
     kept: list[DateMatch] = []
     for each in sorted(found, key=lambda match: (match.start, match.start - match.end)):
@@ -195,12 +204,13 @@ def _loose_read(match: re.Match[str]) -> Iterator[DateMatch]:
     if month is None:
         yield DateMatch(match.start(), match.end(), "day", 0.6)
     elif month[0].isupper() or fold(month) not in {"may", "march", "mar", "set", "dic"}:
-        yield from _read(match, "month", 0.6, day_first=False)
+        for each in _read(match, "month", 0.6, day_first=False):
+            yield replace(each, start=match.start("near")) if match["near"] else each
 
 
 def _read(match: re.Match[str], form: str, sure: float, *, day_first: bool) -> Iterator[DateMatch]:
     """The match as a date, when its numbers can be one. It begins with its first part, not with an article."""
-    groups = {name: value for name, value in match.groupdict().items() if value is not None and name != "mark"}
+    groups = {name: value for name, value in match.groupdict().items() if value is not None and name not in {"mark", "near"}}
     values, order = _values(groups, day_first=day_first)
     if values is None:
         return

@@ -40,10 +40,13 @@ _PAIR = re.compile(rf"\b{_WORD}(?:\s(?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['
 _REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
 _SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
 _AFTER_EPONYM = re.compile(
-    r"(?:['’]s?)?(?:[-–\s]+[A-Z][\w'’-]*){0,2}\s*(?:reflex|sign|score|scale|syndrome|disease|criteria|test|index|classification|stage|class|"
-    r"procedure|operation|maneuver|manoeuvre|palsy|phenomenon|tumou?r|lymphoma|trial|study|risk|catheter|tube|repair|fracture|ulcer|"
-    r"esophagus|oesophagus|thyroiditis|contracture|ataxia|chorea|body|bodies|cells?|nodes?|diet|formula|equation|triad|law|grade|"
-    r"pattern|anomaly|malformation|dystrophy|deficiency|s[ií]ndrome|enfermedad|signo|escala|[ií]ndice|test)\b"
+    r"(?:['’]s?)?(?:[-–\s]+[A-Z][\w'’-]*){0,2}\s*(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|severity\s)?(?:[Rr]eflex(?:es)?|[Ss]igns?|"
+    r"[Ss]cores?|[Ss]cales?|[Ss]yndrome|[Dd]isease|[Cc]riteria|[Tt]ests?|[Ii]ndex|[Cc]lassification|[Ss]taging|[Ss]tage|[Cc]lass|[Gg]rade|"
+    r"procedure|operation|man(?:euver|oeuvre)|palsy|phenomenon|tumou?r|lymphoma|sarcoma|[Tt]rial|[Ss]tudy|risk|catheter|tube|repair|fracture|ulcer|"
+    r"o?esophagus|thyroiditis|contracture|ataxia|chorea|[Bb]od(?:y|ies)|cells?|nodes?|diet|formula|equation|triad|law|pattern|anomaly|"
+    r"malformation|dystrophy|deficiency|angina|nephritis|neuropathy|encephal\w+|fever|virus|[Gg]uidelines?|[Cc]onsensus|[Dd]efinition|[Rr]ules?|"
+    r"[Qq]uestionnaire|[Ii]nventory|[Ee]xam(?:ination)?|position|bandage|splint|forceps|clamp|pump|drain|stent|flap|graft|[Pp]rotocol|regimen|"
+    r"lesion|spots?|nodules?|lines?|rings?|loops?|wave|respirations?|breathing|s[ií]ndrome|enfermedad|signo|escala|[ií]ndice)\b"
 )
 _BEFORE_EPONYM = re.compile(
     r"(?:enfermedad|s[ií]ndrome|signo|escala|[ií]ndice|test|maniobra|tumor|clasificaci[oó]n|score|criterios|t[eé]cnica|espacio|"
@@ -67,7 +70,7 @@ def find_names(text: str) -> Iterator[Span]:
         yield from _kept(text, match, 0.94, "rule:name-title")
     for match in _CUED.finditer(text):
         sure = bool(_SURE_CUE.search(match["cue"]))
-        if sure or _likely(match["name"]):
+        if sure or (_likely(match["name"]) and not match["name"].isupper()):
             yield from _kept(text, match, 0.92 if sure else 0.8, "rule:name-cue")
     for match in _INITIALLED.finditer(text):
         words = [word for word in re.findall(rf"{_WORD}", match["name"])]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from medlock.deid.text.lexicon import EPONYMOUS, Mark, marks
+from medlock.deid.text.lexicon import EPONYMOUS, MEDICAL, Mark, marks
+from medlock.deid.text.names import eponymous
 from medlock.deid.text.spans import Kind, Span
 
 _CAP = r"[A-ZÁÉÍÓÚÜÑÇ][\w'’.·´-]*"
@@ -57,7 +58,8 @@ _FACILITY_WORD = (
     r"Health System|Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|re))?|"
     r"Institute|University|College|Medical Group|Memorial|General|Pavilion|Surgery Center|Urgent Care|Pharmacy|Laboratory|Labs?)"
 )
-_LOWER_FACILITY = r"(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
+_FACILITY_SURE = re.compile(r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|campus|office)")
+_LOWER_FACILITY = r"(?:(?:downtown|main|outpatient|community|family|primary care|walk-in|urgent care|satellite|north|south|east|west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
 _FACILITY = re.compile(
     rf"\b(?:{_CAP}\s+(?:(?:&|of|and|for|the)\s+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
     rf"(?:\s(?:{_CAP}\s)?{_FACILITY_WORD}\b)*(?:\s(?:of|at|in)\s(?:the\s)?{_CAP}(?:\s{_CAP})*|(?:,?\s{_CAP}){{1,2}}(?=\s(?:on|with|for|in)\b|[,.?]))?"
@@ -76,6 +78,7 @@ _SHORT = re.compile(
     r"UCSF|UCLA|UCSD|UCI|UPMC|UPenn|NYU(?: Langone)?|NYP|NewYork-Presbyterian|CHOP|MSK(?:CC)?|Memorial Sloan[- ]Kettering|MD Anderson|Kaiser"
     r"(?: Permanente)?|Bellevue|Stanford|Baylor|Geisinger|Intermountain|Dana[- ]Farber|Beth Israel(?: Deaconess)?|BIDMC|Tufts|"
     r"UW Med(?:icine)?|Emory|Vanderbilt|OHSU|UCHealth|Northwell|Montefiore|HUP|CHLA|LAC\+USC|VA Hospital|VAMC|NIH|Barnes[- ]Jewish)\b"
+    r"(?:\s(?:&\s)?[A-Z][a-z]+(?:['’]s)?\b){0,3}"
 )
 _CITY_CUE = re.compile(
     r"\b(?:in|from|at|near|to|our|the|of|outside|lives?|living|residing|resident|visiting|en|de|desde|a|provincia:|localidad:)\s(?:the\s)?$",
@@ -114,6 +117,8 @@ def _cities(text: str) -> Iterator[Span]:
         for size in range(len(words), 0, -1):
             phrase = " ".join(words[:size])
             if marks(phrase) & Mark.CITY and (size > 1 or (cued and not marks(phrase) & EPONYMOUS)):
+                if eponymous(text, match.start(), match.start() + len(phrase)):
+                    break
                 yield Span(match.start(), match.start() + len(phrase), Kind.PLACE, 0.7, "rule:city")
                 break
 
@@ -125,9 +130,23 @@ def _facilities(text: str) -> Iterator[Span]:
     for match in _FACILITY.finditer(text):
         first = match[0].split()[0].lower()
         start = match.start() + (len(first) + 1 if first in _ORDINARY_BEFORE_FACILITY else 0)
-        words = [word for word in text[start : match.end()].split() if word[0].isupper()]
-        if len(words) > 1 and not all(marks(word) & EPONYMOUS for word in words[:-1]):
+        if _is_facility(text[start : match.end()]):
             yield Span(start, match.end(), Kind.HOSPITAL, 0.85, "rule:facility")
+
+
+def _is_facility(found: str) -> bool:
+    """Whether a run that ends in a facility word names one: "Chicago clinic", but not "Mental Health"."""
+    words = [word for word in found.split() if word[0].isupper()]
+    plain = all(_ordinary(word) for word in words)
+    if len(words) == 1:
+        return not plain
+    return bool(_FACILITY_SURE.search(found)) or not plain
+
+
+def _ordinary(word: str) -> bool:
+    """Whether a capitalised word is plain or clinical English, as in "Mental Health"."""
+    known = marks(word.rstrip(".,"))
+    return bool(known & (Mark.ENGLISH | MEDICAL)) and not known & (Mark.CITY | Mark.USUAL_LAST | Mark.USUAL_FIRST)
 
 
 def _each(pattern: re.Pattern[str], text: str, kind: Kind, sure: float) -> Iterator[Span]:

@@ -7,13 +7,14 @@ the record's identifiers at hand (`Known`) the sweep goes last and outranks ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from medlock.deid.text.ages import find_ages, is_old
 from medlock.deid.text.contacts import find_contacts
-from medlock.deid.text.dates import read_dates
+from medlock.deid.text.dates import read_dates, relative_dates
 from medlock.deid.text.known import Known
 from medlock.deid.text.language import language_of
 from medlock.deid.text.names import echoes, find_names
@@ -26,6 +27,8 @@ from medlock.deid.text.sweep import Sweep
 from medlock.deid.text.tagger import LANGUAGES, shipped
 from medlock.errors import BadRequest
 
+_YEAR = re.compile(r"\W*(?:19|20)\d\d\W*")
+_NEAR = 120  # characters: a sentence
 Replace = Callable[[Span], str]
 
 
@@ -91,11 +94,29 @@ class Redactor:
     def _all(self, text: str, language: str, policy: Policy) -> Iterator[Span]:
         certain = resolve(_rules(text, language, policy), text)
         yield from certain
-        guesses = list(shipped(language).find(text)) if self.tagger else []
-        for detector in self.detectors:
-            guesses += [span for span in detector.find(text) if not clinical(text, span)]
+        finders = [shipped(language).find] if self.tagger else []
+        finders += [detector.find for detector in self.detectors]
+        guesses = [span for find in finders for span in find(text) if _stands(text, span, language, policy)]
         yield from guesses
         yield from echoes(text, [*certain, *guesses])
+        yield from _told_from_today(text, [*certain, *guesses])
+
+
+def _told_from_today(text: str, spans: list[Span]) -> Iterator[Span]:
+    """Relative dates that stand near a named person or facility; alone they identify nobody."""
+    places = [span.start for span in spans if span.kind in {Kind.NAME, Kind.HOSPITAL}]
+    for match in relative_dates(text):
+        if any(abs(place - match.start) < _NEAR for place in places):
+            yield Span(match.start, match.end, Kind.DATE, match.confidence, "rule:date-relative")
+
+
+def _stands(text: str, span: Span, language: str, policy: Policy) -> bool:
+    """Whether a model's guess is kept: no clinical word, no year or age that the policy lets stand."""
+    if span.kind is Kind.DATE and not policy.years and _YEAR.fullmatch(text, span.start, span.end):
+        return False
+    if span.kind is Kind.AGE and not policy.all_ages:
+        return False
+    return language == "es" or not clinical(text, span)
 
 
 def _rules(text: str, language: str, policy: Policy) -> Iterator[Span]:

@@ -9,25 +9,37 @@ from __future__ import annotations
 
 import re
 
-from medlock.deid.text.lexicon import MEDICAL, Mark, fold, marks
+from medlock.deid.text.lexicon import EPONYMOUS, MEDICAL, Mark, fold, marks
 from medlock.deid.text.names import eponymous
 from medlock.deid.text.spans import Kind, Span
 
 _WORD = re.compile(r"[^\W\d_]+")
 _LITTLE = frozenset("of the and for in at s de la el del y".split())
 _NAMELIKE = Mark.USUAL_FIRST | Mark.USUAL_LAST | Mark.CITY
+_PLACE_CUE = re.compile(r"\b(?:at|in|from|to|near|our|the|of|en|de|del|por)\s(?:the\s)?$", re.IGNORECASE)
+_CODES = frozenset({Kind.ID, Kind.MRN, Kind.PLAN, Kind.ACCOUNT, Kind.SSN, Kind.LICENCE, Kind.ZIP, Kind.PHONE})
+_WORDED = frozenset({Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.ID})
 
 
 def clinical(text: str, span: Span) -> bool:
     """Whether a model's guess is clinical language and should be dropped."""
-    if span.kind not in {Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.ID}:
+    found = text[span.start : span.end]
+    if span.kind in _CODES | _WORDED and any(each.isdigit() for each in found) and len(found) < 8:
+        return sum(each.isdigit() for each in found) < 3
+    if span.kind is Kind.DATE:
+        return found.isdigit() and len(found) < 3
+    if span.kind not in _WORDED:
         return False
-    if span.kind is Kind.NAME and eponymous(text, span.start, span.end):
+    if eponymous(text, span.start, span.end):
         return True
-    words = [word for word in _WORD.findall(text[span.start : span.end]) if fold(word) not in _LITTLE]
-    return bool(words) and all(_plain(word) for word in words)
+    words = [word for word in _WORD.findall(found) if fold(word) not in _LITTLE]
+    cued = span.kind is not Kind.NAME and _PLACE_CUE.search(text, max(0, span.start - 12), span.start)
+    return not cued and all(_plain(word) for word in words)
 
 
 def _plain(word: str) -> bool:
+    """Whether a word is clinical or ordinary, or an abbreviation of a few capitals, and no usual name."""
     known = marks(word)
-    return bool(known & (MEDICAL | Mark.FREQUENT)) and not known & _NAMELIKE
+    if known & _NAMELIKE and not known & EPONYMOUS:
+        return False
+    return bool(known & (MEDICAL | Mark.ENGLISH)) or (word.isupper() and len(word) < 6)
