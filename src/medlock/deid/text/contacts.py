@@ -7,18 +7,20 @@ from collections.abc import Iterator
 
 from medlock.deid.text.spans import Kind, Span
 
-_EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+'-]+\s?@\s?[^\W_][\w-]*(?:\.[\w-]+)+|[\w.+-]+\s?(?:\(at\)|\[at\]|\{at\})\s?[\w-]+"
-    r"(?:\s?(?:\.|\(dot\)|\[dot\]|\{dot\})\s?[\w-]+)+",
-    re.IGNORECASE,
+_EMAIL = re.compile(r"(?<![\w.+'-])[\w.+'-]++\s?@\s?[^\W_][\w-]*(?:\.[\w-]+)+")
+_SPELLED_EMAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]++\s?[(\[{]at[)\]}]\s?[\w-]+(?:\s?(?:\.|[(\[{]dot[)\]}])\s?[\w-]+)+", re.IGNORECASE
 )
-_LOOSE_EMAIL = re.compile(r"[\w.+-]+@[\w.-]+")
+_SPELLED_HINT = re.compile(r"[(\[{]at[)\]}]", re.IGNORECASE)
+_LOOSE_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+")
 _URL = re.compile(
     r"(?:https?|ftp)://[^\s<>\"'()\[\]]+|\bwww\.[^\s<>\"'()\[\]]+"
-    r"|(?<![\w@.-])(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b(?:/[^\s<>\"'()\[\]]*)?(?![\w@])",
+    r"|(?<![\w@.-])(?:[a-z0-9-]++\.)+(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b(?:/[^\s<>\"'()\[\]]*)?(?![\w@])",
     re.IGNORECASE,
 )
+_URL_HINT = re.compile(r"://|www\.|\.(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b", re.IGNORECASE)
 _PHOTO = re.compile(r"[^\s<>\"'()\[\]:]+\.(?:jpe?g|png|heic|tiff?|bmp|gif|dcm)\b|data:image/[^\s\"')]+", re.IGNORECASE)
+_PHOTO_HINT = re.compile(r"\.(?:jpe?g|png|heic|tiff?|bmp|gif|dcm)\b|data:image", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:/\d{1,2})?(?![\w.]?\d)")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})?(?::[0-9a-f]{1,4}){0,6}(?![\w:])", re.IGNORECASE)
 _MAC = re.compile(r"(?<![\w:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}(?![\w:-])", re.IGNORECASE)
@@ -44,11 +46,13 @@ _FAX_BEFORE = re.compile(r"fax[^\d\n]{0,15}$", re.IGNORECASE)
 
 def find_contacts(text: str) -> Iterator[Span]:
     """All of them; finds may overlap, `resolve` decides."""
-    if "@" in text or "at" in text:
-        yield from _all(_EMAIL, text, Kind.EMAIL, 0.99)
+    if _SPELLED_HINT.search(text):
+        yield from _all(_SPELLED_EMAIL, text, Kind.EMAIL, 0.99)
     if "@" in text:
+        yield from _all(_EMAIL, text, Kind.EMAIL, 0.99)
         yield from _all(_LOOSE_EMAIL, text, Kind.EMAIL, 0.98)
-    yield from _all(_PHOTO, text, Kind.PHOTO, 0.985)
+    if _PHOTO_HINT.search(text):
+        yield from _all(_PHOTO, text, Kind.PHOTO, 0.985)
     yield from _urls(text)
     yield from _all(_IPV4, text, Kind.IP, 0.9)
     yield from _all(_MAC, text, Kind.DEVICE, 0.95)
@@ -63,6 +67,8 @@ def find_contacts(text: str) -> Iterator[Span]:
 
 
 def _urls(text: str) -> Iterator[Span]:
+    if not _URL_HINT.search(text):
+        return
     for match in _URL.finditer(text):
         end = match.start() + len(match[0].rstrip(".,;:!?"))
         yield Span(match.start(), end, Kind.URL, 0.97, "rule:url")

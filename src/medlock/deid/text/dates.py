@@ -104,7 +104,10 @@ _LONG: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
         ("month-year", rf"\b{_MONTH}(?:\s+|\s?,\s?|\s+(?:del?(?:\s+año)?|of)\s+|-|/|\s?(?=['’])){_YEAR}", 0.95),
     )
 )
-_MONTH_HINT = re.compile(r"(?<![^\W\d_])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|ago|set|dic)", re.IGNORECASE)
+_REACH = 40  # characters before and after a hint; the longest date is shorter
+_HINTS = r"[Jj](?:an|AN|u[nl]|U[NL])|[Ff](?:eb|EB)|[Mm](?:a[ry]|A[RY])|[Aa](?:pr|PR|ug|UG|br|BR|go|GO)|[Ss](?:e[pt]|E[PT])|[OoNn](?:ct|CT|ov|OV)|[Dd](?:ec|EC|ic|IC)|[Ee](?:ne|NE)"
+_MONTH_HINT = re.compile(rf"(?<![^\W\d_])(?:{_HINTS})")
+_NUMBER_HINT = re.compile(r"\d ?[/.-] ?(?:\d|[A-Za-z]{3})|\d \d?\d (?:19|20)\d\d")
 _NUMBERED = re.compile(r"(?<![\w/.-])(?P<one>\d{1,2})(?P<mark>[/-])(?P<two>\d{1,2})(?![\w/%-]|\.\d)")
 _BEFORE_NUMBERED = re.compile(
     r"(?:\b(?:on|since|dated|until|till|through|dob|seen|admitted|discharged|visit|d[ií]a|fecha|desde|hasta|el|date)\b[:\s(]*"
@@ -120,7 +123,10 @@ _LOOSE = re.compile(
     r"(?:\s+(?:day|eve|sunday))?\b(?:[\s,]+(?:of |de )?(?:19|20)\d\d\b)?",
     re.IGNORECASE,
 )
-_LOOSE_HINT = re.compile(r"(?:day|christmas|thanksg|easter|hallow|new year|navidad|noche|semana s)", re.IGNORECASE)
+_LOOSE_HINT = re.compile(
+    rf"(?<![^\W\d_])(?:{_HINTS})|(?i:[a-z]day\b|christmas|thanksg|easter|hallow|new year|navidad|noche[bv]|semana s|lunes|martes|rcoles|jueves|viernes"
+    r"|s[áa]bado|domingo)"
+)
 _RELATIVE = re.compile(
     r"\b(?:(?:last|this past|next)\s(?:week|month|year|spring|summer|fall|autumn|winter|weekend|night)|yesterday|(?:two|three|few|\d+)\s(?:days|weeks|months)\sago)\b",
     re.IGNORECASE,
@@ -179,13 +185,31 @@ def _longest(found: list[DateMatch]) -> list[DateMatch]:
 
 
 def _certain(text: str, *, day_first: bool) -> Iterator[DateMatch]:
-    for name, pattern, sure in _FORMS:
-        for match in pattern.finditer(text):
-            yield from _read(match, name, sure, day_first=day_first)
-    if _MONTH_HINT.search(text):
-        for name, pattern, sure in _LONG:
-            for match in pattern.finditer(text):
-                yield from _read(match, name, sure, day_first=day_first)
+    for hint, forms in ((_NUMBER_HINT, _FORMS), (_MONTH_HINT, _LONG)):
+        for low, high in _windows(text, hint):
+            for name, pattern, sure in forms:
+                for match in pattern.finditer(text, low, high):
+                    yield from _read(match, name, sure, day_first=day_first)
+
+
+def _windows(text: str, hint: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Stretches around the places where a hint stands, so that the long patterns look at little else."""
+    low = high = -1
+    for match in hint.finditer(text):
+        if match.start() - _REACH > high:
+            if high >= 0:
+                yield low, high
+            low = _boundary(text, max(0, match.start() - _REACH))
+        high = min(len(text), match.end() + _REACH)
+    if high >= 0:
+        yield low, high
+
+
+def _boundary(text: str, at: int) -> int:
+    """Back to where no word or number is cut."""
+    while at > 0 and not text[at - 1].isspace():
+        at -= 1
+    return at
 
 
 def _loose(text: str, *, day_first: bool) -> Iterator[DateMatch]:
@@ -194,8 +218,8 @@ def _loose(text: str, *, day_first: bool) -> Iterator[DateMatch]:
             yield from _read(match, "numbers", 0.7, day_first=day_first)
     for match in _COMPACT.finditer(text):
         yield from _read(match, "compact", 0.75, day_first=day_first)
-    if _MONTH_HINT.search(text) or _LOOSE_HINT.search(text):
-        for match in _LOOSE.finditer(text):
+    for low, high in _windows(text, _LOOSE_HINT):
+        for match in _LOOSE.finditer(text, low, high):
             yield from _loose_read(match)
 
 

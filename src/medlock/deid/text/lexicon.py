@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from enum import IntFlag
 from functools import cache
 from importlib.resources import files
 
 import zstandard
 
 
-class Mark(IntFlag):
-    """What a word is known as; a word may be several things ("Graves", "Lima", "Rose")."""
+class Mark:
+    """What a word is known as; a word may be several things ("Graves", "Lima", "Rose").
+
+    Bits as plain integers: an IntFlag costs a microsecond an operation, and these are asked for every word.
+    """
 
     FIRST = 1  # a first name
     USUAL_FIRST = 2  # one of the few hundred most borne
@@ -81,6 +83,6 @@ def phrases_from(word: str) -> frozenset[str]:
     return _read()[1].get(fold(word), frozenset())
 
 
-def entries(mark: Mark) -> list[str]:
+def entries(mark: int) -> list[str]:
     """All words and phrases that carry a mark, in order."""
     return sorted(word for word, value in _read()[0].items() if value & mark)

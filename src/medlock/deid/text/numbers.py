@@ -13,62 +13,40 @@ from collections.abc import Iterator
 from medlock.deid.text.spans import Kind, Span
 
 # A run of letters, digits and the marks that are written inside such codes, holding a digit.
-_CODE = re.compile(r"#?\b(?=[\w./-]*\d)[A-Za-z0-9](?:[\w]|[-/.](?=\w))*|#\d+")
+_CODE = re.compile(r"(?<![\w/.#-])#?(?:[^\W\d]++[-/.]?)*+\d(?:\w|[-/.](?=\w))*")
 _GROUPS = re.compile(r"(?<![\w.,/-])\d{1,4}(?:[ -]\d{1,10}){1,4}(?:[ -]?[A-Z])?(?![\w/%]|[.,]\d)")
-_LINK = r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*\s*[#:=(]*\s*$"
-
-
-def _cue(words: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:{words}){_LINK}", re.IGNORECASE)
-
-
-# The first cue that fits decides.
-_CUES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.SSN, _cue(r"\bssn?|social security|s\.s\.n?\.?")),
+_LINK = re.compile(
+    r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*+\s*[#:=(]*\s*", re.IGNORECASE
+)
+# What stands before a number and says whose it is. Of the cues before a number the first that leads up to it counts.
+_CUES: tuple[tuple[Kind, str], ...] = (
+    (Kind.SSN, r"ssn?|social security|s\.s\.n?\.?"),
     (
         Kind.MRN,
-        _cue(
-            r"\bmrn|\be?mr|med(?:ical|\.)?[\s-]*rec(?:ord|\.)?s?|\brecord|\bchart|\bpatient|\bpt|\bhospital|\bnhc|\bcipa|"
-            r"historia(?: cl[ií]nica)?|\bn\.?h\.?c\.?|\bepisodio|\bencounter|\bvisit|\bcase|\bfile|\bexpediente"
-        ),
+        r"mrn|e?mr|med(?:ical|\.)?[\s-]*rec(?:ord|\.)?s?|record|chart|patient|pt|hospital|nhc|cipa|historia(?: cl[ií]nica)?|"
+        r"n\.?h\.?c\.?|episodio|encounter|visit|case|file|expediente",
     ),
     (
         Kind.PLAN,
-        _cue(
-            r"insur(?:ance|er|\.)?(?: (?:plan|policy|member|subscriber))?|\bins\.?|\bplan|\bpolicy|\bmember(?:ship)?|"
-            r"\bsubscriber|\bbeneficiary|\bgroup|\bhicn|\bmbi|\bhb?pn?|\bhbn|\bmedicare|\bmedicaid|\bnass|\bhealth plan|"
-            r"seguridad social|asegurado|p[oó]liza|tarjeta sanitaria|\bcip\b"
-        ),
+        r"insur(?:ance|er|\.)?(?: (?:plan|policy|member|subscriber))?|ins\.?|(?:health )?plan|policy|member(?:ship)?|subscriber|"
+        r"beneficiary|group|hicn|mbi|hb?pn?|hbn|medicare|medicaid|nass|seguridad social|asegurado|p[oó]liza|tarjeta sanitaria|cip",
     ),
-    (
-        Kind.ACCOUNT,
-        _cue(r"\bacc(?:oun)?t\.?|\binvoice|\bclaim|\bbank|\biban|\bcredit card|\bcard|\bcuenta|\bfactura|\bbilling"),
-    ),
+    (Kind.ACCOUNT, r"acc(?:oun)?t\.?|invoice|claim|bank|iban|credit card|card|cuenta|factura|billing"),
     (
         Kind.LICENCE,
-        _cue(
-            r"licen[cs]e|\blic\.?|certificate|certificaci[oó]n|\bnpi|\bdea|\bdl|driver'?s|passport|pasaporte|\bdni|\bnie|\bnif|"
-            r"colegiado|n[ºo°]?\.?\s?col(?:egiad[oa])?\.?|\bcol\.?|permiso|registro|registration|\bstate id"
-        ),
+        r"licen[cs]e|lic\.?|certificate|certificaci[oó]n|npi|dea|dl|driver'?s|passport|pasaporte|dni|nie|nif|colegiado|"
+        r"n?[ºo°]?\.?\s?col(?:egiad[oa])?\.?|permiso|registro|state id",
     ),
-    (Kind.VEHICLE, _cue(r"\bvin|vehicle|plate|matr[ií]cula|registration plate|\btag")),
-    (Kind.DEVICE, _cue(r"serial|\bs/?n|\bdevice|\bimei|\budi|\blot|\bmac|implant|pacemaker|model|n[uú]mero de serie")),
-    (Kind.BIOMETRIC, _cue(r"fingerprint|retina|iris|voice ?print|biometric|face ?id|huella")),
+    (Kind.VEHICLE, r"vin|vehicle|plate|matr[ií]cula|registration(?: plate)?|tag"),
+    (Kind.DEVICE, r"serial|s/?n|device|imei|udi|lot|mac|implant|pacemaker|model|n[uú]mero de serie"),
+    (Kind.BIOMETRIC, r"fingerprint|retina|iris|voice ?print|biometric|face ?id|huella"),
     (
         Kind.ID,
-        _cue(
-            r"\bid|identifier|identification|identificador|identificaci[oó]n|\bref(?:erence|\.)?|referencia|\baccession|\bspecimen|"
-            r"\bsample|\border|\bstudy|\btracking|\bprotocol|\bticket|\bconfirmation|\bnumber|\bno|\buser(?:name)?|\blogin|\bmuestra"
-        ),
+        r"id|identifier|identification|identificador|identificaci[oó]n|ref(?:erence|\.)?|referencia|accession|specimen|sample|order|"
+        r"study|tracking|protocol|ticket|confirmation|number|no|user(?:name)?|login|muestra",
     ),
 )
-_ANY_CUE = re.compile(
-    r"ss|social|mr|rec|chart|pat|pt|hosp|nhc|cip|hist|epi|enc|vis|case|file|exp|ins|plan|pol|mem|sub|ben|gro|hic|mbi|hp|hb|med|"
-    r"nass|seg|aseg|p[oó]l|tar|acc|inv|claim|bank|iban|card|cuen|fact|bil|lic|cert|npi|dea|dl|driv|pas|dni|nie|nif|col|per|reg|state|"
-    r"vin|veh|plate|matr|tag|ser|s/?n|dev|imei|udi|lot|mac|impl|mod|fing|ret|iris|voi|bio|face|hue|id|ref|acc|spec|samp|ord|study|"
-    r"track|prot|tick|conf|num|no|n[ºo°]|user|log|mues|#",
-    re.IGNORECASE,
-)
+_CUE = re.compile("|".join(rf"(?P<{kind}>(?<![^\W\d_])(?:{words})(?![^\W\d_]))" for kind, words in _CUES), re.IGNORECASE)
 _SSN = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
 _DNI = re.compile(r"(?<![\w-])(?:\d{8}|[XYZ]\d{7})[- ]?[A-HJ-NP-TV-Z](?![\w-])")
 _VIN = re.compile(r"\b(?=[A-HJ-NPR-Z0-9]*\d)(?=[A-HJ-NPR-Z0-9]*[A-HJ-NPR-Z])[A-HJ-NPR-Z0-9]{17}\b")
@@ -113,11 +91,12 @@ def _cued(text: str, match: re.Match[str]) -> Iterator[Span]:
     code = match[0].rstrip(".-/")
     digits = sum(each.isdigit() for each in code)
     before = text[max(0, match.start() - 42) : match.start()].rpartition("\n")[2]
-    if digits < 3 or not _ANY_CUE.search(before) or (digits < 5 and _UNIT_AFTER.match(text, match.end())):
+    if digits < 3 or (digits < 5 and _UNIT_AFTER.match(text, match.end())):
         return
-    for kind, cue in _CUES:
-        if cue.search(before):
-            sure = 0.96 if kind is not Kind.ID else 0.85
+    for cue in _CUE.finditer(before):
+        if _LINK.fullmatch(before, cue.end()):
+            kind = Kind(cue.lastgroup or Kind.ID)
             if digits >= 4 or kind in {Kind.MRN, Kind.PLAN, Kind.LICENCE}:
+                sure = 0.96 if kind is not Kind.ID else 0.85
                 yield Span(match.start(), match.start() + len(code), kind, sure, f"rule:{kind.lower()}-cue")
             return
