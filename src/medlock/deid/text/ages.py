@@ -20,6 +20,18 @@ _SPELLED = (
 )
 _YEARS = r"(?:-?\s?(?:years?|yrs?\.?|y)[- ]?(?:old|of age|o\b)|\s?y/?o\b|\s?yrs?\b|\s?años\b|\s?a\.?\s?de edad)"
 _AGE = re.compile(rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED}){_YEARS}", re.IGNORECASE)
+# "hace dos años", "5 años después": spans of time, not ages.
+_SPAN_BEFORE = re.compile(
+    r"(?:\bhace|durante|desde|tras|cada|[uú]ltimos|primeros|pr[oó]ximos|m[aá]s de|menos de|unos|casi|por|en|de|\by|\bfor|past|last|over|every|within|after|"
+    r"previous|next|nearly|about)\s(?:hace\s|los\s|unos\s|the\s)?$",
+    re.IGNORECASE,
+)
+_SPAN_AFTER = re.compile(r"\s(?:despu[eé]s|antes|atr[aá]s|m[aá]s tarde|previos|anteriores|ago|later|before|de (?:evoluci|duraci|seguimiento|historia|tratamiento))", re.IGNORECASE)
+_PERSON_BEFORE = re.compile(
+    r"(?:\b(?:var[oó]n|mujer|paciente|hombre|ni[ñn][oa]|lactante|hij[oa]|hermano|hermana|madre|padre|edad|se[ñn]or|chica|chico|joven|raza|masculino|"
+    r"femenino|sexo|adolescente|beb[eé]|neonato)\b[^.;]{0,40}\bde|edad:?|a los|con)\s$",
+    re.IGNORECASE,
+)
 _CUED = re.compile(r"\b(?:aged?|edad|age is|edad de)\s*[:=]?\s*(?:of\s|is\s|de\s)?(?P<age>\d{1,3})\b(?![./,]\d|\s?%)", re.IGNORECASE)
 _SMALL = re.compile(
     rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED})\s?(?:meses|mes|semanas|d[ií]as|horas)(?= de (?:vida|edad))(?: de (?:vida|edad))",
@@ -40,9 +52,20 @@ def find_ages(text: str) -> Iterator[Age]:
     """Every age of a person in the text."""
     for pattern in (_AGE, _CUED):
         for match in pattern.finditer(text):
+            if pattern is _AGE and _is_span_of_time(text, match):
+                continue
             yield Age(match.start(), match.end(), _years(match["age"]))
     for match in _SMALL.finditer(text):
         yield Age(match.start(), match.end(), 0)
+
+
+def _is_span_of_time(text: str, match: re.Match[str]) -> bool:
+    if not match[0].lower().endswith("años"):
+        return False
+    if _SPAN_AFTER.match(text, match.end()):
+        return True
+    before = text[max(0, match.start() - 60) : match.start()]
+    return bool(_SPAN_BEFORE.search(before)) and not _PERSON_BEFORE.search(before)
 
 
 def is_old(age: Age) -> bool:

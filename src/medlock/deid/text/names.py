@@ -17,26 +17,33 @@ _UP = "A-ZÁÉÍÓÚÜÑÇÀÈÌÒÙÂÊÎÔÛÄËÏÖ"
 _WORD = rf"[{_UP}][^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
 _INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.)*"
 _LINK = r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
-_RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:\s{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
+_RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:[ ]{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
 _TITLES = (
     r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|Judge|Capt|Lt|Sgt|Col|"
     r"Señor|Señora|RN|PA|NP"
 )
-_TITLED = re.compile(rf"\b(?P<title>(?:{_TITLES})\.?ª?\s+(?:[Dd]r[a]?\.\s+)?)(?P<name>{_RUN}(?:'s)?)")
+_TITLED = re.compile(rf"\b(?P<title>(?:{_TITLES})\.?ª?[ \u00a0]+(?:[Dd]r[a]?\.[ ]+)?)(?P<name>{_RUN}(?:'s)?)")
 _CUES = (
     r"(?:patient|pt|client)(?:['’]s)?(?:\s(?:full\s)?name)?(?:\sis|:)?|(?:full\s|first\s|last\s|given\s|family\s|sur|maiden\s)?name[sd]?"
     r"(?:\s(?:is|was|of))?\s?:?|called|signed(?:\sby)?:?|(?:seen|referred|reviewed|dictated|reported|consulted|treated|evaluated|managed|"
-    r"operated|diagnosed|prescribed|attended|ordered|authored|transcribed)\sby:?|attending(?:\sphysician)?:?|physician:?|provider:?|"
+    r"operated|diagnosed|prescribed|attended|ordered|authored|transcribed)\sby:?|attending(?:\sphysician)?:?|physician:?|provider:?|pcp:|"
     r"surgeon:?|contact(?:\sis|:)?|mother|father|wife|husband|son|daughter|brother|sister|spouse|partner|guardian|caregiver|"
     r"nombre(?:\sy\sapellidos)?\s*:|apellidos?\s*:|paciente\s*:|m[eé]dic[oa]\s*:|remitid[oa]\s+por\s*:?|firmado(?:\spor)?\s*:?|"
     r"llamad[oa]|doctor[a]?|autor(?:es|a)?\s*:|responsable\s*:|contacto\s*:|for|like|with|of|in|by|cc:?|dear|re:|regarding"
 )
 _CUED = re.compile(rf"(?i:(?<![\w-])(?P<cue>{_CUES}),?\s{{1,3}})(?P<name>{_RUN})")
-_SURE_CUE = re.compile(r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor", re.IGNORECASE)
-_INITIALLED = re.compile(
-    rf"\b(?P<name>{_WORD}\s(?:[{_UP}]\.\s?)?{_INITIAL}(?=\W|$)|(?:{_INITIAL}\s?)+{_WORD}(?:\s{_WORD})?)"
+_CUED_REVERSED = re.compile(
+    rf"(?i:\b(?:patient|pt|client|re|regarding|name|paciente)(?:\sname)?[:.]?[ \t]+)(?P<name>{_WORD},[ ]{_WORD}(?:[ ][{_UP}]\b\.?)?)"
 )
-_PAIR = re.compile(rf"\b{_WORD}(?:\s(?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['’])))+")
+_SUBJECT = re.compile(
+    rf"(?<![\w-])(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|complained|lives|takes|said|says|"
+    r"returned|underwent|endorses|tolerated|agrees|refused|refiere|niega|acude|ingresa|presenta)\b)"
+)
+_SURE_CUE = re.compile(r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor|attending|physician|provider|surgeon|pcp", re.IGNORECASE)
+_INITIALLED = re.compile(
+    rf"(?<![/\w])(?P<name>{_WORD}[ ](?:[{_UP}]\.[ ]?)?{_INITIAL}(?=\W|$)|(?:{_INITIAL}[ ]?)+{_WORD}(?:[ ]{_WORD})?)"
+)
+_PAIR = re.compile(rf"\b{_WORD}(?:[ ](?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['’])))+")
 _REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
 _SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
 _AFTER_EPONYM = re.compile(
@@ -60,6 +67,9 @@ _NOT_NAMES = frozenset(
     "january february march april may june july august september october november december monday tuesday wednesday thursday friday "
     "saturday sunday enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre informe fecha edad sexo "
     "domicilio provincia localidad nhc nass antecedentes exploracion motivo diagnostico tratamiento evolucion servicio "
+    "dr dra drs sr sra srta don dona doctor doctora paciente pacientes se el la los las un una varon mujer hombre nino nina col ncol "
+    "cirugia urologia medicina neurologia cardiologia pediatria oncologia nefrologia radiologia departamento unidad seccion area jefe "
+    "medico medica correo telefono calle avenida plaza paseo espana remitido no si en de con por al su tras durante dear tel re cc "
     "african american hispanic caucasian asian white black latino latina native european email phone fax insurance mrn ssn id".split()
 )
 
@@ -76,6 +86,11 @@ def find_names(text: str) -> Iterator[Span]:
         words = [word for word in re.findall(rf"{_WORD}", match["name"])]
         if any(marks(word) & NAME for word in words):
             yield from _kept(text, match, 0.85, "rule:name-initial")
+    for match in _CUED_REVERSED.finditer(text):
+        yield from _kept(text, match, 0.92, "rule:name-cue")
+    for match in _SUBJECT.finditer(text):
+        if marks(match["name"]) & NAME and not marks(match["name"]) & (Mark.FREQUENT | Mark.DRUG):
+            yield from _kept(text, match, 0.65, "rule:name-subject")
     yield from _listed(text)
 
 

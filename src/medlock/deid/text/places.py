@@ -9,7 +9,7 @@ from medlock.deid.text.lexicon import EPONYMOUS, MEDICAL, Mark, marks
 from medlock.deid.text.names import eponymous
 from medlock.deid.text.spans import Kind, Span
 
-_CAP = r"[A-ZÁÉÍÓÚÜÑÇ][\w'’.·´-]*"
+_CAP = r"(?:(?:St|Ste|Mt|Ft|[A-Z])\.|[A-ZÁÉÍÓÚÜÑÇ][\w'’·´-]*)"
 _STATES = (
     "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN "
     "TX UT VT VA WA WV WI WY DC PR"
@@ -31,7 +31,7 @@ _UNIT = (
 )
 _NUMBER = r"(?<![\w/.-])\d{1,6}(?:-\d{1,4})?[A-Z]?"
 _STREET = re.compile(
-    rf"{_NUMBER}\s+(?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.?\s+)?(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
+    rf"{_NUMBER}[ ]+(?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.?[ ]+)?(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th))[ ]+){{1,4}}?"
     rf"{_STREET_WORD}\b\.?(?:\s(?:[NSEW]|NE|NW|SE|SW)\b)?{_UNIT}"
 )
 _LOWER_STREET = re.compile(
@@ -52,17 +52,17 @@ _CUED_ZIP = re.compile(
     re.IGNORECASE,
 )
 _SPANISH_ZIP = re.compile(r"(?<![\w.,/-])(?:0[1-9]|[1-4]\d|5[0-2])\d{3}(?=[\s,.-]+\(?[A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?!-)")
-_CITY_STATE = re.compile(rf"\b(?:{_CAP}\s){{0,2}}{_CAP},\s?{_STATE}")
+_CITY_STATE = re.compile(rf"\b(?:{_CAP}[ ]){{0,2}}{_CAP},[ ]?{_STATE}")
 _FACILITY_WORD = (
-    r"(?:Hospitals?|Clinics?|Clinic['’]s|Medical Cent(?:er|re)|Med(?:ical)?\.? C(?:en)?te?r\.?|Med|Health Cent(?:er|re)|Healthcare|Health|"
-    r"Health System|Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|re))?|"
+    r"(?:Hospitals?|Clinics?|Clinic['’]s|Medical Cent(?:er|re)|Med(?:ical)?\.? C(?:en)?te?r\.?|Med|Health Cent(?:er|re)|Healthcare|Health System|Health Alliance|Health|"
+    r"Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|re))?|"
     r"Institute|University|College|Medical Group|Memorial|General|Pavilion|Surgery Center|Urgent Care|Pharmacy|Laboratory|Labs?)"
 )
-_FACILITY_SURE = re.compile(r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|campus|office)")
+_FACILITY_SURE = re.compile(r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|Health System|Health Alliance|Healthcare|campus|office)")
 _LOWER_FACILITY = r"(?:(?:downtown|main|outpatient|community|family|primary care|walk-in|urgent care|satellite|north|south|east|west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
 _FACILITY = re.compile(
-    rf"\b(?:{_CAP}\s+(?:(?:&|of|and|for|the)\s+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
-    rf"(?:\s(?:{_CAP}\s)?{_FACILITY_WORD}\b)*(?:\s(?:of|at|in)\s(?:the\s)?{_CAP}(?:\s{_CAP})*|(?:,?\s{_CAP}){{1,2}}(?=\s(?:on|with|for|in)\b|[,.?]))?"
+    rf"\b(?:{_CAP}[ ]+(?:(?:&|of|and|for|the)[ ]+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
+    rf"(?:[ ](?:{_CAP}[ ])?{_FACILITY_WORD}\b)*(?:[ ](?:of|at|in)[ ](?:the[ ])?{_CAP}(?:[ ]{_CAP})*|(?:,?[ ]{_CAP}){{1,2}}(?=[ ](?:on|with|for|in)\b|[,.?]))?"
     rf"(?:,\s?{_STATE})?"
 )
 _SPANISH_FACILITY = re.compile(
@@ -71,7 +71,7 @@ _SPANISH_FACILITY = re.compile(
     r"Consultorio|Hospici?o|Residencia)(?:\s+(?:(?:de|del|la|las|los|el|y|e|i|en|da|do|San|Santa)\s+)*"
     r"(?:[A-ZÁÉÍÓÚÜÑ][\w.'´’-]*|\d{1,2}\b))+"
 )
-_SAINT = re.compile(rf"\b(?:St|Mt|Ste|Saint|Mount)\.?\s{_CAP}(?:['’]s)?(?:\s{_CAP})*")
+_SAINT = re.compile(rf"\b(?:St|Mt|Ste|Saint|Mount)\.?[ ]{_CAP}(?:['’]s)?(?:[ ]{_CAP})*")
 # Facilities that are called by a short name; facts anyone in the field knows.
 _SHORT = re.compile(
     r"\b(?:Mayo(?: Clinic)?|Johns Hopkins|Hopkins|Cedars?[- ]Sinai|Mount Sinai|Mass(?:\.|achusetts)? General|MGH|BWH|Brigham(?: and Women['’]s)?|"
@@ -98,9 +98,10 @@ def find_places(text: str, *, spanish: bool = False) -> Iterator[Span]:
         for match in pattern.finditer(text):
             yield Span(*match.span("zip"), Kind.ZIP, 0.96, "rule:zip")
     yield from _each(_CITY_STATE, text, Kind.PLACE, 0.9)
-    yield from _facilities(text)
     yield from _cities(text)
-    if spanish:
+    if not spanish:
+        yield from _facilities(text)
+    else:
         yield from _each(_SPANISH_STREET, text, Kind.STREET, 0.9)
         yield from _each(_SPANISH_ZIP, text, Kind.ZIP, 0.8)
         yield from _each(_SPANISH_FACILITY, text, Kind.HOSPITAL, 0.85)

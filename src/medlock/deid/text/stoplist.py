@@ -38,8 +38,10 @@ def clinical(text: str, span: Span) -> bool:
 
 
 def _plain(word: str) -> bool:
-    """Whether a word is clinical or ordinary, or an abbreviation of a few capitals, and no usual name."""
+    """Whether a word is clinical or ordinary, or an abbreviation of a few capitals, and no likely name."""
     known = marks(word)
     if known & _NAMELIKE and not known & EPONYMOUS:
+        return False
+    if known & Mark.FIRST and not known & (MEDICAL | Mark.FREQUENT):
         return False
     return bool(known & (MEDICAL | Mark.ENGLISH)) or (word.isupper() and len(word) < 6)
