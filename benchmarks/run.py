@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus, load_corpus
+from deid_text import deid_text_measures
 from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
@@ -28,7 +29,7 @@ from storage import storage_measures
 from audit import audit_measures
 
 Measures = list[dict[str, Any]]
-GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth")
+GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_text")
 
 
 class Plan:
@@ -41,6 +42,7 @@ class Plan:
         self.events = 200_000 if quick else 1_000_000
         self.crowd = 5_000 if quick else 50_000
         self.bundles = 10 if quick else None
+        self.quick = quick
 
     def groups(self, bench: Bench, corpus: Corpus, wanted: list[str]) -> dict[str, Callable[[], Measures]]:
         """What to run for each group."""
@@ -53,6 +55,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "deid_text": lambda: deid_text_measures(quick=self.quick),
         }
 
 

@@ -44,6 +44,17 @@ BARS = {
     "growth_get": Bar("GET Patient/{id}: rate at ten times the patients divided by the rate before", "ratio", 0.9),
     "growth_search": Bar("search in one patient's record: the same", "ratio", 0.9),
     "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
+    "deid_text_verbatim": Bar("ASQ-PHI, held out: identifiers whose value is gone from the output", "%", 99.5),
+    "deid_text_strict": Bar("ASQ-PHI, held out: identifiers with every letter and digit covered", "%", 99.0),
+    "deid_text_over": Bar(
+        "ASQ-PHI, held out: queries without identifiers that lost a word", "%", 5.0, 2.0, at_most=True
+    ),
+    "deid_text_es": Bar("MEDDOCAN dev, trained on train: identifiers wholly covered", "%", 97.0),
+    "deid_text_es_direct": Bar("the same, names, ids and contacts only", "%", 99.5),
+    "deid_text_known": Bar("known identifiers that survive, of all spellings rendered", "count", 0, at_most=True),
+    "deid_text_speed": Bar("text de-identification, rules and dictionaries, one core", "characters/s", 200_000),
+    "deid_text_speed_models": Bar("the same with the slowest optional model installed", "characters/s", 25_000),
+    "deid_text_memory": Bar("resident memory of the largest of these processes", "MB", 300, at_most=True),
 }
 
 

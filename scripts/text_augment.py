@@ -27,7 +27,9 @@ class Swapper:
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
-        listed = {mark: [word.title() for word in entries(mark)] for mark in (Mark.FIRST, Mark.LAST, Mark.CITY, Mark.REGION)}
+        listed = {
+            mark: [word.title() for word in entries(mark)] for mark in (Mark.FIRST, Mark.LAST, Mark.CITY, Mark.REGION)
+        }
         self._first, self._last = listed[Mark.FIRST], listed[Mark.LAST]
         self._usual = [word.title() for word in entries(Mark.USUAL_FIRST)]
         self._usual_last = [word.title() for word in entries(Mark.USUAL_LAST)]
@@ -61,7 +63,10 @@ class Swapper:
         if re.search(r"\b[A-Z]\.?$", old):
             made = f"{first} {rng.choice('ABCDEFGHIJKLMNOPRSTVWZ')}."
         elif " " in old[title.end() if title else 0 :]:
-            made = rng.choice([f"{first} {last}"] * 6 + [f"{first} {last}-{rng.choice(self._last)}", f"{first} {last[0]}. {last}", f"{first[0]}. {last}"])
+            made = rng.choice(
+                [f"{first} {last}"] * 6
+                + [f"{first} {last}-{rng.choice(self._last)}", f"{first} {last[0]}. {last}", f"{first[0]}. {last}"]
+            )
         else:
             made = last if title or rng.random() < 0.4 else first
         return (title[0] if title else "") + made
@@ -86,8 +91,21 @@ class Swapper:
         rng = self._rng
         year, month, day = rng.randrange(1940, 2026), rng.randrange(1, 13), rng.randrange(1, 29)
         name, suffix = MONTHS[month - 1], rng.choice(["", "th"])
-        forms = [f"{month}/{day}/{year}", f"{month:02d}/{day:02d}/{year % 100:02d}", f"{year}-{month:02d}-{day:02d}", f"{name} {day}{suffix}"]
-        return rng.choice([*forms, *[f"{name} {day}{suffix}, {year}"] * 3, f"{name[:3]} {day} {year}", f"{day} {name} {year}", f"{name} {year}"])
+        forms = [
+            f"{month}/{day}/{year}",
+            f"{month:02d}/{day:02d}/{year % 100:02d}",
+            f"{year}-{month:02d}-{day:02d}",
+            f"{name} {day}{suffix}",
+        ]
+        return rng.choice(
+            [
+                *forms,
+                *[f"{name} {day}{suffix}, {year}"] * 3,
+                f"{name[:3]} {day} {year}",
+                f"{day} {name} {year}",
+                f"{name} {year}",
+            ]
+        )
 
     def _code(self, old: str) -> str:
         """Digits and letters exchanged, the form kept."""
@@ -95,6 +113,10 @@ class Swapper:
         if "@" in old:
             return f"{rng.choice(self._usual).lower()}{rng.choice(['.', '_', ''])}{rng.choice(self._last).lower()}@{rng.choice(self._last).lower()}.com"
         return "".join(
-            rng.choice("0123456789") if each.isdigit() else rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") if each.isupper() else each
+            rng.choice("0123456789")
+            if each.isdigit()
+            else rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ")
+            if each.isupper()
+            else each
             for each in old
         )

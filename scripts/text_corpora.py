@@ -108,7 +108,9 @@ def asq(data: Path = DATA) -> Iterator[Document]:
     for number, part in enumerate((data / ASQ).read_text().split("===QUERY===")[1:]):
         text, _, tags = part.partition("===PHI_TAGS===")
         text = text.strip()
-        values = [(tag["identifier_type"], tag["value"]) for tag in map(json.loads, filter(None, tags.strip().split("\n")))]
+        values = [
+            (tag["identifier_type"], tag["value"]) for tag in map(json.loads, filter(None, tags.strip().split("\n")))
+        ]
         gold = [
             Gold(match.start(), match.end(), ASQ_KINDS.get(label, Kind.ID), label)
             for label, value in values

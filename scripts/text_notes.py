@@ -112,20 +112,37 @@ def identifiers(record: dict[str, list[Resource]], rng: random.Random) -> dict[s
     patient = record["Patient"][0]
     human, address = patient["name"][0], patient["address"][0]
     first, last = human["given"][0].rstrip("0123456789"), human["family"].rstrip("0123456789")
-    numbers = {coding["code"]: item["value"] for item in patient["identifier"] for coding in item.get("type", {}).get("coding", ())}
+    numbers = {
+        coding["code"]: item["value"]
+        for item in patient["identifier"]
+        for coding in item.get("type", {}).get("coding", ())
+    }
     doctor = _doctor(record, rng)
     encounter = [item["period"]["start"][:10] for item in record["Encounter"]]
     days = [_date(rng, rng.choice(encounter)) for _ in range(3)]
-    mother = next((item["valueString"] for item in patient["extension"] if item["url"].endswith("MaidenName")), f"Rita {last}")
+    mother = next(
+        (item["valueString"] for item in patient["extension"] if item["url"].endswith("MaidenName")), f"Rita {last}"
+    )
     names = {"name": f"{first} {last}", "upper": f"{first} {last}".upper(), "reversed": f"{last}, {first}"}
-    names |= {"first": first, "last": last, "relative": mother, "doctor": doctor, "doclast": doctor.split()[-1], "mi": rng.choice("ABCDEFGHJKLM")}
+    names |= {
+        "first": first,
+        "last": last,
+        "relative": mother,
+        "doctor": doctor,
+        "doclast": doctor.split()[-1],
+        "mi": rng.choice("ABCDEFGHJKLM"),
+    }
     strings = {
         Kind.NAME: names,
         Kind.DATE: {"birth": _date(rng, patient["birthDate"]), "d1": days[0], "d2": days[1], "d3": days[2]},
         Kind.STREET: {"street": address["line"][0]},
         Kind.PLACE: {"city": address["city"]},
         Kind.ZIP: {"zip": address.get("postalCode", "02139")},
-        Kind.HOSPITAL: {"facility": rng.choice(record["Organization"])["name"].title() if record["Organization"] else "Lakeside Clinic"},
+        Kind.HOSPITAL: {
+            "facility": rng.choice(record["Organization"])["name"].title()
+            if record["Organization"]
+            else "Lakeside Clinic"
+        },
         Kind.MRN: {"mrn": rng.choice([numbers["MR"][:8], str(rng.randrange(10**6, 10**8))])},
         Kind.SSN: {"ssn": numbers.get("SS", "999-12-3456")},
         Kind.LICENCE: {"licence": numbers.get("DL", f"S{rng.randrange(10**7, 10**8)}")},
@@ -138,7 +155,11 @@ def identifiers(record: dict[str, list[Resource]], rng: random.Random) -> dict[s
 
 
 def _doctor(record: dict[str, list[Resource]], rng: random.Random) -> str:
-    human = rng.choice(record["Practitioner"])["name"][0] if record["Practitioner"] else {"given": ["Ann"], "family": "Weber"}
+    human = (
+        rng.choice(record["Practitioner"])["name"][0]
+        if record["Practitioner"]
+        else {"given": ["Ann"], "family": "Weber"}
+    )
     return f"{human['given'][0].rstrip('0123456789')} {human['family'].rstrip('0123456789')}"
 
 
@@ -156,9 +177,16 @@ def _findings(record: dict[str, list[Resource]], rng: random.Random) -> dict[str
 
     male = record["Patient"][0]["gender"] == "male"
     plain = {"c1": some("Condition", "code", "hypertension").lower(), "c2": some("Condition", "code", "asthma").lower()}
-    plain |= {"m1": some("MedicationRequest", "medicationCodeableConcept", "lisinopril"), "o1": value("BMI 27"), "o2": value("A1c 6")}
+    plain |= {
+        "m1": some("MedicationRequest", "medicationCodeableConcept", "lisinopril"),
+        "o1": value("BMI 27"),
+        "o2": value("A1c 6"),
+    }
     plain |= {"He": "He" if male else "She", "he": "he" if male else "she", "his": "his" if male else "her"}
-    plain |= {"sex": rng.choice(["man", "male"]) if male else rng.choice(["woman", "female"]), "title": "Mr." if male else "Ms."}
+    plain |= {
+        "sex": rng.choice(["man", "male"]) if male else rng.choice(["woman", "female"]),
+        "title": "Mr." if male else "Ms.",
+    }
     return plain | {"state": record["Patient"][0]["address"][0]["state"], "age": str(rng.randrange(20, 89))}
 
 
@@ -167,7 +195,12 @@ def _date(rng: random.Random, iso: str) -> str:
     month = MONTHS[day.month - 1]
     return rng.choice(
         [
-            *(iso, f"{day.month}/{day.day}/{day.year}", f"{day.month:02d}/{day.day:02d}/{day.year}", f"{day.month}/{day.day}/{day.year % 100:02d}"),
+            *(
+                iso,
+                f"{day.month}/{day.day}/{day.year}",
+                f"{day.month:02d}/{day.day:02d}/{day.year}",
+                f"{day.month}/{day.day}/{day.year % 100:02d}",
+            ),
             *(f"{month} {day.day}, {day.year}", f"{month[:3]} {day.day} {day.year}", f"{day.day} {month} {day.year}"),
             *(f"{day.day:02d}-{month[:3].upper()}-{day.year}", f"{month} {day.day}"),
         ]
@@ -177,4 +210,11 @@ def _date(rng: random.Random, iso: str) -> str:
 def _phone(rng: random.Random, phone: str) -> str:
     digits = "".join(each for each in phone if each.isdigit())[-10:].rjust(10, "5")
     area, middle, rest = digits[:3], digits[3:6], digits[6:]
-    return rng.choice([f"{area}-{middle}-{rest}", f"({area}) {middle}-{rest}", f"{area}.{middle}.{rest}", f"+1 {area} {middle} {rest}"])
+    return rng.choice(
+        [
+            f"{area}-{middle}-{rest}",
+            f"({area}) {middle}-{rest}",
+            f"{area}.{middle}.{rest}",
+            f"+1 {area} {middle} {rest}",
+        ]
+    )

@@ -14,7 +14,20 @@ MONTHS = "January February March April May June July August September October No
 MESES = "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split()
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ACCENTS = str.maketrans("aeioun", "áéíóúñ")
-LASTS = ("O'Brien", "Smith-Jones", "De la Cruz", "van der Berg", "Núñez", "Müller", "St. John", "McDonald", "García Márquez", "Łukasz", "Wu", "Lee")
+LASTS = (
+    "O'Brien",
+    "Smith-Jones",
+    "De la Cruz",
+    "van der Berg",
+    "Núñez",
+    "Müller",
+    "St. John",
+    "McDonald",
+    "García Márquez",
+    "Łukasz",
+    "Wu",
+    "Lee",
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,16 @@ class People:
         first, middle = rng.choice(self._first), rng.choice(self._first)
         name = f"{first} {middle} {last}" if rng.random() < 0.4 else f"{first} {last}"
         born = date(1920, 1, 1) + timedelta(days=rng.randrange(36_000))
-        numbers = (f"{rng.randrange(10**6, 10**8)}", f"{rng.choice('ABHMS')}{rng.choice('KLPX')}-{rng.randrange(10**5, 10**7)}")
-        street = f"{rng.randrange(10, 9999)} {rng.choice(self._last)} {rng.choice(['Street', 'Avenue', 'Lane', 'Road'])}"
-        address = f"{street}, {rng.choice(self._last)}ville, {rng.choice(['MA', 'TX', 'OH'])} {rng.randrange(10_000, 99_999)}"
+        numbers = (
+            f"{rng.randrange(10**6, 10**8)}",
+            f"{rng.choice('ABHMS')}{rng.choice('KLPX')}-{rng.randrange(10**5, 10**7)}",
+        )
+        street = (
+            f"{rng.randrange(10, 9999)} {rng.choice(self._last)} {rng.choice(['Street', 'Avenue', 'Lane', 'Road'])}"
+        )
+        address = (
+            f"{street}, {rng.choice(self._last)}ville, {rng.choice(['MA', 'TX', 'OH'])} {rng.randrange(10_000, 99_999)}"
+        )
         phone = f"{rng.randrange(201, 989)}-{rng.randrange(200, 999)}-{rng.randrange(1000, 9999)}"
         mail = f"{fold(first)}.{fold(last).replace(' ', '')}{rng.randrange(99)}@example.com".replace("'", "")
         relative = f"{rng.choice(self._first)} {last}"
@@ -113,11 +133,33 @@ def date_spelling(rng: random.Random, iso: str) -> str:
     return rng.choice(
         [
             *(iso, iso.replace("-", "/"), iso.replace("-", ""), f"{iso}T10:00:00Z"),
-            *(f"{day.month}/{day.day}/{year}", f"{day.month:02d}/{day.day:02d}/{year}", f"{day.month}/{day.day}/{year % 100:02d}"),
-            *(f"{day.day}/{day.month}/{year}", f"{day.day:02d}.{day.month:02d}.{year}", f"{day.day}-{day.month}-{year}"),
-            *(f"{month} {day.day}, {year}", f"{month} {day.day}{suffix}, {year}", f"{month[:3]} {day.day} {year}", f"{month[:3]}. {day.day}, {year}"),
-            *(f"{day.day} {month} {year}", f"{day.day:02d}-{month[:3].upper()}-{year}", f"{day.day}{suffix} of {month} {year}"),
-            *(f"{month.upper()} {day.day} {year}", f"{month} {day.day}{suffix}", f"{day.day} de {mes} de {year}", f"{day.day} {mes} {year}"),
+            *(
+                f"{day.month}/{day.day}/{year}",
+                f"{day.month:02d}/{day.day:02d}/{year}",
+                f"{day.month}/{day.day}/{year % 100:02d}",
+            ),
+            *(
+                f"{day.day}/{day.month}/{year}",
+                f"{day.day:02d}.{day.month:02d}.{year}",
+                f"{day.day}-{day.month}-{year}",
+            ),
+            *(
+                f"{month} {day.day}, {year}",
+                f"{month} {day.day}{suffix}, {year}",
+                f"{month[:3]} {day.day} {year}",
+                f"{month[:3]}. {day.day}, {year}",
+            ),
+            *(
+                f"{day.day} {month} {year}",
+                f"{day.day:02d}-{month[:3].upper()}-{year}",
+                f"{day.day}{suffix} of {month} {year}",
+            ),
+            *(
+                f"{month.upper()} {day.day} {year}",
+                f"{month} {day.day}{suffix}",
+                f"{day.day} de {mes} de {year}",
+                f"{day.day} {mes} {year}",
+            ),
             *(f"{month} {year}", f"{mes} de {year}", f"the {day.day}{suffix} of {month}, {year}"),
         ]
     )
@@ -148,8 +190,20 @@ def phone_spelling(rng: random.Random, phone: str) -> str:
     wrong = rest[:at] + rng.choice("0123456789") + rest[at + 1 :]
     return rng.choice(
         [
-            *(phone, f"({area}) {middle}-{rest}", f"{area}.{middle}.{rest}", f"{area} {middle} {rest}", f"+1 {area} {middle} {rest}"),
-            *(f"1-{area}-{middle}-{rest}", f"{area}{middle}{rest}", f"{middle}-{rest}", f"({area}){middle}{rest}", f"{area}-{middle}-{wrong}"),
+            *(
+                phone,
+                f"({area}) {middle}-{rest}",
+                f"{area}.{middle}.{rest}",
+                f"{area} {middle} {rest}",
+                f"+1 {area} {middle} {rest}",
+            ),
+            *(
+                f"1-{area}-{middle}-{rest}",
+                f"{area}{middle}{rest}",
+                f"{middle}-{rest}",
+                f"({area}){middle}{rest}",
+                f"{area}-{middle}-{wrong}",
+            ),
             *(f"+1{area}{middle}{rest}", f"{area}/{middle}-{rest}"),
         ]
     )
@@ -158,7 +212,16 @@ def phone_spelling(rng: random.Random, phone: str) -> str:
 def mail_spelling(rng: random.Random, mail: str) -> str:
     """Case, spelled-out marks, or one letter wrong."""
     local, _, domain = mail.partition("@")
-    return rng.choice([mail, mail.upper(), mail.title(), f"{local} (at) {domain.replace('.', ' (dot) ')}", f"{typo(rng, local)}@{domain}", f"{local}@{domain}"])
+    return rng.choice(
+        [
+            mail,
+            mail.upper(),
+            mail.title(),
+            f"{local} (at) {domain.replace('.', ' (dot) ')}",
+            f"{typo(rng, local)}@{domain}",
+            f"{local}@{domain}",
+        ]
+    )
 
 
 def address_spelling(rng: random.Random, address: str) -> str:
@@ -169,7 +232,15 @@ def address_spelling(rng: random.Random, address: str) -> str:
     wrong = typo(rng, name) if len(name) > 4 else name
     return rng.choice(
         [
-            *(address, street, street.upper(), street.lower(), f"{number} {name} {short}.", f"{city}, {state_zip}", city),
+            *(
+                address,
+                street,
+                street.upper(),
+                street.lower(),
+                f"{number} {name} {short}.",
+                f"{city}, {state_zip}",
+                city,
+            ),
             *(f"{number} {wrong} {kind}", f"{street}\n{city} {state_zip}", f"{number} {name}"),
         ]
     )

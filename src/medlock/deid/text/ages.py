@@ -11,7 +11,9 @@ from medlock.deid.text.lexicon import fold
 OLDEST_PLAIN = 89  # 45 CFR 164.514(b)(2)(i)(C): ages over 89 are aggregated
 
 _TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
-_DECENAS = dict(zip("veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa".split(), range(20, 100, 10), strict=True))
+_DECENAS = dict(
+    zip("veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa".split(), range(20, 100, 10), strict=True)
+)
 _SPELLED = (
     r"(?:(?:one )?hundred(?: and (?:one|two|three|four|five|six|seven|eight|nine|ten))?|(?:cien|ciento [a-zé]+)"
     r"|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
@@ -26,13 +28,18 @@ _SPAN_BEFORE = re.compile(
     r"previous|next|nearly|about)\s(?:hace\s|los\s|unos\s|the\s)?$",
     re.IGNORECASE,
 )
-_SPAN_AFTER = re.compile(r"\s(?:despu[eé]s|antes|atr[aá]s|m[aá]s tarde|previos|anteriores|ago|later|before|de (?:evoluci|duraci|seguimiento|historia|tratamiento))", re.IGNORECASE)
+_SPAN_AFTER = re.compile(
+    r"\s(?:despu[eé]s|antes|atr[aá]s|m[aá]s tarde|previos|anteriores|ago|later|before|de (?:evoluci|duraci|seguimiento|historia|tratamiento))",
+    re.IGNORECASE,
+)
 _PERSON_BEFORE = re.compile(
     r"(?:\b(?:var[oó]n|mujer|paciente|hombre|ni[ñn][oa]|lactante|hij[oa]|hermano|hermana|madre|padre|edad|se[ñn]or|chica|chico|joven|raza|masculino|"
     r"femenino|sexo|adolescente|beb[eé]|neonato)\b[^.;]{0,40}\bde|edad:?|a los|con)\s$",
     re.IGNORECASE,
 )
-_CUED = re.compile(r"\b(?:aged?|edad|age is|edad de)\s*[:=]?\s*(?:of\s|is\s|de\s)?(?P<age>\d{1,3})\b(?![./,]\d|\s?%)", re.IGNORECASE)
+_CUED = re.compile(
+    r"\b(?:aged?|edad|age is|edad de)\s*[:=]?\s*(?:of\s|is\s|de\s)?(?P<age>\d{1,3})\b(?![./,]\d|\s?%)", re.IGNORECASE
+)
 _SMALL = re.compile(
     rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED})\s?(?:meses|mes|semanas|d[ií]as|horas)(?= de (?:vida|edad))(?: de (?:vida|edad))",
     re.IGNORECASE,

@@ -21,8 +21,12 @@ _URL = re.compile(
 _URL_HINT = re.compile(r"://|www\.|\.(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b", re.IGNORECASE)
 _PHOTO = re.compile(r"[^\s<>\"'()\[\]:]+\.(?:jpe?g|png|heic|tiff?|bmp|gif|dcm)\b|data:image/[^\s\"')]+", re.IGNORECASE)
 _PHOTO_HINT = re.compile(r"\.(?:jpe?g|png|heic|tiff?|bmp|gif|dcm)\b|data:image", re.IGNORECASE)
-_IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:/\d{1,2})?(?![\w.]?\d)")
-_IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})?(?::[0-9a-f]{1,4}){0,6}(?![\w:])", re.IGNORECASE)
+_IPV4 = re.compile(
+    r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:/\d{1,2})?(?![\w.]?\d)"
+)
+_IPV6 = re.compile(
+    r"(?<![\w:])(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})?(?::[0-9a-f]{1,4}){0,6}(?![\w:])", re.IGNORECASE
+)
 _MAC = re.compile(r"(?<![\w:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}(?![\w:-])", re.IGNORECASE)
 _PHONE = re.compile(
     # North American, with or without country code, brackets, extension

@@ -24,9 +24,7 @@ _DAYS = (
     "lunes martes miércoles jueves viernes sábado domingo".split(),
 )
 _UNITS = "first second third fourth fifth sixth seventh eighth ninth".split()
-_TEENS = (
-    "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split()
-)
+_TEENS = "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split()
 _ORDINALS = [*_UNITS, *_TEENS, *(f"twenty-{unit}" for unit in _UNITS), "thirtieth", "thirty-first"]
 _CARDINALES = (
     "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
@@ -70,7 +68,11 @@ _FORMS: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
     (name, re.compile(pattern, re.IGNORECASE), sure)
     for name, pattern, sure in (
         ("iso", rf"(?<![\w.-])(?P<year>(?:1[89]|20)\d\d)-(?P<month>0\d|1[0-2])-(?P<day>[0-3]\d){_TIME}(?![\w-])", 0.99),
-        ("year-first", r"(?<![\w/.-])(?P<year>(?:1[89]|20)\d\d)[/.](?P<month>\d{1,2})[/.](?P<day>\d{1,2})(?![\w/])", 0.97),
+        (
+            "year-first",
+            r"(?<![\w/.-])(?P<year>(?:1[89]|20)\d\d)[/.](?P<month>\d{1,2})[/.](?P<day>\d{1,2})(?![\w/])",
+            0.97,
+        ),
         (
             "numbers",
             r"(?<![\w/.-])(?P<one>\d{1,2})\s?(?P<mark>[/.-])\s?(?P<two>\d{1,2})\s?(?P=mark)\s?"
@@ -114,7 +116,9 @@ _BEFORE_NUMBERED = re.compile(
     r"(?:of |de )?)$",
     re.IGNORECASE,
 )
-_COMPACT = re.compile(r"(?<![\w.-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?:\d{4}(?:\d\d)?)?(?![\w-])")
+_COMPACT = re.compile(
+    r"(?<![\w.-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?:\d{4}(?:\d\d)?)?(?![\w-])"
+)
 _LOOSE = re.compile(
     rf"\b(?:last|this|next|past|on|since|every|pasado|este|el|desde(?: el)?)\s+(?:(?:{_any(_DAYS[0])})\b(?! [A-Z])|(?:{_any(_DAYS[1])})\b)"
     rf"|\b(?:{_any(_DAYS[0])})\b"
@@ -234,7 +238,9 @@ def _loose_read(match: re.Match[str]) -> Iterator[DateMatch]:
 
 def _read(match: re.Match[str], form: str, sure: float, *, day_first: bool) -> Iterator[DateMatch]:
     """The match as a date, when its numbers can be one. It begins with its first part, not with an article."""
-    groups = {name: value for name, value in match.groupdict().items() if value is not None and name not in {"mark", "near"}}
+    groups = {
+        name: value for name, value in match.groupdict().items() if value is not None and name not in {"mark", "near"}
+    }
     values, order = _values(groups, day_first=day_first)
     if values is None:
         return
@@ -315,7 +321,9 @@ def _written(name: str, old: str, moved: date) -> str:
 def _day_as(old: str, day: int) -> str:
     digits = re.match(r"\d+", old)
     if digits is None:
-        return _cased(old, (_CARDINALES + ["treinta y uno"] if fold(old) in map(fold, _CARDINALES) else _ORDINALS)[day - 1])
+        return _cased(
+            old, (_CARDINALES + ["treinta y uno"] if fold(old) in map(fold, _CARDINALES) else _ORDINALS)[day - 1]
+        )
     number = f"{day:02d}" if digits[0].startswith("0") else str(day)
     tail = old[digits.end() :]
     return number + (_suffix(day) if tail.lower() in {"st", "nd", "rd", "th"} else tail)

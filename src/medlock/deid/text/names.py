@@ -16,7 +16,9 @@ from medlock.deid.text.spans import Kind, Span
 _UP = "A-ZÁÉÍÓÚÜÑÇÀÈÌÒÙÂÊÎÔÛÄËÏÖ"
 _WORD = rf"[{_UP}][^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
 _INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.)*"
-_LINK = r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
+_LINK = (
+    r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
+)
 _RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:[ ]{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
 _TITLES = (
     r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|Judge|Capt|Lt|Sgt|Col|"
@@ -39,7 +41,10 @@ _SUBJECT = re.compile(
     rf"(?<![\w-])(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|complained|lives|takes|said|says|"
     r"returned|underwent|endorses|tolerated|agrees|refused|refiere|niega|acude|ingresa|presenta)\b)"
 )
-_SURE_CUE = re.compile(r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor|attending|physician|provider|surgeon|pcp", re.IGNORECASE)
+_SURE_CUE = re.compile(
+    r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor|attending|physician|provider|surgeon|pcp",
+    re.IGNORECASE,
+)
 _INITIALLED = re.compile(
     rf"(?<![/\w])(?P<name>{_WORD}[ ](?:[{_UP}]\.[ ]?)?{_INITIAL}(?=\W|$)|(?:{_INITIAL}[ ]?)+{_WORD}(?:[ ]{_WORD})?)"
 )
@@ -47,7 +52,7 @@ _PAIR = re.compile(rf"\b{_WORD}(?:[ ](?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?![
 _REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
 _SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
 _AFTER_EPONYM = re.compile(
-    r"(?:['’]s?)?(?:[-–\s]+[A-Z][\w'’-]*){0,2}\s*(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|severity\s)?(?:[Rr]eflex(?:es)?|[Ss]igns?|"
+    r"(?:['’]s?)?(?:[-– ]+[A-Z][\w'’-]*){0,2} *(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|severity\s)?(?:[Rr]eflex(?:es)?|[Ss]igns?|"
     r"[Ss]cores?|[Ss]cales?|[Ss]yndrome|[Dd]isease|[Cc]riteria|[Tt]ests?|[Ii]ndex|[Cc]lassification|[Ss]taging|[Ss]tage|[Cc]lass|[Gg]rade|"
     r"procedure|operation|man(?:euver|oeuvre)|palsy|phenomenon|tumou?r|lymphoma|sarcoma|[Tt]rial|[Ss]tudy|risk|catheter|tube|repair|fracture|ulcer|"
     r"o?esophagus|thyroiditis|contracture|ataxia|chorea|[Bb]od(?:y|ies)|cells?|nodes?|diet|formula|equation|triad|law|pattern|anomaly|"
@@ -89,7 +94,8 @@ def find_names(text: str) -> Iterator[Span]:
     for match in _CUED_REVERSED.finditer(text):
         yield from _kept(text, match, 0.92, "rule:name-cue")
     for match in _SUBJECT.finditer(text):
-        if marks(match["name"]) & NAME and not marks(match["name"]) & (Mark.FREQUENT | Mark.DRUG):
+        known = marks(match["name"])
+        if known & Mark.FIRST or (known & Mark.LAST and not known & (Mark.FREQUENT | Mark.DRUG)):
             yield from _kept(text, match, 0.65, "rule:name-subject")
     yield from _listed(text)
 
@@ -129,7 +135,9 @@ def eponymous(text: str, start: int, end: int) -> bool:
 def _first(word: str) -> bool:
     """Whether a word is a first name and hardly anything else."""
     known = marks(word)
-    return bool(known & Mark.FIRST) and not known & (Mark.DRUG | Mark.EPONYM | Mark.CITY) and fold(word) not in _NOT_NAMES
+    return (
+        bool(known & Mark.FIRST) and not known & (Mark.DRUG | Mark.EPONYM | Mark.CITY) and fold(word) not in _NOT_NAMES
+    )
 
 
 def _likely(run: str) -> bool:

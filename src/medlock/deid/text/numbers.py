@@ -16,7 +16,8 @@ from medlock.deid.text.spans import Kind, Span
 _CODE = re.compile(r"(?<![\w/.#-])#?(?:[^\W\d]++[-/.]?)*+\d(?:\w|[-/.](?=\w))*")
 _GROUPS = re.compile(r"(?<![\w.,/-])\d{1,4}(?:[ -]\d{1,10}){1,4}(?:[ -]?[A-Z])?(?![\w/%]|[.,]\d)")
 _LINK = re.compile(
-    r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*+\s*[#:=(]*\s*", re.IGNORECASE
+    r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*+\s*[#:=(]*\s*",
+    re.IGNORECASE,
 )
 # What stands before a number and says whose it is. Of the cues before a number the first that leads up to it counts.
 _CUES: tuple[tuple[Kind, str], ...] = (
@@ -46,11 +47,15 @@ _CUES: tuple[tuple[Kind, str], ...] = (
         r"study|tracking|protocol|ticket|confirmation|number|no|user(?:name)?|login|muestra",
     ),
 )
-_CUE = re.compile("|".join(rf"(?P<{kind}>(?<![^\W\d_])(?:{words})(?![^\W\d_]))" for kind, words in _CUES), re.IGNORECASE)
+_CUE = re.compile(
+    "|".join(rf"(?P<{kind}>(?<![^\W\d_])(?:{words})(?![^\W\d_]))" for kind, words in _CUES), re.IGNORECASE
+)
 _SSN = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
 _DNI = re.compile(r"(?<![\w-])(?:\d{8}|[XYZ]\d{7})[- ]?[A-HJ-NP-TV-Z](?![\w-])")
 _VIN = re.compile(r"\b(?=[A-HJ-NPR-Z0-9]*\d)(?=[A-HJ-NPR-Z0-9]*[A-HJ-NPR-Z])[A-HJ-NPR-Z0-9]{17}\b")
-_PREFIXED = re.compile(r"#?\b[A-Z]{1,5}-?\d{5,}[A-Z]{0,3}\b|\b[A-Z]{2,4}-\d{4,}\b|#[A-Z0-9-]*\d{5,}\b|\b\d{4,}-\d{2,}-?\d*\b")
+_PREFIXED = re.compile(
+    r"#?\b[A-Z]{1,5}-?\d{5,}[A-Z]{0,3}\b|\b[A-Z]{2,4}-\d{4,}\b|#[A-Z0-9-]*\d{5,}\b|\b\d{4,}-\d{2,}-?\d*\b"
+)
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")
 _CARD = re.compile(r"(?<![\w-])(?:\d{4}[ -]){3}\d{4}(?![\w-])")
@@ -60,7 +65,9 @@ _UNIT_AFTER = re.compile(
     r"years?|yrs?|yo|y/o|months?|weeks?|days?|hours?|h|hrs?|min|a[ñn]os|meses|d[ií]as|horas|times|veces|bpm|lpm)\b)",
     re.IGNORECASE,
 )
-_DRUG_CODE = re.compile(r"(?:covid|sars|ca|cd|il|hla|t|l|c|s|b|h|p|q|g|vitamin|pm|hb|ck|mu|bcl|her|nct)[- ]?\d", re.IGNORECASE)
+_DRUG_CODE = re.compile(
+    r"(?:covid|sars|ca|cd|il|hla|t|l|c|s|b|h|p|q|g|vitamin|pm|hb|ck|mu|bcl|her|nct)[- ]?\d", re.IGNORECASE
+)
 
 _FORMATS: tuple[tuple[Kind, re.Pattern[str], float], ...] = (
     (Kind.SSN, _SSN, 0.95),

@@ -58,7 +58,9 @@ _FACILITY_WORD = (
     r"Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|re))?|"
     r"Institute|University|College|Medical Group|Memorial|General|Pavilion|Surgery Center|Urgent Care|Pharmacy|Laboratory|Labs?)"
 )
-_FACILITY_SURE = re.compile(r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|Health System|Health Alliance|Healthcare|campus|office)")
+_FACILITY_SURE = re.compile(
+    r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|Health System|Health Alliance|Healthcare|campus|office)"
+)
 _LOWER_FACILITY = r"(?:(?:downtown|main|outpatient|community|family|primary care|walk-in|urgent care|satellite|north|south|east|west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
 _FACILITY = re.compile(
     rf"\b(?:{_CAP}[ ]+(?:(?:&|of|and|for|the)[ ]+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"

@@ -21,7 +21,7 @@ from medlock.deid.text.names import echoes, find_names
 from medlock.deid.text.numbers import find_numbers
 from medlock.deid.text.places import find_places
 from medlock.deid.text.policy import EVERY_KIND, SAFE_HARBOR, Policy
-from medlock.deid.text.spans import Kind, Span, resolve
+from medlock.deid.text.spans import Kind, Span, join, resolve
 from medlock.deid.text.stoplist import clinical
 from medlock.deid.text.sweep import Sweep
 from medlock.deid.text.tagger import LANGUAGES, shipped
@@ -80,7 +80,7 @@ class Redactor:
         spans = [span for span in self._all(text, language, policy) if span.kind in policy.kinds]
         if known is not None:
             spans += (known if isinstance(known, Sweep) else Sweep(known)).find(text)
-        return resolve(spans, text)
+        return join(resolve(spans, text), text)
 
     def apply(self, text: str, known: Known | Sweep | None = None, replace: Replace = tag) -> Redacted:
         """The text with every identifier replaced by what `replace` makes of its span."""

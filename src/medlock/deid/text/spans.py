@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -70,6 +71,30 @@ def resolve(spans: Iterable[Span], text: str) -> list[Span]:
                 kept.append(replace(span, start=piece[0], end=piece[1], text=text[piece[0] : piece[1]]))
         taken[span.start : span.end] = b"\1" * (span.end - span.start)
     return sorted(kept, key=lambda each: each.start)
+
+
+_JOINED = frozenset({Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.STREET, Kind.AGE})
+_GAP = re.compile(r"[.,]?[ \u00a0]?|-")
+CERTAIN = 1.0  # the confidence of what the record itself knows
+
+
+def join(spans: Iterable[Span], text: str) -> list[Span]:
+    """Neighbours of one kind as one span ("Dr", "John Weber"); what the record knows stays apart, each with its source."""
+    out: list[Span] = []
+    for span in spans:
+        last = out[-1] if out else span
+        touching = last.end <= span.start and _GAP.fullmatch(text, last.end, span.start)
+        if (
+            span.kind is last.kind
+            and span.kind in _JOINED
+            and touching
+            and CERTAIN not in {span.confidence, last.confidence}
+        ):
+            best = max(last, span, key=lambda each: each.confidence)
+            out[-1] = replace(best, start=last.start, end=span.end, text=text[last.start : span.end])
+        else:
+            out.append(span)
+    return out
 
 
 def _free(taken: bytearray, start: int, end: int) -> Iterable[tuple[int, int]]:

@@ -20,7 +20,8 @@ _LOCAL = 7  # a phone is known without its area code
 # Characters that may stand between the parts of one number; up to three in a row.
 _RUN = re.compile(r"[^\W_](?:[^\W_]|[-–./()#+_ \u00a0\u2009](?=[-–./()#+_ \u00a0\u2009]{0,2}[^\W_]))*")
 _ADDRESS = re.compile(
-    r"[\w.+%'-]+\s?(?:@|\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?[\w-]+)+", re.IGNORECASE
+    r"[\w.+%'-]+\s?(?:@|\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?[\w-]+)+",
+    re.IGNORECASE,
 )
 _AT = re.compile(r"\s?(?:\(at\)|\[at\]|\{at\}|\sat\s|@)\s?", re.IGNORECASE)
 _DOT = re.compile(r"\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s|\.)\s?", re.IGNORECASE)
@@ -100,7 +101,9 @@ class Codes:
 
     def _mails(self, text: str) -> Iterator[Span]:
         for match in _ADDRESS.finditer(text):
-            written = _DOT.sub(".", _AT.sub("@", fold(match[0]).replace(" ", "") if "@" in match[0] else fold(match[0])))
+            written = _DOT.sub(
+                ".", _AT.sub("@", fold(match[0]).replace(" ", "") if "@" in match[0] else fold(match[0]))
+            )
             for mail, source in self._mail.items():
                 if within_one(written.strip("."), mail) or mail in written:
                     yield Span(match.start(), match.end(), Kind.EMAIL, 1.0, source, match[0])

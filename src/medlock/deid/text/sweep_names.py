@@ -34,7 +34,9 @@ _PART = re.compile(LETTERS)
 _INITIALS = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.[ \u00a0]?){2,4}|(?<![^\W_])[A-Z]{2,4}(?![^\W_])")
 _PARTICLE = r"(?:de|del|de la|de los|la|van|von|van der|van den|der|den|di|da|dos|st\.?|bin|al)"
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W_])(?:[^\W\d_]\.?[ -]?){{1,3}}(?:(?<=[ .-]){_PARTICLE}\s)?$", re.IGNORECASE)
-_LITTLE = frozenset("de del la las los el y e i van von der den di da dos do bin ibn al st san santa mr mrs ms dr jr sr ii iii iv".split())
+_LITTLE = frozenset(
+    "de del la las los el y e i van von der den di da dos do bin ibn al st san santa mr mrs ms dr jr sr ii iii iv".split()
+)
 _TITLES = frozenset("mr mrs ms miss dr prof sr sra dra don dona".split())
 # Two and three letters that mean something else in a clinical text far more often than somebody.
 _ABBREVIATIONS = frozenset(
@@ -78,8 +80,12 @@ class Names:
                 self._parts.setdefault(part, f"known:words[{at}]")
         for at, address in enumerate(known.addresses):
             self._learn_address(address, at)
-        self._near = lru_cache(maxsize=1 << 15)(Typos(part for part in {**self._parts, **self._glued} if len(part) > 2).near)
-        self._row_near = lru_cache(maxsize=1 << 15)(Typos(word for word in self._rows if len(word) > 3 and not word.isdigit()).near)
+        self._near = lru_cache(maxsize=1 << 15)(
+            Typos(part for part in {**self._parts, **self._glued} if len(part) > 2).near
+        )
+        self._row_near = lru_cache(maxsize=1 << 15)(
+            Typos(word for word in self._rows if len(word) > 3 and not word.isdigit()).near
+        )
 
     def _learn_name(self, name: str, source: str) -> None:
         parts = [part for part in _forms(name) if part not in _LITTLE]
@@ -117,7 +123,9 @@ class Names:
         if not part:
             return Token(match.start(), match.end(), form)
         source = self._parts.get(part) or self._glued[part]
-        return Token(match.start(), match.end(), form, source, part, exact=part in fold(word).replace("'", "").replace("-", ""))
+        return Token(
+            match.start(), match.end(), form, source, part, exact=part in fold(word).replace("'", "").replace("-", "")
+        )
 
     def _part(self, form: str) -> str:
         """The known word that a folded word is, or else is within one typo of; "" for neither."""
@@ -157,7 +165,11 @@ class Names:
         low, high = sorted((at, other))
         between = text[tokens[low].end : tokens[high].start]
         words = re.findall(r"\w+", between)
-        return len(between) < 12 and all(len(word) == 1 or fold(word) in _LITTLE for word in words) and "." not in between.strip(" .")
+        return (
+            len(between) < 12
+            and all(len(word) == 1 or fold(word) in _LITTLE for word in words)
+            and "." not in between.strip(" .")
+        )
 
     def _with_initials(self, text: str, tokens: list[Token], at: int) -> tuple[int, int]:
         """The hit with single letters beside it ("J. Smith", "Smith J", "Smith, J.A.")."""
@@ -209,12 +221,20 @@ class Names:
             return len(word) >= 5
         known = marks(word)
         listed = known & (NAME | Mark.CITY)
-        return len(word) > 3 and fold(word) not in _ADDRESS_WORDS and (not known & (Mark.ENGLISH | MEDICAL) or bool(listed and word[0].isupper()))
+        return (
+            len(word) > 3
+            and fold(word) not in _ADDRESS_WORDS
+            and (not known & (Mark.ENGLISH | MEDICAL) or bool(listed and word[0].isupper()))
+        )
 
     @staticmethod
     def _row_span(text: str, run: list[tuple[re.Match[str], str, bool]]) -> Iterator[Span]:
         distinct = {fold(match[0]) for match, _, _ in run}
-        if any(telling for _, _, telling in run) or len(distinct - _ADDRESS_WORDS) > 1 or (len(distinct) > 1 and any(each.isdigit() for each in distinct)):
+        if (
+            any(telling for _, _, telling in run)
+            or len(distinct - _ADDRESS_WORDS) > 1
+            or (len(distinct) > 1 and any(each.isdigit() for each in distinct))
+        ):
             start, end = run[0][0].start(), run[-1][0].end()
             yield Span(start, end, Kind.STREET, 1.0, run[0][1], text[start:end])
 

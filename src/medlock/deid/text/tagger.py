@@ -82,7 +82,9 @@ def pack(tagger: Tagger) -> bytes:
         "rows": len(used),
         "about": tagger.about,
     }
-    body = orjson.dumps(head) + b"\n" + np.diff(used, prepend=0).astype("<u4").tobytes() + tagger.weights[used].tobytes()
+    body = (
+        orjson.dumps(head) + b"\n" + np.diff(used, prepend=0).astype("<u4").tobytes() + tagger.weights[used].tobytes()
+    )
     return zstandard.ZstdCompressor(level=19).compress(body)
 
 
