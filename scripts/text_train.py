@@ -28,7 +28,7 @@ from medlock.deid.text.tokens import tokenise
 
 TARGET = Path(__file__).parents[1] / "src/medlock/deid/text/data"
 EPOCHS = 6
-BIAS = {"en": 1.0, "es": 2.0}
+BIAS = {"en": 1.0, "es": 4.0}
 ABOUT = {
     "en": "trained on ASQ-PHI dev (MIT), presidio-research synth v2 (MIT), notes rendered from Synthea records (Apache-2.0)",
     "es": "trained on MEDDOCAN train and dev (CC BY 4.0, Marimon et al., IberLEF 2019)",

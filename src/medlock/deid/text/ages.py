@@ -46,6 +46,12 @@ _SMALL = re.compile(
 )
 
 
+_MONTHS = re.compile(
+    rf"(?<=[a-záéíóúñ,] )(?:(?<=a los )|(?<= de ))(?P<age>\d{{1,2}}|{_SPELLED})\smeses(?!\s(?:de (?:evol|trat|segui|dur|la|su)|despu|antes|m[aá]s))",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Age:
     """An age in a text; `years` is None where the number is spelled in a way that is not read."""
@@ -62,7 +68,7 @@ def find_ages(text: str) -> Iterator[Age]:
             if pattern is _AGE and _is_span_of_time(text, match):
                 continue
             yield Age(match.start(), match.end(), _years(match["age"]))
-    for match in _SMALL.finditer(text):
+    for match in (*_SMALL.finditer(text), *_MONTHS.finditer(text)):
         yield Age(match.start(), match.end(), 0)
 
 

@@ -104,6 +104,8 @@ _LONG: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
             0.98,
         ),
         ("month-year", rf"\b{_MONTH}(?:\s+|\s?,\s?|\s+(?:del?(?:\s+año)?|of)\s+|-|/|\s?(?=['’])){_YEAR}", 0.95),
+        ("month-year", rf"\b{_MONTH}[-/](?P<year>\d\d)(?![\w/-])", 0.85),
+        ("month", rf"\b{_MONTH}(?=\s?(?:y|a|e|and|to|or|-|–)\s?(?:{_any(ENGLISH + SPANISH)})\b)", 0.85),
     )
 )
 _REACH = 40  # characters before and after a hint; the longest date is shorter

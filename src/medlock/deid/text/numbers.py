@@ -14,7 +14,7 @@ from medlock.deid.text.spans import Kind, Span
 
 # A run of letters, digits and the marks that are written inside such codes, holding a digit.
 _CODE = re.compile(r"(?<![\w/.#-])#?(?:[^\W\d]++[-/.]?)*+\d(?:\w|[-/.](?=\w))*")
-_GROUPS = re.compile(r"(?<![\w.,/-])\d{1,4}(?:[ -]\d{1,10}){1,4}(?:[ -]?[A-Z])?(?![\w/%]|[.,]\d)")
+_GROUPS = re.compile(r"(?<![\w.,/-])\d{1,10}(?:[ -]\d{1,10}){1,4}(?:[ -]?[A-Z])?(?![\w/%]|[.,]\d)")
 _LINK = re.compile(
     r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*+\s*[#:=(]*\s*",
     re.IGNORECASE,

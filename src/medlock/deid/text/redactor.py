@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from medlock.deid.text.ages import find_ages, is_old
+from medlock.deid.text.asking import ask
 from medlock.deid.text.contacts import find_contacts
 from medlock.deid.text.dates import read_dates, relative_dates
 from medlock.deid.text.known import Known
 from medlock.deid.text.language import language_of
 from medlock.deid.text.names import echoes, find_names
 from medlock.deid.text.numbers import find_numbers
+from medlock.deid.text.persons import find_persons
 from medlock.deid.text.places import find_places
 from medlock.deid.text.policy import EVERY_KIND, SAFE_HARBOR, Policy
 from medlock.deid.text.spans import Kind, Span, join, resolve
@@ -94,9 +96,11 @@ class Redactor:
     def _all(self, text: str, language: str, policy: Policy) -> Iterator[Span]:
         certain = resolve(_rules(text, language, policy), text)
         yield from certain
-        finders = [shipped(language).find] if self.tagger else []
-        finders += [detector.find for detector in self.detectors]
-        guesses = [span for find in finders for span in find(text) if _stands(text, span, language, policy)]
+        guesses = list(shipped(language).find(text)) if self.tagger else []
+        guesses = [span for span in guesses if _stands(text, span, language, policy)]
+        for detector in self.detectors:
+            asked = ask(detector.find, text, [*certain, *guesses])
+            guesses += [span for span in asked if _stands(text, span, language, policy)]
         yield from guesses
         yield from echoes(text, [*certain, *guesses])
         yield from _told_from_today(text, [*certain, *guesses])
@@ -130,6 +134,8 @@ def _rules(text: str, language: str, policy: Policy) -> Iterator[Span]:
     yield from find_numbers(text)
     yield from find_places(text, spanish=spanish)
     yield from find_names(text)
+    if spanish:
+        yield from find_persons(text)
 
 
 def redact(text: str, *, language: str = "en", known: Known | None = None, replace: Replace = tag) -> Redacted:
