@@ -1,4 +1,6 @@
-"""Text de-identification: what is found, what survives, how fast. A group of `make bench`, and alone:
+"""Text de-identification: what is found, what survives, how fast.
+
+A group of `make bench`, and alone:
 
     python benchmarks/deid_text.py [--quick] [--data DIR]
 
@@ -141,7 +143,9 @@ def _timed(mode: str, data: Path) -> dict[str, float]:
         for text in texts:
             engine.find(text)
         best = min(best, time.process_time() - began)
-    status = Path("/proc/self/status").read_text()  # getrusage's peak is inherited from the process that started this one
+    status = Path(
+        "/proc/self/status"
+    ).read_text()  # getrusage's peak is inherited from the process that started this one
     used = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     return {"characters_per_second": round(sum(map(len, texts)) / best), "megabytes": round(used)}
 

@@ -1,4 +1,4 @@
-"""The same sentences with other people in them, so that the tagger learns company and form, not whom the corpus names."""
+"""The same sentences with other people in them: the tagger is to learn company and form, not whom a corpus names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from medlock.deid.text.spans import Kind
 
 MONTHS = "January February March April May June July August September October November December".split()
 FACILITIES = (
-    "{last} Hospital|{last} Clinic|{city} Medical Center|{city} General|{city} General Hospital|St. {first}'s|St. {first}'s Hospital|"
-    "{city} Clinic|{last} Memorial Hospital|{last} Memorial|University of {city} Hospital|{city} Children's Hospital|{last} Health|"
-    "{city} Health|{last} Institute|{city} Heart Institute|Mercy {city}|{last} Med Ctr|{city} Regional Medical Center|{city} VA|"
-    "Mt. {last}|{city} {last}|{last} Creek Clinic|{city} Cancer Center|{last}-{last2}|{last} Family Practice|{abbr}|{abbr} Medical Center|"
-    "{city}|{city}, {state}|{city}, {region}|our {city} clinic|{city} office|{number} {last} Street, {city}|{number} {last} Ave|{city} City"
+    "{last} Hospital|{last} Clinic|{city} Medical Center|{city} General|{city} General Hospital|St. {first}'s|"
+    "St. {first}'s Hospital|"
+    "{city} Clinic|{last} Memorial Hospital|{last} Memorial|University of {city} Hospital|{city} Children's Hospital|"
+    "{last} Health|"
+    "{city} Health|{last} Institute|{city} Heart Institute|Mercy {city}|{last} Med Ctr|"
+    "{city} Regional Medical Center|{city} VA|"
+    "Mt. {last}|{city} {last}|{last} Creek Clinic|{city} Cancer Center|{last}-{last2}|{last} Family Practice|{abbr}|"
+    "{abbr} Medical Center|"
+    "{city}|{city}, {state}|{city}, {region}|our {city} clinic|{city} office|{number} {last} Street, {city}|"
+    "{number} {last} Ave|{city} City"
 ).split("|")
 STATES = "AL AZ CA CO FL GA IL IN KY LA MA MD MI MN MO NC NJ NV NY OH OR PA TN TX UT VA WA WI".split()
 
@@ -111,7 +116,8 @@ class Swapper:
         """Digits and letters exchanged, the form kept."""
         rng = self._rng
         if "@" in old:
-            return f"{rng.choice(self._usual).lower()}{rng.choice(['.', '_', ''])}{rng.choice(self._last).lower()}@{rng.choice(self._last).lower()}.com"
+            first, last, host = rng.choice(self._usual), rng.choice(self._last), rng.choice(self._last)
+            return f"{first}{rng.choice(['.', '_', ''])}{last}@{host}.com".lower()
         return "".join(
             rng.choice("0123456789")
             if each.isdigit()

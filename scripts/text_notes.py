@@ -56,20 +56,33 @@ def _pieces(template: str) -> Iterator[tuple[str, str]]:
 
 
 HEADERS = (
-    "DISCHARGE SUMMARY\nPatient: {name}\nMRN: {mrn}\nDOB: {birth}\nAdmitted: {d1}   Discharged: {d2}\nAttending: {doctor}\n\n",
-    "PATIENT NAME: {upper}\nMedical Record #: {mrn}    SSN: {ssn}\nAddress: {street}, {city}, {state} {zip}\nPhone: {phone}\n"
-    "DATE OF SERVICE: {d1}\n\n",
+    (
+        "DISCHARGE SUMMARY\nPatient: {name}\nMRN: {mrn}\nDOB: {birth}\nAdmitted: {d1}   Discharged: {d2}\nAttending: "
+        "{doctor}\n\n"
+    ),
+    (
+        "PATIENT NAME: {upper}\nMedical Record #: {mrn}    SSN: {ssn}\nAddress: {street}, {city}, {state} "
+        "{zip}\nPhone: "
+        "{phone}\n"
+        "DATE OF SERVICE: {d1}\n\n"
+    ),
     "{facility}\n{city}, {state}\n\n{d1}\n\nRe: {reversed}, date of birth {birth}\n\nDear Dr. {doclast},\n\n",
     "Progress note {d1}\n{first} {last} ({mrn}), seen at {facility}\n\n",
     "Telephone encounter. Caller: {relative} (sister), call back at {phone}. Regarding {title} {last}, DOB {birth}.\n",
     "ED NOTE\nArrival {d1}. Pt {last}, {first} {mi}\nPCP: {doctor}\nInsurance member ID {plan}\n\n",
 )
 BODIES = (
-    "{title} {last} is a {age}-year-old {sex} with a history of {c1} and {c2}. {He} was last seen on {d1} at {facility}.\n",
+    (
+        "{title} {last} is a {age}-year-old {sex} with a history of {c1} and {c2}. {He} was last seen on {d1} at "
+        "{facility}.\n"
+    ),
     "History of present illness: {first} reports worsening symptoms of {c1} since {d3}. {He} takes {m1}.\n",
     "The patient lives at {street} in {city} with {relative} and works night shifts. No falls reported.\n",
     "Past medical history: {c1}, {c2}. Medications: {m1}. Allergies: penicillin.\n",
-    "On examination {he} was alert. {o1}. {o2}. Heart regular, lungs clear, Babinski sign absent, Glasgow Coma Scale 15.\n",
+    (
+        "On examination {he} was alert. {o1}. {o2}. Heart regular, lungs clear, Babinski sign absent, Glasgow Coma "
+        "Scale 15.\n"
+    ),
     "Labs: {o1}; {o2}. WBC 7.4, Hgb 13.2 g/dL, platelets 250, INR 1.1. Framingham score was reviewed.\n",
     "Discussed the case with {doctor} by phone ({phone}) on {d2}; records were faxed from {facility}.\n",
     "ASSESSMENT: {c1}, stable. Continue {m1} 20 mg daily; recheck in 3 months. BP 128/76, HR 72, SpO2 98%.\n",

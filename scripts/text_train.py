@@ -30,7 +30,7 @@ TARGET = Path(__file__).parents[1] / "src/medlock/deid/text/data"
 EPOCHS = 6
 BIAS = {"en": 1.0, "es": 4.0}
 ABOUT = {
-    "en": "trained on ASQ-PHI dev (MIT), presidio-research synth v2 (MIT), notes rendered from Synthea records (Apache-2.0)",
+    "en": "trained on ASQ-PHI dev (MIT), presidio-research synth v2 (MIT), notes rendered from Synthea (Apache-2.0)",
     "es": "trained on MEDDOCAN train and dev (CC BY 4.0, Marimon et al., IberLEF 2019)",
 }
 # Kinds that look alike to the tagger are learned as one; the rules tell them apart.

@@ -11,6 +11,7 @@ from medlock import __version__
 from medlock.app import open_app, open_site, verify_checks
 from medlock.clock import Clock
 from medlock.console import Exit
+from medlock.deid.commands import deid_app
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
 from medlock.oauth.commands import token_app
 from medlock.records import commands as record_commands
@@ -50,6 +51,7 @@ def make_cli() -> typer.Typer:
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(key_app(open_app), name="keys")
+    cli.add_typer(deid_app(), name="deid")
     return cli
 
 

@@ -33,7 +33,7 @@ def survivors(count: int, seed: int) -> list[tuple[str, str, str]]:
             covered[span.start : span.end] = b"\1" * (span.end - span.start)
         for start, each in places:
             rest = "".join(" " if covered[start + at] else letter for at, letter in enumerate(each.value))
-            words = [word for word in re.findall(r"\w+", rest) if fold(word) not in _LITTLE]
+            words = [word for word in re.findall(r"\w+", fold(rest)) if word not in _LITTLE]
             if words:
                 left.append((each.field, each.value, " ".join(words)))
     return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -97,32 +98,49 @@ def _accented(rng: random.Random, text: str) -> str:
     return text.translate(ACCENTS) if kind == 1 else text
 
 
-def name_spelling(rng: random.Random, name: str) -> str:
-    """Order, initials, typo, accents, case, in this turn."""
-    parts = name.split(" ", 1 if name.count(" ") == 1 else -1)
+def _whole(rng: random.Random, parts: list[str]) -> str:
     first, last = parts[0], " ".join(parts[1:])
-    way = rng.randrange(9)
-    if way == 0:
-        return _cased(rng, _accented(rng, name))
-    if way == 1:
-        return _cased(rng, _accented(rng, f"{last}, {first}"))
-    if way == 2:
-        return _cased(rng, f"{last} {first}")
-    if way == 3:
-        return f"{first[0]}. {last}"
-    if way == 4:
-        return f"{first} {parts[-1][0]}."
-    if way == 5:
-        return rng.choice([f"{first[0]}.{parts[-1][0]}.", f"{first[0]}. {parts[-1][0]}."])
-    if way == 6:
-        slot = rng.randrange(len(parts))
-        word = parts[slot]
-        spelled = typo(rng, word) if len(word) > 3 and word.isalpha() else word
-        return _cased(rng, " ".join([*parts[:slot], spelled, *parts[slot + 1 :]]))
-    if way == 7:
-        word = rng.choice([part for part in parts if part.isalpha() and len(part) > 3] or [first])
-        return typo(rng, word) if len(word) > 3 else word
-    return rng.choice([first, parts[-1]]) if len(parts[-1]) > 2 else first
+    return rng.choice(
+        [f"{first} {last}", f"{last}, {first}", f"{last} {first}", f"{first}  {last}", f"{first}\n{last}"]
+    )
+
+
+def _short(rng: random.Random, parts: list[str]) -> str:
+    first, last = parts[0], " ".join(parts[1:])
+    one, two = first[0], parts[-1][0]
+    return rng.choice(
+        [f"{one}. {last}", f"{first} {two}.", f"{one}.{two}.", f"{one}. {two}.", f"{last}, {one}.", f"{one} {last}"]
+    )
+
+
+def _slipped(rng: random.Random, parts: list[str]) -> str:
+    slot = rng.randrange(len(parts))
+    word = parts[slot]
+    spelled = typo(rng, word) if len(word) > 3 and word.isalpha() else word
+    return " ".join([*parts[:slot], spelled, *parts[slot + 1 :]])
+
+
+def _alone(rng: random.Random, parts: list[str]) -> str:
+    word = rng.choice([part for part in parts if part.isalpha() and part[0].isupper() and len(part) > 2] or parts[:1])
+    spelled = typo(rng, word) if len(word) > 3 and rng.random() < 0.6 else word
+    return rng.choice([spelled, f"{spelled}'s"]) if spelled == word else spelled
+
+
+def _decomposed(rng: random.Random, parts: list[str]) -> str:
+    return unicodedata.normalize(rng.choice(["NFC", "NFD"]), " ".join(parts).translate(ACCENTS))
+
+
+def _glued(rng: random.Random, parts: list[str]) -> str:
+    plain = [fold(part).replace("'", "").replace("-", "") for part in (parts[0], parts[-1])]
+    return rng.choice([plain[0] + plain[1], plain[0][0] + plain[1]]) if len(plain[1]) > 3 else plain[0] + plain[1]
+
+
+def name_spelling(rng: random.Random, name: str) -> str:
+    """Order, initials, typo, accents, glued together, alone; case in any of them but initials and parts alone."""
+    parts = name.split(" ", 1 if name.count(" ") == 1 else -1)
+    way = rng.choice([_whole, _short, _slipped, _alone, _decomposed, _glued])
+    spelled = way(rng, parts)
+    return spelled if way in {_short, _alone, _glued} else _cased(rng, _accented(rng, spelled))
 
 
 def date_spelling(rng: random.Random, iso: str) -> str:

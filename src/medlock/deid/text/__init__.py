@@ -10,6 +10,7 @@ Everything here is a function of its arguments; files and options live in `comma
 
 from __future__ import annotations
 
+from medlock.deid.text.dates import shift_words
 from medlock.deid.text.known import Known
 from medlock.deid.text.policy import EVERY_KIND, SAFE_HARBOR, Policy
 from medlock.deid.text.redactor import Redacted, Redactor, redact, tag
@@ -27,5 +28,6 @@ __all__ = [
     "Span",
     "Sweep",
     "redact",
+    "shift_words",
     "tag",
 ]

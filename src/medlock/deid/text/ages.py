@@ -16,24 +16,30 @@ _DECENAS = dict(
 )
 _SPELLED = (
     r"(?:(?:one )?hundred(?: and (?:one|two|three|four|five|six|seven|eight|nine|ten))?|(?:cien|ciento [a-zé]+)"
-    r"|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|nine))?"
-    r"|(?:veinte|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa)(?: y (?:un|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve))?"
-    r"|veinti[a-zóúé]+|un|una|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce|trece|catorce|quince|dieci[a-zéó]+)"
+    r"|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[ -](?:one|two|three|four|five|six|seven|eight|"
+    r"nine))?"
+    r"|(?:veinte|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa)(?: y (?:un|uno|dos|tres|cuatro|cinco|"
+    r"seis|siete|ocho|nueve))?"
+    r"|veinti[a-zóúé]+|un|una|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|once|doce|trece|catorce|quince|"
+    r"dieci[a-zéó]+)"
 )
 _YEARS = r"(?:-?\s?(?:years?|yrs?\.?|y)[- ]?(?:old|of age|o\b)|\s?y/?o\b|\s?yrs?\b|\s?años\b|\s?a\.?\s?de edad)"
 _AGE = re.compile(rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED}){_YEARS}", re.IGNORECASE)
 # "hace dos años", "5 años después": spans of time, not ages.
 _SPAN_BEFORE = re.compile(
-    r"(?:\bhace|durante|desde|tras|cada|[uú]ltimos|primeros|pr[oó]ximos|m[aá]s de|menos de|unos|casi|por|en|de|\by|\bfor|past|last|over|every|within|after|"
+    r"(?:\bhace|durante|desde|tras|cada|[uú]ltimos|primeros|pr[oó]ximos|m[aá]s de|menos de|unos|casi|por|en|de|\by|"
+    r"\bfor|past|last|over|every|within|after|"
     r"previous|next|nearly|about)\s(?:hace\s|los\s|unos\s|the\s)?$",
     re.IGNORECASE,
 )
 _SPAN_AFTER = re.compile(
-    r"\s(?:despu[eé]s|antes|atr[aá]s|m[aá]s tarde|previos|anteriores|ago|later|before|de (?:evoluci|duraci|seguimiento|historia|tratamiento))",
+    r"\s(?:despu[eé]s|antes|atr[aá]s|m[aá]s tarde|previos|anteriores|ago|later|before|de (?:evoluci|duraci|"
+    r"seguimiento|historia|tratamiento))",
     re.IGNORECASE,
 )
 _PERSON_BEFORE = re.compile(
-    r"(?:\b(?:var[oó]n|mujer|paciente|hombre|ni[ñn][oa]|lactante|hij[oa]|hermano|hermana|madre|padre|edad|se[ñn]or|chica|chico|joven|raza|masculino|"
+    r"(?:\b(?:var[oó]n|mujer|paciente|hombre|ni[ñn][oa]|lactante|hij[oa]|hermano|hermana|madre|padre|edad|se[ñn]or|"
+    r"chica|chico|joven|raza|masculino|"
     r"femenino|sexo|adolescente|beb[eé]|neonato)\b[^.;]{0,40}\bde|edad:?|a los|con)\s$",
     re.IGNORECASE,
 )
@@ -41,13 +47,15 @@ _CUED = re.compile(
     r"\b(?:aged?|edad|age is|edad de)\s*[:=]?\s*(?:of\s|is\s|de\s)?(?P<age>\d{1,3})\b(?![./,]\d|\s?%)", re.IGNORECASE
 )
 _SMALL = re.compile(
-    rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED})\s?(?:meses|mes|semanas|d[ií]as|horas)(?= de (?:vida|edad))(?: de (?:vida|edad))",
+    rf"(?<![\w.,/])(?P<age>\d{{1,3}}|{_SPELLED})\s?(?:meses|mes|semanas|d[ií]as|horas)(?= de (?:vida|"
+    rf"edad))(?: de (?:vida|edad))",
     re.IGNORECASE,
 )
 
 
 _MONTHS = re.compile(
-    rf"(?<=[a-záéíóúñ,] )(?:(?<=a los )|(?<= de ))(?P<age>\d{{1,2}}|{_SPELLED})\smeses(?!\s(?:de (?:evol|trat|segui|dur|la|su)|despu|antes|m[aá]s))",
+    rf"(?<=[a-záéíóúñ,] )(?:(?<=a los )|(?<= de ))(?P<age>\d{{1,2}}|{_SPELLED})\smeses(?!\s(?:de (?:evol|trat|segui|"
+    rf"dur|la|su)|despu|antes|m[aá]s))",
     re.IGNORECASE,
 )
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,12 +59,17 @@ class Job:
 
     redactor: Redactor
     known: Sweep | None
-    replace: Replace
-    encoding: str
+    key: bytes | None  # None puts the kind in brackets
+
+    def replace(self, text: str) -> Replace:
+        """What makes the replacements of this text: numbers such as 03/04 are read as its language writes dates."""
+        if self.key is None:
+            return tag
+        return Surrogates(self.key, day_first=self.redactor.language_in(text) == "es")
 
     def on(self, text: str) -> Redacted:
         """The text without its identifiers."""
-        return self.redactor.apply(text, self.known, self.replace)
+        return self.redactor.apply(text, self.known, self.replace(text))
 
 
 def text(  # noqa: PLR0917 - each is an option on the command line
@@ -84,11 +90,8 @@ def text(  # noqa: PLR0917 - each is an option on the command line
     detectors = tuple(load_model(model) for model in models or ())
     redactor = Redactor(lang, POLICIES[policy] if policy else None, not rules_only, detectors)
     sweep = Sweep(_known(known)) if known else None
-    job = Job(redactor, sweep, _replacement(mode, key_file, lang), encoding)
-    if path == "-":
-        notes: list[Callable[[], Note]] = [lambda: Note("standard input", Path("-"), read_stdin(encoding))]
-    else:
-        notes = _notes(Path(path), encoding)
+    job = Job(redactor, sweep, _key(key_file) if mode is Mode.SURROGATES else None)
+    notes = _notes(path, encoding)
     directory = Path(path).is_dir()
     if directory and out is None and not (dry_run or json):
         raise BadRequest("Name a new directory for the results with --out, or look first with --dry-run.")
@@ -101,13 +104,24 @@ def text(  # noqa: PLR0917 - each is an option on the command line
         _write(job, notes, out, directory=directory)
 
 
-def _notes(path: Path, encoding: str) -> list[Callable[[], Note]]:
-    """Readers of the files, each tried once before anything is written."""
+def _notes(given: str, encoding: str) -> list[Callable[[], Note]]:
+    """Readers of the texts; files are each tried once before anything is written."""
+    if given == "-":
+        return [partial(_piped, encoding)]
+    path = Path(given)
     found = sources(path)
     root = path if path.is_dir() else path.parent
     for each in found:
         read(each, encoding)
-    return [lambda each=each: Note(str(each), each.relative_to(root), read(each, encoding)) for each in found]
+    return [partial(_note, each, root, encoding) for each in found]
+
+
+def _note(path: Path, root: Path, encoding: str) -> Note:
+    return Note(str(path), path.relative_to(root), read(path, encoding))
+
+
+def _piped(encoding: str) -> Note:
+    return Note("standard input", Path("-"), read_stdin(encoding))
 
 
 def _known(path: Path) -> Known:
@@ -117,23 +131,22 @@ def _known(path: Path) -> Known:
         raise NotFound(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _replacement(mode: Mode, key_file: Path | None, lang: Language) -> Replace:
-    if mode is Mode.TAGS:
-        return tag
+def _key(key_file: Path | None) -> bytes:
+    """The key of the file, or one that dies with this run."""
     if key_file is None:
-        return Surrogates(secrets.token_bytes(KEY_BYTES), day_first=lang is Language.ES)
+        return secrets.token_bytes(KEY_BYTES)
     try:
         key = key_file.read_bytes()
     except OSError as error:
         raise SetupError(f"The key file {key_file} cannot be read: {error.strerror}.") from error
     if len(key) < KEY_BYTES:
         raise SetupError(f"The key file {key_file} must hold {KEY_BYTES} random bytes or more.")
-    return Surrogates(key, day_first=lang is Language.ES)
+    return key
 
 
 def _say_mode(redactor: Redactor, models: list[str]) -> None:
     """Which detectors run, and what share of identifiers that mode found on texts it had not seen."""
-    aside().print(measured(tagger=redactor.tagger, models=models), markup=False)
+    aside().print(measured(tagger=redactor.tagger, models=models), markup=False, soft_wrap=True)
 
 
 def _done(job: Job, notes: list[Callable[[], Note]]) -> Iterator[tuple[Note, Redacted]]:
@@ -159,7 +172,7 @@ def _show(
         return
     for note, result in results:
         people().print(f"{note.name}: {counts(result.spans)}", markup=False)
-        people().print(diff(note.text, result.spans, job.replace), soft_wrap=True)
+        people().print(diff(note.text, result.spans, job.replace(note.text)), soft_wrap=True)
 
 
 def _row(note: Note, result: Redacted, *, with_text: bool) -> dict[str, Any]:

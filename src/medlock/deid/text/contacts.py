@@ -15,7 +15,8 @@ _SPELLED_HINT = re.compile(r"[(\[{]at[)\]}]", re.IGNORECASE)
 _LOOSE_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+")
 _URL = re.compile(
     r"(?:https?|ftp)://[^\s<>\"'()\[\]]+|\bwww\.[^\s<>\"'()\[\]]+"
-    r"|(?<![\w@.-])(?:[a-z0-9-]++\.)+(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b(?:/[^\s<>\"'()\[\]]*)?(?![\w@])",
+    r"|(?<![\w@.-])(?:[a-z0-9-]++\.)+(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|"
+    r"care)\b(?:/[^\s<>\"'()\[\]]*)?(?![\w@])",
     re.IGNORECASE,
 )
 _URL_HINT = re.compile(r"://|www\.|\.(?:com|org|net|edu|gov|info|io|es|eu|co\.uk|health|care)\b", re.IGNORECASE)

@@ -24,7 +24,11 @@ _DAYS = (
     "lunes martes miércoles jueves viernes sábado domingo".split(),
 )
 _UNITS = "first second third fourth fifth sixth seventh eighth ninth".split()
-_TEENS = "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split()
+_TEENS = [
+    *"tenth eleventh twelfth".split(),
+    *(f"{teen}teenth" for teen in "thir four fif six seven eigh nine".split()),
+    "twentieth",
+]
 _ORDINALS = [*_UNITS, *_TEENS, *(f"twenty-{unit}" for unit in _UNITS), "thirtieth", "thirty-first"]
 _CARDINALES = (
     "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
@@ -75,14 +79,19 @@ _FORMS: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
         ),
         (
             "numbers",
-            r"(?<![\w/.-])(?P<one>\d{1,2})\s?(?P<mark>[/.-])\s?(?P<two>\d{1,2})\s?(?P=mark)\s?"
-            r"(?P<year>(?:1[89]|20)\d\d|\d\d)(?![\w/-]|\.\d)",
+            (
+                r"(?<![\w/.-])(?P<one>\d{1,2})\s?(?P<mark>[/.-])\s?(?P<two>\d{1,2})\s?(?P=mark)\s?"
+                r"(?P<year>(?:1[89]|20)\d\d|\d\d)(?![\w/-]|\.\d)"
+            ),
             0.97,
         ),
         ("numbers", r"(?<![\w/.-])(?P<one>\d{1,2}) (?P<two>\d{1,2}) (?P<year>(?:19|20)\d\d)(?![\w/-]|\.\d)", 0.7),
         (
             "number-name",
-            r"(?<![\w/.-])(?P<day>\d{1,2})(?P<mark>[/.-])(?P<month>[^\W\d_]{3,10})(?P=mark)(?P<year>(?:1[89]|20)?\d\d)(?![\w/-])",
+            (
+                r"(?<![\w/.-])(?P<day>\d{1,2})(?P<mark>[/.-])(?P<month>[^\W\d_]{3,10})(?P=mark)(?P<year>(?:1[89]|"
+                r"20)?\d\d)(?![\w/-])"
+            ),
             0.97,
         ),
         ("month-year", r"(?<![\w/.-])(?P<month>0?[1-9]|1[0-2])[/-](?P<year>(?:19|20)\d\d)(?![\w/-])", 0.9),
@@ -94,13 +103,18 @@ _LONG: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
     for name, pattern, sure in (
         (
             "long",
-            rf"{_WEEKDAY}\b{_MONTH}\s*(?:the\s+)?{_DAY}{_THROUGH}(?:(?:,\s?|\s?,|\s+(?:of\s+|in\s+)?|-|/|(?=['’])){_YEAR})?",
+            (
+                rf"{_WEEKDAY}\b{_MONTH}\s*(?:the\s+)?{_DAY}{_THROUGH}(?:(?:,\s?|\s?,|\s+(?:of\s+|in\s+)?|-|/|"
+                rf"(?=['’])){_YEAR})?"
+            ),
             0.98,
         ),
         (
             "long",
-            rf"{_WEEKDAY}(?:(?:the|el|d[ií]a|del)\s+)*(?<![\w/.-]){_DAY}{_THROUGH}\s*(?:of\s+|de\s+|-|/)?\b{_MONTH}"
-            rf"(?:(?:,\s?|\s+(?:del?(?:\s+año)?\s+|of\s+)?|-|/|\s?(?=['’])){_YEAR})?",
+            (
+                rf"{_WEEKDAY}(?:(?:the|el|d[ií]a|del)\s+)*(?<![\w/.-]){_DAY}{_THROUGH}\s*(?:of\s+|de\s+|-|/)?\b{_MONTH}"
+                rf"(?:(?:,\s?|\s+(?:del?(?:\s+año)?\s+|of\s+)?|-|/|\s?(?=['’])){_YEAR})?"
+            ),
             0.98,
         ),
         ("month-year", rf"\b{_MONTH}(?:\s+|\s?,\s?|\s+(?:del?(?:\s+año)?|of)\s+|-|/|\s?(?=['’])){_YEAR}", 0.95),
@@ -109,32 +123,41 @@ _LONG: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
     )
 )
 _REACH = 40  # characters before and after a hint; the longest date is shorter
-_HINTS = r"[Jj](?:an|AN|u[nl]|U[NL])|[Ff](?:eb|EB)|[Mm](?:a[ry]|A[RY])|[Aa](?:pr|PR|ug|UG|br|BR|go|GO)|[Ss](?:e[pt]|E[PT])|[OoNn](?:ct|CT|ov|OV)|[Dd](?:ec|EC|ic|IC)|[Ee](?:ne|NE)"
+_HINTS = (
+    r"[Jj](?:an|AN|u[nl]|U[NL])|[Ff](?:eb|EB)|[Mm](?:a[ry]|A[RY])|[Aa](?:pr|PR|ug|UG|br|BR|go|GO)|[Ss](?:e[pt]|"
+    r"E[PT])|[OoNn](?:ct|CT|ov|OV)|[Dd](?:ec|EC|ic|IC)|[Ee](?:ne|NE)"
+)
 _MONTH_HINT = re.compile(rf"(?<![^\W\d_])(?:{_HINTS})")
 _NUMBER_HINT = re.compile(r"\d ?[/.-] ?(?:\d|[A-Za-z]{3})|\d \d?\d (?:19|20)\d\d")
 _NUMBERED = re.compile(r"(?<![\w/.-])(?P<one>\d{1,2})(?P<mark>[/-])(?P<two>\d{1,2})(?![\w/%-]|\.\d)")
 _BEFORE_NUMBERED = re.compile(
-    r"(?:\b(?:on|since|dated|until|till|through|dob|seen|admitted|discharged|visit|d[ií]a|fecha|desde|hasta|el|date)\b[:\s(]*"
+    r"(?:\b(?:on|since|dated|until|till|through|dob|seen|admitted|discharged|visit|d[ií]a|fecha|desde|hasta|el|"
+    r"date)\b[:\s(]*"
     r"(?:of |de )?)$",
     re.IGNORECASE,
 )
 _COMPACT = re.compile(
-    r"(?<![\w.-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])(?:\d{4}(?:\d\d)?)?(?![\w-])"
+    r"(?<![\w.-])(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|"
+    r"3[01])(?:\d{4}(?:\d\d)?)?(?![\w-])"
 )
 _LOOSE = re.compile(
-    rf"\b(?:last|this|next|past|on|since|every|pasado|este|el|desde(?: el)?)\s+(?:(?:{_any(_DAYS[0])})\b(?! [A-Z])|(?:{_any(_DAYS[1])})\b)"
+    rf"\b(?:last|this|next|past|on|since|every|pasado|este|el|desde(?: el)?)\s+(?:(?:{_any(_DAYS[0])})\b(?! [A-Z])|"
+    rf"(?:{_any(_DAYS[1])})\b)"
     rf"|\b(?:{_any(_DAYS[0])})\b"
-    rf"|(?:\b(?:in|since|(?P<near>last|this|next|past)|until|early|late|mid|of|by|en|desde|hasta|pasado|mes de|de)[\s-]+){_MONTH}(?!\s*\d)"
+    rf"|(?:\b(?:in|since|(?P<near>last|this|next|past)|until|early|late|mid|of|by|en|desde|hasta|pasado|mes de|"
+    rf"de)[\s-]+){_MONTH}(?!\s*\d)"
     r"|\b(?:christmas|thanksgiving|easter|halloween|new year['’]s|navidad|nochebuena|nochevieja|semana santa)"
     r"(?:\s+(?:day|eve|sunday))?\b(?:[\s,]+(?:of |de )?(?:19|20)\d\d\b)?",
     re.IGNORECASE,
 )
 _LOOSE_HINT = re.compile(
-    rf"(?<![^\W\d_])(?:{_HINTS})|(?i:[a-z]day\b|christmas|thanksg|easter|hallow|new year|navidad|noche[bv]|semana s|lunes|martes|rcoles|jueves|viernes"
+    rf"(?<![^\W\d_])(?:{_HINTS})|(?i:[a-z]day\b|christmas|thanksg|easter|hallow|new year|navidad|noche[bv]|semana s|"
+    rf"lunes|martes|rcoles|jueves|viernes"
     r"|s[áa]bado|domingo)"
 )
 _RELATIVE = re.compile(
-    r"\b(?:(?:last|this past|next)\s(?:week|month|year|spring|summer|fall|autumn|winter|weekend|night)|yesterday|(?:two|three|few|\d+)\s(?:days|weeks|months)\sago)\b",
+    r"\b(?:(?:last|this past|next)\s(?:week|month|year|spring|summer|fall|autumn|winter|weekend|night)|yesterday|"
+    r"(?:two|three|few|\d+)\s(?:days|weeks|months)\sago)\b",
     re.IGNORECASE,
 )
 _YEAR_ALONE = re.compile(r"(?<![\w.,/-])(?:19[2-9]\d|20[0-4]\d)(?![\w/%-]|[.,]\d)")
@@ -261,7 +284,7 @@ def _values(groups: dict[str, str], *, day_first: bool) -> tuple[dict[str, int] 
         swap = (day_first and second <= 12) or first > 12
         order = {"one": "day", "two": "month"} if swap else {"one": "month", "two": "day"}
     named = {order.get(name, name): value for name, value in groups.items()}
-    values = {name: _number(name, named[name]) for name in ("year", "month", "day") if name in named}
+    values: dict[str, int] = {name: _number(name, named[name]) for name in ("year", "month", "day") if name in named}
     good = 1 <= values.get("month", 1) <= 12 and 1 <= values.get("day", 1) <= 31
     return (values if good else None), order
 
@@ -297,6 +320,13 @@ def shift(match: DateMatch, text: str, days: int, *, year: int = 2000) -> str | 
     return "".join([*out, text[at : match.end]])
 
 
+def shift_words(words: str, days: int, *, day_first: bool = False, year: int = 2000) -> str | None:
+    """The words of a DATE span moved by so many days, in their own format; None when they name no day or month."""
+    found = read_dates(words, day_first=day_first, years=True)
+    moved = shift(found[0], words, days, year=year) if len(found) == 1 else None
+    return None if moved is None else words[: found[0].start] + moved + words[found[0].end :]
+
+
 def _civil(match: DateMatch, year: int) -> date:
     month = match.month or 7
     day = match.day or (15 if match.month else 1)
@@ -324,7 +354,7 @@ def _day_as(old: str, day: int) -> str:
     digits = re.match(r"\d+", old)
     if digits is None:
         return _cased(
-            old, (_CARDINALES + ["treinta y uno"] if fold(old) in map(fold, _CARDINALES) else _ORDINALS)[day - 1]
+            old, ([*_CARDINALES, "treinta y uno"] if fold(old) in map(fold, _CARDINALES) else _ORDINALS)[day - 1]
         )
     number = f"{day:02d}" if digits[0].startswith("0") else str(day)
     tail = old[digits.end() :]

@@ -15,7 +15,7 @@ _READ = 20_000  # characters; a longer text has said it by then
 
 
 def language_of(text: str) -> str:
-    """ "es" when Spanish little words outnumber English ones, else "en"."""
+    """`es` when Spanish little words outnumber English ones, else `en`."""
     words = [word.lower() for word in _WORD.findall(text[:_READ])]
     spanish = sum(word in _SPANISH for word in words)
     return "es" if spanish > sum(word in _ENGLISH for word in words) else "en"

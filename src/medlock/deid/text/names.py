@@ -21,28 +21,38 @@ _LINK = (
 )
 _RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:[ ]{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
 _TITLES = (
-    r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|Judge|Capt|Lt|Sgt|Col|"
+    r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|"
+    r"Judge|Capt|Lt|Sgt|Col|"
     r"Señor|Señora|RN|PA|NP"
 )
 _TITLED = re.compile(rf"\b(?P<title>(?:{_TITLES})\.?ª?[ \u00a0]+(?:[Dd]r[a]?\.[ ]+)?)(?P<name>{_RUN}(?:'s)?)")
 _CUES = (
-    r"(?:patient|pt|client)(?:['’]s)?(?:\s(?:full\s)?name)?(?:\sis|:)?|(?:full\s|first\s|last\s|given\s|family\s|sur|maiden\s)?name[sd]?"
-    r"(?:\s(?:is|was|of))?\s?:?|called|signed(?:\sby)?:?|(?:seen|referred|reviewed|dictated|reported|consulted|treated|evaluated|managed|"
-    r"operated|diagnosed|prescribed|attended|ordered|authored|transcribed)\sby:?|attending(?:\sphysician)?:?|physician:?|provider:?|pcp:|"
-    r"surgeon:?|contact(?:\sis|:)?|mother|father|wife|husband|son|daughter|brother|sister|spouse|partner|guardian|caregiver|"
-    r"nombre(?:\sy\sapellidos)?\s*:|apellidos?\s*:|paciente\s*:|m[eé]dic[oa]\s*:|remitid[oa]\s+por\s*:?|firmado(?:\spor)?\s*:?|"
-    r"llamad[oa]|doctor[a]?|autor(?:es|a)?\s*:|responsable\s*:|contacto\s*:|for|like|with|of|in|by|cc:?|dear|re:|regarding"
+    r"(?:patient|pt|client)(?:['’]s)?(?:\s(?:full\s)?name)?(?:\sis|:)?|(?:full\s|first\s|last\s|given\s|family\s|sur|"
+    r"maiden\s)?name[sd]?"
+    r"(?:\s(?:is|was|of))?\s?:?|called|signed(?:\sby)?:?|(?:seen|referred|reviewed|dictated|reported|consulted|"
+    r"treated|evaluated|managed|"
+    r"operated|diagnosed|prescribed|attended|ordered|authored|transcribed)\sby:?|attending(?:\sphysician)?:?|"
+    r"physician:?|provider:?|pcp:|"
+    r"surgeon:?|contact(?:\sis|:)?|mother|father|wife|husband|son|daughter|brother|sister|spouse|partner|guardian|"
+    r"caregiver|"
+    r"nombre(?:\sy\sapellidos)?\s*:|apellidos?\s*:|paciente\s*:|m[eé]dic[oa]\s*:|remitid[oa]\s+por\s*:?|"
+    r"firmado(?:\spor)?\s*:?|"
+    r"llamad[oa]|doctor[a]?|autor(?:es|a)?\s*:|responsable\s*:|contacto\s*:|for|like|with|of|in|by|cc:?|dear|re:|"
+    r"regarding"
 )
 _CUED = re.compile(rf"(?i:(?<![\w-])(?P<cue>{_CUES}),?\s{{1,3}})(?P<name>{_RUN})")
 _CUED_REVERSED = re.compile(
-    rf"(?i:\b(?:patient|pt|client|re|regarding|name|paciente)(?:\sname)?[:.]?[ \t]+)(?P<name>{_WORD},[ ]{_WORD}(?:[ ][{_UP}]\b\.?)?)"
+    rf"(?i:\b(?:patient|pt|client|re|regarding|name|"
+    rf"paciente)(?:\sname)?[:.]?[ \t]+)(?P<name>{_WORD},[ ]{_WORD}(?:[ ][{_UP}]\b\.?)?)"
 )
 _SUBJECT = re.compile(
-    rf"(?<![\w-])(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|complained|lives|takes|said|says|"
+    rf"(?<![\w-])(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|"
+    rf"complained|lives|takes|said|says|"
     r"returned|underwent|endorses|tolerated|agrees|refused|refiere|niega|acude|ingresa|presenta)\b)"
 )
 _SURE_CUE = re.compile(
-    r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor|attending|physician|provider|surgeon|pcp",
+    r"name|nombre|apellido|paciente|m[eé]dic|remitid|firmad|signed|llamad|dear|autor|attending|physician|provider|"
+    r"surgeon|pcp",
     re.IGNORECASE,
 )
 _INITIALLED = re.compile(
@@ -52,30 +62,47 @@ _PAIR = re.compile(rf"\b{_WORD}(?:[ ](?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?![
 _REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
 _SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
 _AFTER_EPONYM = re.compile(
-    r"(?:['’]s?)?(?:[-– ]+[A-Z][\w'’-]*){0,2} *(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|severity\s)?(?:[Rr]eflex(?:es)?|[Ss]igns?|"
-    r"[Ss]cores?|[Ss]cales?|[Ss]yndrome|[Dd]isease|[Cc]riteria|[Tt]ests?|[Ii]ndex|[Cc]lassification|[Ss]taging|[Ss]tage|[Cc]lass|[Gg]rade|"
-    r"procedure|operation|man(?:euver|oeuvre)|palsy|phenomenon|tumou?r|lymphoma|sarcoma|[Tt]rial|[Ss]tudy|risk|catheter|tube|repair|fracture|ulcer|"
-    r"o?esophagus|thyroiditis|contracture|ataxia|chorea|[Bb]od(?:y|ies)|cells?|nodes?|diet|formula|equation|triad|law|pattern|anomaly|"
-    r"malformation|dystrophy|deficiency|angina|nephritis|neuropathy|encephal\w+|fever|virus|[Gg]uidelines?|[Cc]onsensus|[Dd]efinition|[Rr]ules?|"
-    r"[Qq]uestionnaire|[Ii]nventory|[Ee]xam(?:ination)?|position|bandage|splint|forceps|clamp|pump|drain|stent|flap|graft|[Pp]rotocol|regimen|"
-    r"lesion|spots?|nodules?|lines?|rings?|loops?|wave|respirations?|breathing|s[ií]ndrome|enfermedad|signo|escala|[ií]ndice)\b"
+    r"(?:['’]s?)?(?:[-– ]+[A-Z][\w'’-]*){0,2} *(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|"
+    r"severity\s)?(?:[Rr]eflex(?:es)?|[Ss]igns?|"
+    r"[Ss]cores?|[Ss]cales?|[Ss]yndrome|[Dd]isease|[Cc]riteria|[Tt]ests?|[Ii]ndex|[Cc]lassification|[Ss]taging|"
+    r"[Ss]tage|[Cc]lass|[Gg]rade|"
+    r"procedure|operation|man(?:euver|oeuvre)|palsy|phenomenon|tumou?r|lymphoma|sarcoma|[Tt]rial|[Ss]tudy|risk|"
+    r"catheter|tube|repair|fracture|ulcer|"
+    r"o?esophagus|thyroiditis|contracture|ataxia|chorea|[Bb]od(?:y|ies)|cells?|nodes?|diet|formula|equation|triad|"
+    r"law|pattern|anomaly|"
+    r"malformation|dystrophy|deficiency|angina|nephritis|neuropathy|encephal\w+|fever|virus|[Gg]uidelines?|"
+    r"[Cc]onsensus|[Dd]efinition|[Rr]ules?|"
+    r"[Qq]uestionnaire|[Ii]nventory|[Ee]xam(?:ination)?|position|bandage|splint|forceps|clamp|pump|drain|stent|flap|"
+    r"graft|[Pp]rotocol|regimen|"
+    r"lesion|spots?|nodules?|lines?|rings?|loops?|wave|respirations?|breathing|s[ií]ndrome|enfermedad|signo|escala|"
+    r"[ií]ndice)\b"
 )
 _BEFORE_EPONYM = re.compile(
-    r"(?:enfermedad|s[ií]ndrome|signo|escala|[ií]ndice|test|maniobra|tumor|clasificaci[oó]n|score|criterios|t[eé]cnica|espacio|"
+    r"(?:enfermedad|s[ií]ndrome|signo|escala|[ií]ndice|test|maniobra|tumor|clasificaci[oó]n|score|criterios|"
+    r"t[eé]cnica|espacio|"
     r"fascia|conducto|foramen|prueba|syndrome|disease|stage|type|grade)\s(?:de\s(?:la\s|los\s)?)?$",
     re.IGNORECASE,
 )
 _NOT_NAMES = frozenset(
-    "what which when where how why is are can could should would does do did has have the this that these those his her their our "
-    "guidelines guideline treatment management best current latest recommended recommendations contraindications effectiveness "
-    "patient pt history stage type class hospital clinic center medical health general university emergency department unit icu er "
-    "january february march april may june july august september october november december monday tuesday wednesday thursday friday "
-    "saturday sunday enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre informe fecha edad sexo "
+    "what which when where how why is are can could should would does do did has have the this that these those his "
+    "her their our "
+    "guidelines guideline treatment management best current latest recommended recommendations contraindications "
+    "effectiveness "
+    "patient pt history stage type class hospital clinic center medical health general university emergency "
+    "department unit icu er "
+    "january february march april may june july august september october november december monday tuesday wednesday "
+    "thursday friday "
+    "saturday sunday enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre "
+    "informe fecha edad sexo "
     "domicilio provincia localidad nhc nass antecedentes exploracion motivo diagnostico tratamiento evolucion servicio "
-    "dr dra drs sr sra srta don dona doctor doctora paciente pacientes se el la los las un una varon mujer hombre nino nina col ncol "
-    "cirugia urologia medicina neurologia cardiologia pediatria oncologia nefrologia radiologia departamento unidad seccion area jefe "
-    "medico medica correo telefono calle avenida plaza paseo espana remitido no si en de con por al su tras durante dear tel re cc "
-    "african american hispanic caucasian asian white black latino latina native european email phone fax insurance mrn ssn id".split()
+    "dr dra drs sr sra srta don dona doctor doctora paciente pacientes se el la los las un una varon mujer hombre "
+    "nino nina col ncol "
+    "cirugia urologia medicina neurologia cardiologia pediatria oncologia nefrologia radiologia departamento unidad "
+    "seccion area jefe "
+    "medico medica correo telefono calle avenida plaza paseo espana remitido no si en de con por al su tras durante "
+    "dear tel re cc "
+    "african american hispanic caucasian asian white black latino latina native european email phone fax "
+    "insurance mrn ssn id".split()
 )
 
 
@@ -88,7 +115,7 @@ def find_names(text: str) -> Iterator[Span]:
         if sure or (_likely(match["name"]) and not match["name"].isupper()):
             yield from _kept(text, match, 0.92 if sure else 0.8, "rule:name-cue")
     for match in _INITIALLED.finditer(text):
-        words = [word for word in re.findall(rf"{_WORD}", match["name"])]
+        words = list(re.findall(rf"{_WORD}", match["name"]))
         if any(marks(word) & NAME for word in words):
             yield from _kept(text, match, 0.85, "rule:name-initial")
     for match in _CUED_REVERSED.finditer(text):
@@ -166,6 +193,6 @@ def echoes(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 def _parts(name: str) -> Iterator[str]:
     for word in re.findall(r"[^\W\d_]+", name):
         known = marks(word)
-        if len(word) > 3 and word[0].isupper() and fold(word) not in _NOT_NAMES and not known & MEDICAL:
-            if not known & Mark.FREQUENT or known & NAME:
-                yield word
+        plain = known & MEDICAL or (known & Mark.FREQUENT and not known & NAME)
+        if len(word) > 3 and word[0].isupper() and fold(word) not in _NOT_NAMES and not plain:
+            yield word

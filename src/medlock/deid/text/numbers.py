@@ -16,7 +16,8 @@ from medlock.deid.text.spans import Kind, Span
 _CODE = re.compile(r"(?<![\w/.#-])#?(?:[^\W\d]++[-/.]?)*+\d(?:\w|[-/.](?=\w))*")
 _GROUPS = re.compile(r"(?<![\w.,/-])\d{1,10}(?:[ -]\d{1,10}){1,4}(?:[ -]?[A-Z])?(?![\w/%]|[.,]\d)")
 _LINK = re.compile(
-    r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|-))*+\s*[#:=(]*\s*",
+    r"(?:\s*(?:is|are|was|of|es|de|del|n[ºo°.]|no\.?|num(?:ber|\.)?|n[uú]m(?:ero|\.)?|id|code|card|#|:|=|\(|"
+    r"-))*+\s*[#:=(]*\s*",
     re.IGNORECASE,
 )
 # What stands before a number and says whose it is. Of the cues before a number the first that leads up to it counts.
@@ -24,27 +25,41 @@ _CUES: tuple[tuple[Kind, str], ...] = (
     (Kind.SSN, r"ssn?|social security|s\.s\.n?\.?"),
     (
         Kind.MRN,
-        r"mrn|e?mr|med(?:ical|\.)?[\s-]*rec(?:ord|\.)?s?|record|chart|patient|pt|hospital|nhc|cipa|historia(?: cl[ií]nica)?|"
-        r"n\.?h\.?c\.?|episodio|encounter|visit|case|file|expediente",
+        (
+            r"mrn|e?mr|med(?:ical|\.)?[\s-]*rec(?:ord|\.)?s?|record|chart|patient|pt|hospital|nhc|cipa|"
+            r"historia(?: cl[ií]nica)?|"
+            r"n\.?h\.?c\.?|episodio|encounter|visit|case|file|expediente"
+        ),
     ),
     (
         Kind.PLAN,
-        r"insur(?:ance|er|\.)?(?: (?:plan|policy|member|subscriber))?|ins\.?|(?:health )?plan|policy|member(?:ship)?|subscriber|"
-        r"beneficiary|group|hicn|mbi|hb?pn?|hbn|medicare|medicaid|nass|seguridad social|asegurado|p[oó]liza|tarjeta sanitaria|cip",
+        (
+            r"insur(?:ance|er|\.)?(?: (?:plan|policy|member|subscriber))?|ins\.?|(?:health )?plan|policy|"
+            r"member(?:ship)?|"
+            r"subscriber|"
+            r"beneficiary|group|hicn|mbi|hb?pn?|hbn|medicare|medicaid|nass|seguridad social|asegurado|p[oó]liza|"
+            r"tarjeta sanitaria|cip"
+        ),
     ),
     (Kind.ACCOUNT, r"acc(?:oun)?t\.?|invoice|claim|bank|iban|credit card|card|cuenta|factura|billing"),
     (
         Kind.LICENCE,
-        r"licen[cs]e|lic\.?|certificate|certificaci[oó]n|npi|dea|dl|driver'?s|passport|pasaporte|dni|nie|nif|colegiado|"
-        r"n?[ºo°]?\.?\s?col(?:egiad[oa])?\.?|permiso|registro|state id",
+        (
+            r"licen[cs]e|lic\.?|certificate|certificaci[oó]n|npi|dea|dl|driver'?s|passport|pasaporte|dni|nie|nif|"
+            r"colegiado|"
+            r"n?[ºo°]?\.?\s?col(?:egiad[oa])?\.?|permiso|registro|state id"
+        ),
     ),
     (Kind.VEHICLE, r"vin|vehicle|plate|matr[ií]cula|registration(?: plate)?|tag"),
     (Kind.DEVICE, r"serial|s/?n|device|imei|udi|lot|mac|implant|pacemaker|model|n[uú]mero de serie"),
     (Kind.BIOMETRIC, r"fingerprint|retina|iris|voice ?print|biometric|face ?id|huella"),
     (
         Kind.ID,
-        r"id|identifier|identification|identificador|identificaci[oó]n|ref(?:erence|\.)?|referencia|accession|specimen|sample|order|"
-        r"study|tracking|protocol|ticket|confirmation|number|no|user(?:name)?|login|muestra",
+        (
+            r"id|identifier|identification|identificador|identificaci[oó]n|ref(?:erence|\.)?|referencia|accession|"
+            r"specimen|sample|order|"
+            r"study|tracking|protocol|ticket|confirmation|number|no|user(?:name)?|login|muestra"
+        ),
     ),
 )
 _CUE = re.compile(
@@ -61,7 +76,8 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b
 _CARD = re.compile(r"(?<![\w-])(?:\d{4}[ -]){3}\d{4}(?![\w-])")
 _LONG_NUMBER = re.compile(r"(?<![\w.,/-])\d{7,}(?![\w/%]|[.,]\d)")
 _UNIT_AFTER = re.compile(
-    r"\s?(?:[%°]|x\s?10|/|(?:m[gl]|mcg|[µu]g|g|kg|ml|mm|cm|mmol|mmhg|iu|ui?|u/l|cells|c[eé]l|leuc|hemat|plaq|copias|copies|"
+    r"\s?(?:[%°]|x\s?10|/|(?:m[gl]|mcg|[µu]g|g|kg|ml|mm|cm|mmol|mmhg|iu|ui?|u/l|cells|c[eé]l|leuc|hemat|plaq|copias|"
+    r"copies|"
     r"years?|yrs?|yo|y/o|months?|weeks?|days?|hours?|h|hrs?|min|a[ñn]os|meses|d[ií]as|horas|times|veces|bpm|lpm)\b)",
     re.IGNORECASE,
 )

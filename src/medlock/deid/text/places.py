@@ -1,4 +1,4 @@
-"""Addresses and facilities by their form: streets, post codes, "City, ST", hospitals and clinics; English and Spanish."""
+"""Addresses and facilities by their form: streets, post codes, "City, ST", hospitals; English and Spanish."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from medlock.deid.text.spans import Kind, Span
 
 _CAP = r"(?:(?:St|Ste|Mt|Ft|[A-Z])\.|[A-ZÁÉÍÓÚÜÑÇ][\w'’·´-]*)"
 _STATES = (
-    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN "
+    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
+    "PA RI SC SD TN "
     "TX UT VT VA WA WV WI WY DC PR"
 ).split()
 _STATE_NAMES = (
-    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|Indiana|Iowa|"
-    "Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|"
+    "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|"
+    "Indiana|Iowa|"
+    "Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|"
+    "Nevada|"
     "New (?:Hampshire|Jersey|Mexico|York)|North (?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island|"
-    "South (?:Carolina|Dakota)|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming|Puerto Rico"
+    "South (?:Carolina|Dakota)|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming|"
+    "Puerto Rico"
 )
 _STATE = rf"(?:(?:{'|'.join(_STATES)})\b(?!-)|(?:{_STATE_NAMES})\b)"
 _STREET_WORD = (
-    r"(?:Street|St|Avenue|Ave|Av|Boulevard|Blvd|Road|Rd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way|Circle|Cir|"
-    r"Parkway|Pkwy|Highway|Hwy|Trail|Trl|Alley|Plaza|Loop|Crescent|Close|Row|Walk|Pike|Route|Rte|Mews|Crossing|Spur|Turnpike)"
+    r"(?:Street|St|Avenue|Ave|Av|Boulevard|Blvd|Road|Rd|Lane|Ln|Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|Way|"
+    r"Circle|Cir|"
+    r"Parkway|Pkwy|Highway|Hwy|Trail|Trl|Alley|Plaza|Loop|Crescent|Close|Row|Walk|Pike|Route|Rte|Mews|Crossing|Spur|"
+    r"Turnpike)"
 )
 _UNIT = (
     r"(?:,?\s+(?:(?:Apt|Apartment|Suite|Ste|Unit|Room|Rm|Floor|Fl|Bldg|Building)\.?\s?#?\s?|#\s?)[\w-]{1,6}"
@@ -31,59 +37,80 @@ _UNIT = (
 )
 _NUMBER = r"(?<![\w/.-])\d{1,6}(?:-\d{1,4})?[A-Z]?"
 _STREET = re.compile(
-    rf"{_NUMBER}[ ]+(?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.?[ ]+)?(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|th))[ ]+){{1,4}}?"
+    rf"{_NUMBER}[ ]+(?:(?:[NSEW]|North|South|East|West|NE|NW|SE|SW)\.?[ ]+)?(?:(?:{_CAP}|\d{{1,3}}(?:st|nd|rd|"
+    rf"th))[ ]+){{1,4}}?"
     rf"{_STREET_WORD}\b\.?(?:\s(?:[NSEW]|NE|NW|SE|SW)\b)?{_UNIT}"
 )
 _LOWER_STREET = re.compile(
-    rf"(?<![\w/.-])\d{{2,6}}\s+(?:[a-z]+\s+){{1,2}}(?:street|avenue|ave|boulevard|blvd|road|lane|drive|court)\b(?!\s(?:drug|value))"
+    r"(?<![\w/.-])\d{2,6}\s+(?:[a-z]+\s+){1,2}(?:street|avenue|ave|boulevard|blvd|road|lane|drive|"
+    r"court)\b(?!\s(?:drug|value))"
 )
 _BOX = re.compile(r"\b(?:P\.?\s?O\.?\s?Box|Apartado(?: de correos)?|Apdo\.?)\s*\d+", re.IGNORECASE)
 _SPANISH_STREET = re.compile(
-    r"(?<![\w])(?:[Cc]/|[Cc]alle|CALLE|[Aa]v(?:enid[ao]|da|d)?\.?|[Pp]laza|[Pp]za\.?|[Pp]l\.|[Pp]aseo|[Pp]º\.?|[Pp]so\.?|[Cc]arretera|"
-    r"[Cc]tra\.?|[Cc]amino|[Rr]onda|[Tt]raves[ií]a|[Cc]uesta|[Gg]lorieta|[Rr]ambla|[Uu]rb(?:anizaci[oó]n|\.)|[Vv][ií]a|[Bb]arrio|"
+    r"(?<![\w])(?:[Cc]/|[Cc]alle|CALLE|[Aa]v(?:enid[ao]|da|d)?\.?|[Pp]laza|[Pp]za\.?|[Pp]l\.|[Pp]aseo|[Pp]º\.?|"
+    r"[Pp]so\.?|[Cc]arretera|"
+    r"[Cc]tra\.?|[Cc]amino|[Rr]onda|[Tt]raves[ií]a|[Cc]uesta|[Gg]lorieta|[Rr]ambla|[Uu]rb(?:anizaci[oó]n|\.)|"
+    r"[Vv][ií]a|[Bb]arrio|"
     r"[Pp]ol[ií]gono|[Pp]asaje|[Cc]alz(?:ada)?\.?|[Cc]ol(?:onia|\.)|[Cc]arrera|[Cc]arrer|[Ss]ector)\s?"
     r"(?:(?:de|del|la|las|los|el|l['´’]|d['´’]|i|y)\s?)*[A-ZÁÉÍÓÚÜÑ\d][^\n:;()]{1,60}?"
-    r"(?:,?\s?(?:n[ºo°]\.?\s?|km\.?\s?|s/n)?\d{0,5}(?:[-,./\s]{1,2}(?:\d{1,3}\s?[ºª°]?|bajo|[Bb]j|[Ee]sc(?:alera)?|[Pp]uerta|[Pp]iso|"
+    r"(?:,?\s?(?:n[ºo°]\.?\s?|km\.?\s?|s/n)?\d{0,5}(?:[-,./\s]{1,2}(?:\d{1,3}\s?[ºª°]?|bajo|[Bb]j|[Ee]sc(?:alera)?|"
+    r"[Pp]uerta|[Pp]iso|"
     r"[Ii]zq(?:da|uierda)?|[Dd](?:cha|erecha)|[A-Z])\b\.?)*)(?=\s*(?:[.\n]|$|\d{5}\b|[,;(]))"
 )
 _US_ZIP = re.compile(rf"(?<=[\s,.])(?P<state>{_STATE})[,.]?\s+(?P<zip>\d{{5}}(?:-\d{{4}})?)(?![\w-])")
 _CUED_ZIP = re.compile(
-    r"\b(?:zip(?:\s?code)?|postal code|post code|c\.?\s?p\.?|c[oó]digo postal)\s*(?:is\s*|:\s*|\.\s*)?(?P<zip>\d{5}(?:-\d{4})?)(?![\w-])",
+    r"\b(?:zip(?:\s?code)?|postal code|post code|c\.?\s?p\.?|c[oó]digo postal)\s*(?:is\s*|:\s*|"
+    r"\.\s*)?(?P<zip>\d{5}(?:-\d{4})?)(?![\w-])",
     re.IGNORECASE,
 )
 _SPANISH_ZIP = re.compile(r"(?<![\w.,/-])(?:0[1-9]|[1-4]\d|5[0-2])\d{3}(?=[\s,.-]+\(?[A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?!-)")
 _CITY_STATE = re.compile(rf"\b(?:{_CAP}[ ]){{0,2}}{_CAP},[ ]?{_STATE}")
 _FACILITY_WORD = (
-    r"(?:Hospitals?|Clinics?|Clinic['’]s|Medical Cent(?:er|re)|Med(?:ical)?\.? C(?:en)?te?r\.?|Med|Health Cent(?:er|re)|Healthcare|Health System|Health Alliance|Health|"
-    r"Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|re))?|"
-    r"Institute|University|College|Medical Group|Memorial|General|Pavilion|Surgery Center|Urgent Care|Pharmacy|Laboratory|Labs?)"
+    r"(?:Hospitals?|Clinics?|Clinic['’]s|Medical Cent(?:er|re)|Med(?:ical)?\.? C(?:en)?te?r\.?|Med|Health Cent(?:er|"
+    r"re)|Healthcare|Health System|Health Alliance|Health|"
+    r"Cancer Cent(?:er|re)|Cent(?:er|re)|Infirmary|Sanatorium|Hospice|Nursing Home|Rehab(?:ilitation)?(?: Cent(?:er|"
+    r"re))?|"
+    r"Institute|University|College|Medical Group|Memorial|General|Pavilion|Surgery Center|Urgent Care|Pharmacy|"
+    r"Laboratory|Labs?)"
 )
 _FACILITY_SURE = re.compile(
-    r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|Health System|Health Alliance|Healthcare|campus|office)"
+    r"\b(?:[Hh]ospital|[Cc]linic|Medical C|Med\.? C|Health Cent|Cancer Cent|Infirmary|Hospice|Memorial|Health System|"
+    r"Health Alliance|Healthcare|campus|office)"
 )
-_LOWER_FACILITY = r"(?:(?:downtown|main|outpatient|community|family|primary care|walk-in|urgent care|satellite|north|south|east|west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
+_LOWER_FACILITY = (
+    r"(?:(?:downtown|main|outpatient|community|family|primary care|walk-in|urgent care|satellite|north|south|east|"
+    r"west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
+)
 _FACILITY = re.compile(
     rf"\b(?:{_CAP}[ ]+(?:(?:&|of|and|for|the)[ ]+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
-    rf"(?:[ ](?:{_CAP}[ ])?{_FACILITY_WORD}\b)*(?:[ ](?:of|at|in)[ ](?:the[ ])?{_CAP}(?:[ ]{_CAP})*|(?:,?[ ]{_CAP}){{1,2}}(?=[ ](?:on|with|for|in)\b|[,.?]))?"
+    rf"(?:[ ](?:{_CAP}[ ])?{_FACILITY_WORD}\b)*(?:[ ](?:of|at|in)[ ](?:the[ ])?{_CAP}(?:[ ]{_CAP})*|"
+    rf"(?:,?[ ]{_CAP}){{1,2}}(?=[ ](?:on|with|for|in)\b|[,.?]))?"
     rf"(?:,\s?{_STATE})?"
 )
 _SPANISH_FACILITY = re.compile(
-    r"\b(?:Hospital(?:es)?|Cl[ií]nica|Complejo (?:Hospitalario|Asistencial)|Centro (?:de Salud|M[eé]dico|Hospitalario|Sanitario)|"
-    r"Policl[ií]nica|Sanatorio|Ambulatorio|Instituto|Fundaci[oó]n|Universidad|Facultad|Servicio (?:de Salud|[A-Z][\w-]+ de Salud)|"
+    r"\b(?:Hospital(?:es)?|Cl[ií]nica|Complejo (?:Hospitalario|Asistencial)|Centro (?:de Salud|M[eé]dico|"
+    r"Hospitalario|Sanitario)|"
+    r"Policl[ií]nica|Sanatorio|Ambulatorio|Instituto|Fundaci[oó]n|Universidad|Facultad|Servicio (?:de Salud|"
+    r"[A-Z][\w-]+ de Salud)|"
     r"Consultorio|Hospici?o|Residencia)(?:\s+(?:(?:de|del|la|las|los|el|y|e|i|en|da|do|San|Santa)\s+)*"
     r"(?:[A-ZÁÉÍÓÚÜÑ][\w.'´’-]*|\d{1,2}\b))+"
 )
 _SAINT = re.compile(rf"\b(?:St|Mt|Ste|Saint|Mount)\.?[ ]{_CAP}(?:['’]s)?(?:[ ]{_CAP})*")
 # Facilities that are called by a short name; facts anyone in the field knows.
 _SHORT = re.compile(
-    r"\b(?:Mayo(?: Clinic)?|Johns Hopkins|Hopkins|Cedars?[- ]Sinai|Mount Sinai|Mass(?:\.|achusetts)? General|MGH|BWH|Brigham(?: and Women['’]s)?|"
-    r"UCSF|UCLA|UCSD|UCI|UPMC|UPenn|NYU(?: Langone)?|NYP|NewYork-Presbyterian|CHOP|MSK(?:CC)?|Memorial Sloan[- ]Kettering|MD Anderson|Kaiser"
-    r"(?: Permanente)?|Bellevue|Stanford|Baylor|Geisinger|Intermountain|Dana[- ]Farber|Beth Israel(?: Deaconess)?|BIDMC|Tufts|"
-    r"UW Med(?:icine)?|Emory|Vanderbilt|OHSU|UCHealth|Northwell|Montefiore|HUP|CHLA|LAC\+USC|VA Hospital|VAMC|NIH|Barnes[- ]Jewish)\b"
+    r"\b(?:Mayo(?: Clinic)?|Johns Hopkins|Hopkins|Cedars?[- ]Sinai|Mount Sinai|Mass(?:\.|achusetts)? General|MGH|BWH|"
+    r"Brigham(?: and Women['’]s)?|"
+    r"UCSF|UCLA|UCSD|UCI|UPMC|UPenn|NYU(?: Langone)?|NYP|NewYork-Presbyterian|CHOP|MSK(?:CC)?|"
+    r"Memorial Sloan[- ]Kettering|MD Anderson|Kaiser"
+    r"(?: Permanente)?|Bellevue|Stanford|Baylor|Geisinger|Intermountain|Dana[- ]Farber|Beth Israel(?: Deaconess)?|"
+    r"BIDMC|Tufts|"
+    r"UW Med(?:icine)?|Emory|Vanderbilt|OHSU|UCHealth|Northwell|Montefiore|HUP|CHLA|LAC\+USC|VA Hospital|VAMC|NIH|"
+    r"Barnes[- ]Jewish)\b"
     r"(?:\s(?:&\s)?[A-Z][a-z]+(?:['’]s)?\b){0,3}"
 )
 _CITY_CUE = re.compile(
-    r"\b(?:in|from|at|near|to|our|the|of|outside|lives?|living|residing|resident|visiting|en|de|desde|a|provincia:|localidad:)\s(?:the\s)?$",
+    r"\b(?:in|from|at|near|to|our|the|of|outside|lives?|living|residing|resident|visiting|en|de|desde|a|provincia:|"
+    r"localidad:)\s(?:the\s)?$",
     re.IGNORECASE,
 )
 _CAPITALISED = re.compile(r"\b[A-ZÁÉÍÓÚÜÑ][a-záéíóúüñ]+(?:\s(?:de\s|del\s|la\s)*[A-ZÁÉÍÓÚÜÑ][a-záéíóúüñ]+)*")

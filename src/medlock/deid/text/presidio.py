@@ -78,7 +78,7 @@ class PresidioDetector:
                 )
 
 
-class MedlockRecognizer(EntityRecognizer):  # type: ignore[misc] # presidio ships no types
+class MedlockRecognizer(EntityRecognizer):
     """medlock as a recogniser: `registry.add_recognizer(MedlockRecognizer("en"))`."""
 
     def __init__(self, language: str = "en", redactor: Redactor | None = None) -> None:

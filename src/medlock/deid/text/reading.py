@@ -60,7 +60,8 @@ def decode(data: bytes, name: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BadRequest(
-            f"{name} is not {marked} at byte {error.start} (line {line}); say what it is with --encoding, such as latin-1."
+            f"{name} is not {marked} at byte {error.start} (line {line}); say what it is with --encoding, such as "
+            f"latin-1."
         ) from None
     if "\0" in text:
         raise BadRequest(

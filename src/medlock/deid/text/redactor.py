@@ -75,9 +75,13 @@ class Redactor:
         if self.language not in {*LANGUAGES, "auto"}:
             raise BadRequest(f"Language is one of {', '.join(LANGUAGES)} or auto.")
 
+    def language_in(self, text: str) -> str:
+        """The language that this text is read in."""
+        return language_of(text) if self.language == "auto" else self.language
+
     def find(self, text: str, known: Known | Sweep | None = None) -> list[Span]:
         """The identifiers of the text in order, without overlaps."""
-        language = language_of(text) if self.language == "auto" else self.language
+        language = self.language_in(text)
         policy = self.policy or (EVERY_KIND if language == "es" else SAFE_HARBOR)
         spans = [span for span in self._all(text, language, policy) if span.kind in policy.kinds]
         if known is not None:

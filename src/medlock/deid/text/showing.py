@@ -32,7 +32,7 @@ def diff(text: str, spans: Iterable[Span], replace: Callable[[Span], str]) -> Te
 
 
 def counts(spans: Iterable[Span]) -> str:
-    """ "3 NAME, 2 DATE": kinds by how often."""
+    """Kinds by how often, as in "3 NAME, 2 DATE"."""
     listed = Counter(str(span.kind) for span in spans)
     return (
         ", ".join(f"{count} {kind}" for kind, count in sorted(listed.items(), key=lambda each: (-each[1], each[0])))

@@ -79,7 +79,7 @@ CERTAIN = 1.0  # the confidence of what the record itself knows
 
 
 def join(spans: Iterable[Span], text: str) -> list[Span]:
-    """Neighbours of one kind as one span ("Dr", "John Weber"); what the record knows stays apart, each with its source."""
+    """Neighbours of one kind as one span ("Dr", "John Weber"); what the record knows stays apart, with its source."""
     out: list[Span] = []
     for span in spans:
         last = out[-1] if out else span

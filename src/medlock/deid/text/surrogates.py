@@ -11,7 +11,7 @@ import random
 from functools import cache
 
 from medlock.crypto.prf import Prf
-from medlock.deid.text.dates import read_dates, shift
+from medlock.deid.text.dates import shift_words
 from medlock.deid.text.lexicon import Mark, entries, fold, marks
 from medlock.deid.text.spans import Kind, Span
 
@@ -47,30 +47,29 @@ class Surrogates:
         """What stands in place of the span."""
         if span.kind is Kind.DATE:
             return self._date(span.text)
-        if span.kind in _FIXED:
-            return _FIXED[span.kind]
-        rng = random.Random(self._prf.digest(f"{span.kind}/{fold(span.text)}".encode()))  # noqa: S311 - seeded by the PRF
         if span.kind is Kind.NAME:
             return " ".join(self._name(word) for word in span.text.split())
-        if span.kind in {Kind.PLACE, Kind.COUNTRY}:
-            return rng.choice(_listed(Mark.CITY)).title()
-        if span.kind is Kind.HOSPITAL:
-            return f"{rng.choice(_listed(Mark.USUAL_LAST)).title()} {rng.choice(_HOSPITALS)}"
-        if span.kind is Kind.STREET:
-            return f"{rng.randrange(1, 999)} {rng.choice(_listed(Mark.USUAL_LAST)).title()} Street"
-        if span.kind is Kind.EMAIL:
-            return f"{rng.choice(_listed(Mark.USUAL_FIRST))}{rng.randrange(100)}@example.org"
+        return _FIXED.get(span.kind) or self._made(span)
+
+    def _made(self, span: Span) -> str:
+        rng = random.Random(self._prf.digest(f"{span.kind}/{fold(span.text)}".encode()))  # noqa: S311 - seeded by the PRF
+        last = rng.choice(_listed(Mark.USUAL_LAST)).title()
+        made = {
+            Kind.PLACE: rng.choice(_listed(Mark.CITY)).title(),
+            Kind.COUNTRY: rng.choice(_listed(Mark.CITY)).title(),
+            Kind.HOSPITAL: f"{last} {rng.choice(_HOSPITALS)}",
+            Kind.STREET: f"{rng.randrange(1, 999)} {last} Street",
+            Kind.EMAIL: f"{rng.choice(_listed(Mark.USUAL_FIRST))}{rng.randrange(100)}@example.org",
+        }
+        if span.kind in made:
+            return made[span.kind]
         if not any(each.isdigit() for each in span.text):
             return f"[{span.kind}]"  # sex, profession, relative: no surrogate says less than the kind
         return "".join(_exchanged(rng, each) for each in span.text)
 
-    def _date(self, text: str) -> str:
+    def _date(self, words: str) -> str:
         """Moved; a date that names no month ("last Friday") gives only its kind."""
-        found = read_dates(text, day_first=self._day_first, years=True)
-        moved = shift(found[0], text, self._days) if len(found) == 1 else None
-        if moved is None:
-            return f"[{Kind.DATE}]"
-        return text[: found[0].start] + moved + text[found[0].end :]
+        return shift_words(words, self._days, day_first=self._day_first) or f"[{Kind.DATE}]"
 
     def _name(self, word: str) -> str:
         """Word by word, so that "Anna Weber", "Weber" and "A. Weber" stay one person."""
@@ -83,12 +82,12 @@ class Surrogates:
         known = marks(letters)
         pool = Mark.USUAL_FIRST | (known & Mark.FEMALE or known & Mark.MALE) if known & Mark.FIRST else Mark.USUAL_LAST
         chosen = rng.choice([each for each in _listed(pool) if each != fold(letters)])
-        return word.replace(letters, chosen.upper() if letters.isupper() else chosen.title()) if letters in word else chosen.title()
+        written = chosen.upper() if letters.isupper() else chosen.title()
+        return word.replace(letters, written) if letters in word else written
 
 
 def _exchanged(rng: random.Random, each: str) -> str:
-    for pool in (_KEPT = frozenset("dr dra mr mrs ms miss prof sr sra don de del la las los van von der".split())
-_DIGITS, _UPPER, _LOWER):
+    for pool in (_DIGITS, _UPPER, _LOWER):
         if each in pool:
             return rng.choice(pool)
     return each

@@ -35,18 +35,24 @@ _INITIALS = re.compile(r"(?<![^\W_])(?:[^\W\d_]\.[ \u00a0]?){2,4}|(?<![^\W_])[A-
 _PARTICLE = r"(?:de|del|de la|de los|la|van|von|van der|van den|der|den|di|da|dos|st\.?|bin|al)"
 _INITIALS_BEFORE = re.compile(rf"(?<![^\W_])(?:[^\W\d_]\.?[ -]?){{1,3}}(?:(?<=[ .-]){_PARTICLE}\s)?$", re.IGNORECASE)
 _LITTLE = frozenset(
-    "de del la las los el y e i van von der den di da dos do bin ibn al st san santa mr mrs ms dr jr sr ii iii iv".split()
+    "de del la las los el y e i van von der den di da dos do bin ibn al st san santa mr mrs ms dr jr sr ii "
+    "iii iv".split()
 )
+_FIRST_TOO = frozenset("van von al san santa ben".split())
 _TITLES = frozenset("mr mrs ms miss dr prof sr sra dra don dona".split())
 # Two and three letters that mean something else in a clinical text far more often than somebody.
 _ABBREVIATIONS = frozenset(
-    "ms pt ed er mi hr bp rr ct mr mri iv im po pr bm sob hx rx tx dx fx sx ra af cf cp cv dm ha hf kg mg ml nd np or ot pa pe pm "
-    "ad am as at be by do go he if in is it me my no of on so to up us we ca cm db gi gu id la ld le md ne os od ou pd ph ps qd "
-    "rn sd se ss st sv ta tb td te th ti tr ua uc wa wt std ent gyn icu ekg ecg eeg emg abg cbc bmp cmp ldl hdl tsh ace arb dvt "
+    "ms pt ed er mi hr bp rr ct mr mri iv im po pr bm sob hx rx tx dx fx sx ra af cf cp cv dm ha hf kg mg ml nd np "
+    "or ot pa pe pm "
+    "ad am as at be by do go he if in is it me my no of on so to up us we ca cm db gi gu id la ld le md ne os od ou "
+    "pd ph ps qd "
+    "rn sd se ss st sv ta tb td te th ti tr ua uc wa wt std ent gyn icu ekg ecg eeg emg abg cbc bmp cmp ldl hdl tsh "
+    "ace arb dvt "
     "cad chf copd cva tia uti uri ards aids hiv hbv hcv hpv".split()
 )
 _ADDRESS_WORDS = frozenset(
-    "street st avenue ave road rd lane ln drive dr court ct place pl boulevard blvd way terrace suite ste apt apartment unit floor north "
+    "street st avenue ave road rd lane ln drive dr court ct place pl boulevard blvd way terrace suite ste apt "
+    "apartment unit floor north "
     "south east west calle avenida avda plaza paseo carretera numero no piso puerta bajo us usa".split()
 )
 
@@ -88,7 +94,9 @@ class Names:
         )
 
     def _learn_name(self, name: str, source: str) -> None:
-        parts = [part for part in _forms(name) if part not in _LITTLE]
+        forms = _forms(name)
+        # "Van" and "Al" are particles within a name, and first names at its beginning.
+        parts = [part for at, part in enumerate(forms) if part not in _LITTLE or (at == 0 and part in _FIRST_TOO)]
         for part in parts:
             if len(part) > 1:
                 self._parts.setdefault(part, source)
@@ -131,7 +139,7 @@ class Names:
         """The known word that a folded word is, or else is within one typo of; "" for neither."""
         if form in self._parts or form in self._glued:
             return form
-        return min(self._near(form), default="") if len(form) > 1 else ""
+        return max(self._near(form), key=lambda part: (len(part), part), default="") if len(form) > 1 else ""
 
     def _names(self, text: str, tokens: list[Token]) -> Iterator[Span]:
         """Sure hits, and beside them unsure ones and initials, joined to one span where they stand together."""
@@ -144,7 +152,16 @@ class Names:
         for at, token in enumerate(tokens):
             if sure[at]:
                 start, end = self._with_initials(text, tokens, at)
+                end = max(end, self._with_particles(tokens, sure, at))
                 yield Span(start, end, token.kind, 1.0, token.hit, text[start:end])
+
+    @staticmethod
+    def _with_particles(tokens: list[Token], sure: list[bool], at: int) -> int:
+        """Where the particles after a hit end when another hit follows them ("Ana de la Cruz")."""
+        after = at + 1
+        while after < len(tokens) and tokens[after].form in _LITTLE and tokens[after].start - tokens[after - 1].end < 3:
+            after += 1
+        return tokens[after - 1].end if after < len(tokens) and sure[after] else tokens[at].end
 
     def _certain(self, text: str, token: Token) -> bool:
         """Whether a hit counts without company."""
