@@ -90,8 +90,12 @@ BODIES = (
     "She was transferred from {city} on {d3} after evaluation for possible Crohn's disease versus {c2}.\n",
     "Mr. and Mrs. {last} understand the plan. Driver's license {licence} was copied to the chart, account {account}.\n",
     "Plan: start metformin 500 mg BID, stop Coumadin, order MRI brain with contrast, refer to Cardiology and PT.\n",
+    "Vitals: BP {v1}/{v2}, HR {v2}, RR {v3}, T 98.{v3}, O2 sat {v4}% on room air, Wt {v1} lb, pain {v5}/10.\n",
+    "Na {v1}, K 4.{v5}, Cl {v4}, CO2 2{v5}, BUN {v3}, Cr 1.{v5}, WBC {v3},{v5}00, Plt {v1},000, AST {v2}.\n",
+    "Foley removed. Strength {v5}/5 throughout, DTR 2+, CN II-XII intact. Echo EF {v2}%. CT: {v3} mm nodule, I10.\n",
     "Pathology: Gleason 7 (3+4), Breslow depth 1.2 mm, Her2 negative. TNM stage T2 N0 M0.\n",
 )
+VITALS = {"v1": (90, 180), "v2": (50, 99), "v3": (10, 30), "v4": (88, 101), "v5": (1, 10)}
 FOOTERS = (
     "\nElectronically signed by {doctor} on {d2}\n",
     "\nDictated by: {doctor}\nTranscribed: {d2}\ncc: {doctor}, {facility}\n",
@@ -200,6 +204,7 @@ def _findings(record: dict[str, list[Resource]], rng: random.Random) -> dict[str
         "sex": rng.choice(["man", "male"]) if male else rng.choice(["woman", "female"]),
         "title": "Mr." if male else "Ms.",
     }
+    plain |= {name: str(rng.randrange(*span)) for name, span in VITALS.items()}
     return plain | {"state": record["Patient"][0]["address"][0]["state"], "age": str(rng.randrange(20, 89))}
 
 

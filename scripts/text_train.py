@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +67,20 @@ def english(queries: list[Document], data: Path, copies: int = 4) -> Iterable[Do
     yield from queries
     for copy in range(copies):
         yield from Swapper(copy).swap(queries)
+    yield from _loud_and_quiet(Swapper(50).swap(queries))
     yield from presidio(data)
     rendered = [document for document in notes(data) if not document.held_out()]
     yield from rendered
     yield from Swapper(99).swap(rendered)
+    yield from _loud_and_quiet(rendered[::2])
+
+
+def _loud_and_quiet(documents: Iterable[Document]) -> Iterable[Document]:
+    """Texts in capitals and in small letters by turns: some systems keep no other."""
+    for number, document in enumerate(documents):
+        text = document.text.upper() if number % 2 else document.text.lower()
+        if len(text) == len(document.text):
+            yield replace(document, text=text)
 
 
 def main() -> None:

@@ -14,12 +14,13 @@ from medlock.deid.text.lexicon import MEDICAL, NAME, Mark, fold, marks
 from medlock.deid.text.spans import Kind, Span
 
 _UP = "A-ZÁÉÍÓÚÜÑÇÀÈÌÒÙÂÊÎÔÛÄËÏÖ"
-_WORD = rf"[{_UP}][^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
+_WORD = rf"[{_UP}](?:['’´][{_UP}])?[^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
 _INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.)*"
 _LINK = (
     r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
 )
-_RUN = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![^\W\d_]))(?:[ ]{_LINK}?(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))){{0,4}}"
+_PART = rf"(?:{_WORD}|{_INITIAL}|[{_UP}](?![\w'’]))"
+_RUN = rf"(?:{_LINK})?{_PART}(?:[ ]{_LINK}?{_PART}){{0,4}}"
 _TITLES = (
     r"Dr|Drs|Dra|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Rev|Fr|Sir|Dame|Sr|Sra|Srta|Don|Doña|Dña|D|Nurse|Sister|"
     r"Judge|Capt|Lt|Sgt|Col|"
@@ -170,7 +171,7 @@ def _first(word: str) -> bool:
 def _likely(run: str) -> bool:
     """Whether a run of capitalised words reads as a name: its first word a first name, none a clinical term alone."""
     words = re.findall(r"[^\W\d_]{2,}", run)
-    if not words or any(fold(word) in _NOT_NAMES for word in words):
+    if not words or any(fold(word) in _NOT_NAMES or (word.isupper() and not run.isupper()) for word in words):
         return False
     first = marks(words[0])
     if not first & Mark.FIRST:

@@ -92,8 +92,8 @@ _SPANISH_FACILITY = re.compile(
     r"Hospitalario|Sanitario)|"
     r"Policl[ií]nica|Sanatorio|Ambulatorio|Instituto|Fundaci[oó]n|Universidad|Facultad|Servicio (?:de Salud|"
     r"[A-Z][\w-]+ de Salud)|"
-    r"Consultorio|Hospici?o|Residencia)(?:\s+(?:(?:de|del|la|las|los|el|y|e|i|en|da|do|San|Santa)\s+)*"
-    r"(?:[A-ZÁÉÍÓÚÜÑ][\w.'´’-]*|\d{1,2}\b))+"
+    r"Consultorio|Hospici?o|Residencia)(?:[ ]+(?:(?:de|del|la|las|los|el|y|e|i|en|da|do|San|Santa)[ ]+)*"
+    r"(?:(?:Dra?|Sta|Sto|Ntra|Sra|Gral|Univ)\.|[A-ZÁÉÍÓÚÜÑ][\w'´’-]*|\d{1,2}\b))+"
 )
 _SAINT = re.compile(rf"\b(?:St|Mt|Ste|Saint|Mount)\.?[ ]{_CAP}(?:['’]s)?(?:[ ]{_CAP})*")
 # Facilities that are called by a short name; facts anyone in the field knows.

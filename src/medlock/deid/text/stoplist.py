@@ -17,6 +17,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _LITTLE = frozenset("of the and for in at s de la el del y".split())
 _NAMELIKE = Mark.USUAL_FIRST | Mark.USUAL_LAST | Mark.CITY
 _PLACE_CUE = re.compile(r"\b(?:at|in|from|to|near|our|the|of|en|de|del|por)\s(?:the\s)?$", re.IGNORECASE)
+_TIME = re.compile(r"\d|day\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 _CODES = frozenset({Kind.ID, Kind.MRN, Kind.PLAN, Kind.ACCOUNT, Kind.SSN, Kind.LICENCE, Kind.ZIP, Kind.PHONE})
 _WORDED = frozenset({Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.ID})
 
@@ -27,21 +28,28 @@ def clinical(text: str, span: Span) -> bool:
     if span.kind in _CODES | _WORDED and any(each.isdigit() for each in found) and len(found) < 8:
         return sum(each.isdigit() for each in found) < 3
     if span.kind is Kind.DATE:
-        return found.isdigit() and len(found) < 3
+        return (found.isdigit() and len(found) < 3) or not _TIME.search(found)
+    if span.kind is Kind.STREET:
+        return not any(len(word) > 2 for word in _WORD.findall(found))
     if span.kind not in _WORDED:
         return False
     if eponymous(text, span.start, span.end):
         return True
     words = [word for word in _WORD.findall(found) if fold(word) not in _LITTLE]
     cued = span.kind is not Kind.NAME and _PLACE_CUE.search(text, max(0, span.start - 12), span.start)
-    return not cued and all(_plain(word) for word in words)
+    loud = _line(text, span.start).isupper()
+    return (not cued or found.islower()) and all(_plain(word, loud=loud) for word in words)
 
 
-def _plain(word: str) -> bool:
+def _line(text: str, at: int) -> str:
+    return text[text.rfind("\n", 0, at) + 1 :].partition("\n")[0]
+
+
+def _plain(word: str, *, loud: bool) -> bool:
     """Whether a word is clinical or ordinary, or an abbreviation of a few capitals, and no likely name."""
     known = marks(word)
     if known & _NAMELIKE and not known & EPONYMOUS:
         return False
     if known & Mark.FIRST and not known & (MEDICAL | Mark.FREQUENT):
         return False
-    return bool(known & (MEDICAL | Mark.ENGLISH)) or (word.isupper() and len(word) < 6)
+    return bool(known & (MEDICAL | Mark.ENGLISH)) or (word.isupper() and len(word) < 6 and not loud)
