@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "deid_text"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from deid_text_scores import score  # noqa: E402 - beside this file
-from survivors import harm, survivors  # noqa: E402 - the tests' own generator
+from deid_text.survivors import harm, survivors  # noqa: E402 - the tests' own generator
 from text_corpora import DATA, Document, asq, meddocan  # noqa: E402 - scripts are no package
 from text_notes import notes  # noqa: E402 - as above
 from text_train import english, train  # noqa: E402 - as above

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from variants import People, rendered
+from deid_text.variants import People, rendered
 
 from medlock.deid.text.lexicon import fold
 from medlock.deid.text.redactor import Redactor
@@ -15,7 +15,7 @@ BATCH = 25
 _LITTLE = frozenset("de la del van der st the of to".split())
 
 
-def survivors(count: int, seed: int) -> list[tuple[str, str, str]]:
+def survivors(count: int, seed: int, *, sweep: bool = True) -> list[tuple[str, str, str]]:
     """(field, spelling, what is left of it) for every spelling of which a letter or digit is left.
 
     Rules and sweep only: the tagger could but hide what they miss.
@@ -29,7 +29,7 @@ def survivors(count: int, seed: int) -> list[tuple[str, str, str]]:
             places.append((len(text), each))
             text += each.value + each.after + " "
         covered = bytearray(len(text))
-        for span in engine.find(text, Sweep(known)):
+        for span in engine.find(text, Sweep(known) if sweep else None):
             covered[span.start : span.end] = b"\1" * (span.end - span.start)
         for start, each in places:
             rest = "".join(" " if covered[start + at] else letter for at, letter in enumerate(each.value))
