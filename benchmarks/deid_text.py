@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from deid_text_scores import score  # noqa: E402 - beside this file
-from deid_text.survivors import harm, survivors  # noqa: E402 - the tests' own generator
 from text_corpora import DATA, Document, asq, meddocan  # noqa: E402 - scripts are no package
 from text_notes import notes  # noqa: E402 - as above
 from text_train import english, train  # noqa: E402 - as above
 from verdict import measure  # noqa: E402 - beside this file
 
+from deid_text.survivors import harm, survivors  # noqa: E402 - the tests' own generator
 from medlock.deid.text import redactor  # noqa: E402 - after the path
 from medlock.deid.text.models import Model, load_model  # noqa: E402 - as above
 from medlock.deid.text.redactor import Redactor  # noqa: E402 - as above

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from deid_text.variants import People, rendered
-
 from medlock.deid.text.lexicon import fold
 from medlock.deid.text.redactor import Redactor
 from medlock.deid.text.sweep import Sweep

@@ -43,7 +43,7 @@ def test_a_file_to_a_file(terminal, note, tmp_path):
     assert [path.name for path in target.parent.iterdir()] == ["clean.txt"]
 
 
-def test_a_directory(terminal, note, tmp_path):
+def test_a_directory(terminal, tmp_path):
     """Text files are mirrored below a new directory, others left out; without --out nothing is done."""
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "a.txt").write_text(NOTE)

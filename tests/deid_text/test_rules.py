@@ -10,8 +10,8 @@ REGLAS = Redactor("es", tagger=False)
 
 ENGLISH = [
     ("Patient name: Joan Alcott, admitted", Kind.NAME, "Joan Alcott"),
-    ("seen by Dr. van der Berg today", Kind.NAME, "van der Berg"),
-    ("Ms. O'Neil-Garcia agrees", Kind.NAME, "O'Neil-Garcia"),
+    ("seen by Dr. van der Berg today", Kind.NAME, "Dr. van der Berg"),
+    ("Ms. O'Neil-Garcia agrees", Kind.NAME, "Ms. O'Neil-Garcia"),
     ("for Mary S., who", Kind.NAME, "Mary S."),
     ("lives at 44 W. Oak St. Apt 3B now", Kind.STREET, "44 W. Oak St. Apt 3B"),
     ("write to PO Box 77 please", Kind.STREET, "PO Box 77"),
@@ -42,7 +42,7 @@ ENGLISH = [
 ]
 SPANISH = [
     ("Nombre: Ernesto Rivera.\n", Kind.NAME, "Ernesto Rivera"),
-    ("Remitido por: Dra. Ana Pérez Gil\n", Kind.NAME, "Ana Pérez Gil"),
+    ("Remitido por: Dra. Ana Pérez Gil\n", Kind.NAME, "Dra. Ana Pérez Gil"),
     ("Domicilio: C/ Mayor 12, 3º B.\n", Kind.STREET, "C/ Mayor 12, 3º B"),
     ("vive en 28016 Madrid desde", Kind.ZIP, "28016"),
     ("ingresó en el Hospital Universitario La Paz por", Kind.HOSPITAL, "Hospital Universitario La Paz"),
@@ -137,11 +137,11 @@ def test_policy_decides():
 def test_echo():
     """A name once given with a title is found again without it."""
     text = "Dr. Weatherby examined her.\nLater Weatherby signed."
-    assert [words for _, words in found(RULES, text)] == ["Weatherby", "Weatherby"]
+    assert [words for _, words in found(RULES, text)] == ["Dr. Weatherby", "Weatherby"]
 
 
 def test_relative_dates_need_company():
-    """ "last week" dates an event only where a person or facility is named beside it."""
+    """Last week dates an event only where a person or facility is named beside it."""
     assert found(RULES, "Pain since last week, no fever.") == []
     assert (Kind.DATE, "last week") in found(RULES, "Seen at St. Luke's Hospital last week.")
 

@@ -95,7 +95,7 @@ def test_the_answer_names_the_identifier_by_its_place():
 
 
 def test_sparing_leaves_ordinary_words():
-    """ "many" is one letter from Mary: it goes by default, stays with `sparing`, and goes beside Lee all the same."""
+    """The word many is one letter from Mary: it goes by default, stays with `sparing`, and goes beside Lee all the same."""
     text = "There were many nodes."
     assert [span.text for span in Sweep(Known(names=("Mary Lee",))).find(text)] == ["many"]
     sparing = Sweep(Known(names=("Mary Lee",), sparing=True))

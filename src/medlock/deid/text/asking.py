@@ -14,7 +14,9 @@ from dataclasses import replace
 from medlock.deid.text.lexicon import EPONYMOUS, MEDICAL, Mark, marks
 from medlock.deid.text.spans import Span
 
-_SENTENCE = re.compile(r"[^\n.!?;]+(?:[.!?;](?!\s|$)[^\n.!?;]*)*[.!?;]*")
+_SENTENCE_END = re.compile(
+    r"\n|(?<!\b[Mm]r)(?<!\b[MmDd]rs)(?<!\b[Mm]s)(?<!\b[Dd]r)(?<!\b[SM]t)(?<!\bSr)(?<!\b[SD]ra)(?<!\b[A-Z])[.!?;](?=\s)"
+)
 _OPEN = re.compile(r"(?<![^\W_])(?:[^\W\d_][^\W\d_]*|\d{4,})(?![^\W_])")
 _JOINT = "\n"
 
@@ -36,17 +38,19 @@ def _open_sentences(text: str, covered: Iterable[Span]) -> Iterator[tuple[int, i
     taken = bytearray(len(text))
     for span in covered:
         taken[span.start : span.end] = b"\1" * (span.end - span.start)
-    for sentence in _SENTENCE.finditer(text):
-        words = _OPEN.finditer(text, sentence.start(), sentence.end())
+    start = 0
+    for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
+        words = _OPEN.finditer(text, start, end)
         if any(not taken[word.start()] and _telling(word[0]) for word in words):
-            yield sentence.start(), sentence.end()
+            yield start, end
+        start = end
 
 
 def _telling(word: str) -> bool:
     """Whether a word could be part of an identifier."""
     if word[0].isdigit():
         return True
-    if not word[0].isupper() or (word.isupper() and len(word) < 4):
+    if len(word) < 3 or not word[0].isupper() or (word.isupper() and len(word) < 4):
         return False
     known = marks(word)
     if known & (Mark.USUAL_FIRST | Mark.USUAL_LAST) and not known & EPONYMOUS and not known & Mark.FREQUENT:

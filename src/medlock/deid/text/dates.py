@@ -122,6 +122,8 @@ _LONG: tuple[tuple[str, re.Pattern[str], float], ...] = tuple(
         ("month", rf"\b{_MONTH}(?=\s?(?:y|a|e|and|to|or|-|–)\s?(?:{_any(ENGLISH + SPANISH)})\b)", 0.85),
     )
 )
+_OF_NUMBERS = frozenset({"iso", "year-first", "numbers", "number-name", "month-year", "compact"})
+_LONG_SURE = 0.85  # forms that are dates whatever surrounds them
 _REACH = 40  # characters before and after a hint; the longest date is shorter
 _HINTS = (
     r"[Jj](?:an|AN|u[nl]|U[NL])|[Ff](?:eb|EB)|[Mm](?:a[ry]|A[RY])|[Aa](?:pr|PR|ug|UG|br|BR|go|GO)|[Ss](?:e[pt]|"
@@ -206,11 +208,19 @@ def relative_dates(text: str) -> Iterator[DateMatch]:
 
 
 def _longest(found: list[DateMatch]) -> list[DateMatch]:
+    """Of finds that overlap the surest, of equals the longest; in order."""
     kept: list[DateMatch] = []
     for each in sorted(found, key=lambda match: (match.start, match.start - match.end)):
-        if not kept or each.start >= kept[-1].end:
-            kept.append(each)
+        if kept and each.start < kept[-1].end:
+            if _rank(each) <= _rank(kept[-1]):
+                continue
+            kept.pop()
+        kept.append(each)
     return kept
+
+
+def _rank(match: DateMatch) -> tuple[bool, int]:
+    return match.confidence >= _LONG_SURE, match.end - match.start
 
 
 def _certain(text: str, *, day_first: bool) -> Iterator[DateMatch]:
@@ -312,10 +322,11 @@ def shift(match: DateMatch, text: str, days: int, *, year: int = 2000) -> str | 
     first = _civil(match, year)
     moved = first + timedelta(days=days)
     out, at = [], match.start
+    style = _Style(_padded(match, text), match.form == "number-name")
     for name, piece in sorted(match.pieces, key=lambda each: each[1].start):
         old = text[piece.start : piece.end]
         later = timedelta(days=_number("day", old) - first.day) if name == "until" else timedelta()
-        out += [text[at : piece.start], _written(name, old, moved + later)]
+        out += [text[at : piece.start], _written(name, old, moved + later, style)]
         at = piece.end
     return "".join([*out, text[at : match.end]])
 
@@ -338,25 +349,42 @@ def _civil(match: DateMatch, year: int) -> date:
     return date(match.year or year, month, 28)
 
 
-def _written(name: str, old: str, moved: date) -> str:
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """How the parts of a date are written: with leading zeros, with months in three letters."""
+
+    padded: bool
+    short: bool
+
+
+def _padded(match: DateMatch, text: str) -> bool:
+    """Whether days and months below ten have a zero: one shows it, or in a row of numbers all have two digits."""
+    numbers = [text[piece.start : piece.end] for name, piece in match.pieces if name in {"day", "month"}]
+    numbers = [number for number in numbers if number.isdigit()]
+    if any(number.startswith("0") for number in numbers):
+        return True
+    return match.form in _OF_NUMBERS and all(len(number) == 2 for number in numbers)
+
+
+def _written(name: str, old: str, moved: date, style: _Style) -> str:
     """One part, as it was written before."""
     if name == "year":
         mark = "" if old[0].isdigit() else old[0]
         return mark + (f"{moved.year:04d}" if len(old) - len(mark) == 4 else f"{moved.year % 100:02d}")
     if name == "month":
-        return _month_as(old, moved.month)
+        return _month_as(old, moved.month, style)
     if name == "weekday":
         return _weekday_as(old, moved.weekday())
-    return _day_as(old, moved.day)
+    return _day_as(old, moved.day, style)
 
 
-def _day_as(old: str, day: int) -> str:
+def _day_as(old: str, day: int, style: _Style) -> str:
     digits = re.match(r"\d+", old)
     if digits is None:
         return _cased(
             old, ([*_CARDINALES, "treinta y uno"] if fold(old) in map(fold, _CARDINALES) else _ORDINALS)[day - 1]
         )
-    number = f"{day:02d}" if digits[0].startswith("0") else str(day)
+    number = f"{day:02d}" if style.padded else str(day)
     tail = old[digits.end() :]
     return number + (_suffix(day) if tail.lower() in {"st", "nd", "rd", "th"} else tail)
 
@@ -365,13 +393,14 @@ def _suffix(day: int) -> str:
     return "th" if day in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
 
 
-def _month_as(old: str, month: int) -> str:
+def _month_as(old: str, month: int, style: _Style) -> str:
     if old.isdigit():
-        return f"{month:02d}" if len(old) == 2 else str(month)
+        return f"{month:02d}" if style.padded else str(month)
     plain, dot = fold(old).rstrip("."), "." if old.endswith(".") else ""
     spanish = plain in SPANISH or plain in {"ene", "abr", "ago", "set", "dic", "setiembre", "agto"}
     name = (SPANISH if spanish else ENGLISH)[month - 1]
-    return _cased(old, name if len(plain) > 4 or plain in {"may", "june", "july", "mayo"} else name[:3]) + dot
+    whole = len(plain) > 4 or (plain in {"may", "june", "july", "mayo"} and not style.short)
+    return _cased(old, name if whole else name[:3]) + dot
 
 
 def _weekday_as(old: str, weekday: int) -> str:

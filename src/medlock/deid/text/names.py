@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from medlock.deid.text.lexicon import MEDICAL, NAME, Mark, fold, marks
 from medlock.deid.text.spans import Kind, Span
@@ -110,7 +111,9 @@ _NOT_NAMES = frozenset(
 def find_names(text: str) -> Iterator[Span]:
     """All of them; finds may overlap."""
     for match in _TITLED.finditer(text):
-        yield from _kept(text, match, 0.94, "rule:name-title")
+        # The title goes with the name: it tells a calling and often a sex.
+        for span in _kept(text, match, 0.94, "rule:name-title"):
+            yield replace(span, start=match.start("title"), text=text[match.start("title") : span.end])
     for match in _CUED.finditer(text):
         sure = bool(_SURE_CUE.search(match["cue"]))
         if sure or (_likely(match["name"]) and not match["name"].isupper()):

@@ -109,6 +109,11 @@ def find_numbers(text: str) -> Iterator[Span]:
             yield from _cued(text, match)
 
 
+def has_unit(text: str, end: int) -> bool:
+    """Whether what follows makes the number before it a quantity."""
+    return bool(_UNIT_AFTER.match(text, end))
+
+
 def _cued(text: str, match: re.Match[str]) -> Iterator[Span]:
     """The candidate, when a cue stands before it and it is long enough to identify."""
     code = match[0].rstrip(".-/")

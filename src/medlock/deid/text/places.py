@@ -181,7 +181,7 @@ def _ordinary(word: str) -> bool:
 
 def _each(pattern: re.Pattern[str], text: str, kind: Kind, sure: float) -> Iterator[Span]:
     for match in pattern.finditer(text):
-        yield Span(match.start(), match.end(), kind, sure, f"rule:{kind.lower()}")
+        yield Span(match.start(), match.start() + len(match[0].rstrip(".,; ")), kind, sure, f"rule:{kind.lower()}")
 
 
 def is_region(word: str) -> bool:
