@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deid_text.variants import MESES, MONTHS
-from medlock.deid.text.dates import read_dates, shift, shift_words
+from medlock.deid.text.date_shift import shift, shift_words
+from medlock.deid.text.dates import read_dates
 
 FORMS = {
     "iso": lambda day: day.isoformat(),

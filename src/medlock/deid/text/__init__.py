@@ -10,7 +10,7 @@ Everything here is a function of its arguments; files and options live in `comma
 
 from __future__ import annotations
 
-from medlock.deid.text.dates import shift_words
+from medlock.deid.text.date_shift import shift_words
 from medlock.deid.text.known import Known
 from medlock.deid.text.policy import EVERY_KIND, SAFE_HARBOR, Policy
 from medlock.deid.text.redactor import Redacted, Redactor, redact, tag

@@ -11,7 +11,7 @@ import random
 from functools import cache
 
 from medlock.crypto.prf import Prf
-from medlock.deid.text.dates import shift_words
+from medlock.deid.text.date_shift import shift_words
 from medlock.deid.text.lexicon import Mark, entries, fold, marks
 from medlock.deid.text.spans import Kind, Span
 
