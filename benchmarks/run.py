@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus, load_corpus
+from deid_text_bench import deid_text_measures
 from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
@@ -26,7 +27,6 @@ from servers import Bench, open_bench
 from storage import storage_measures
 
 from audit import audit_measures
-from deid_text import deid_text_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_text")

@@ -4,7 +4,7 @@
 
 English learns from ASQ-PHI's development half (as it is and with other people in it), presidio's synthetic sentences
 and notes rendered from Synthea; Spanish from MEDDOCAN's train and dev parts. The figures that docs and benchmarks
-give are never those of these models on these texts: benchmarks/deid_text.py trains on one part and measures on
+give are never those of these models on these texts: benchmarks/deid_text_bench.py trains on one part and measures on
 another. `threshold` was chosen by cross-validation there.
 """
 

@@ -74,7 +74,7 @@ def test_spellings_go(spelling):
 
 
 def test_rendered_spellings_leave_no_survivor():
-    """Of 5,000 spellings of the identifiers of 200 people none survives (benchmarks/deid_text.py renders 100,000)."""
+    """Of 5,000 spellings of the identifiers of 200 people none survives (benchmarks/deid_text_bench.py renders 100,000)."""
     assert survivors(5_000, seed=3) == []
 
 

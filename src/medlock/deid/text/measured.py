@@ -1,6 +1,6 @@
 """What each mode was measured to find, on texts that neither tuning nor training had seen.
 
-Figures of benchmarks/deid_text.py (docs/deid/text.md says how they came about): percent of the identifiers whose every
+Figures of benchmarks/deid_text_bench.py (docs/deid/text.md says how they came about): percent of the identifiers whose every
 letter and digit was covered, on held-out queries of ASQ-PHI (English) and on MEDDOCAN's dev part (Spanish).
 """
 

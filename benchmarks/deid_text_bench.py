@@ -2,7 +2,7 @@
 
 A group of `make bench`, and alone:
 
-    python benchmarks/deid_text.py [--quick] [--data DIR]
+    python benchmarks/deid_text_bench.py [--quick] [--data DIR]
 
 Nothing is measured on what it was trained on: English is trained anew without the held-out queries (40 % of ASQ-PHI's
 development half, chosen by a hash) and scored on these, Spanish on MEDDOCAN's train part and scored on dev. The
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from deid_text_scores import score  # noqa: E402 - beside this file
 from text_corpora import DATA, Document, asq, meddocan  # noqa: E402 - scripts are no package
