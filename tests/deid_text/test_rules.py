@@ -2,7 +2,7 @@
 
 import pytest
 
-from medlock.deid.text import EVERY_KIND, Kind, Redactor
+from medlock.deid.text import EVERY_KIND, Kind, Known, Redactor
 from medlock.errors import BadRequest
 
 RULES = Redactor("en", tagger=False)
@@ -167,3 +167,35 @@ def test_odd_texts_are_survived(text):
     for engine in (Redactor("en"), Redactor("es")):
         done = engine.apply(text, replace=lambda span: span.text)
         assert done.text == text
+
+
+REPEATED = [
+    "A ",
+    "a.",
+    "A.",
+    "1-",
+    "1 ",
+    "12/1",
+    "Aa-",
+    "Aa'",
+    "St. ",
+    "C/ A",
+    "a@",
+    "a.b@",
+    "[at]",
+    "Jan ",
+    "1 de ",
+    "aA1-",
+    "::",
+    "12 Elm ",
+    "_",
+]
+
+
+@pytest.mark.parametrize("piece", REPEATED)
+def test_repetition_does_not_hang(piece):
+    """Text made to send patterns back and forth is read in one pass: quadratic time would run into the time limit."""
+    known = Known(("Mary Lee", "Ann Aa"), (), ("1111111",), ("12 Elm Street, Aa",), ("555-111-1111",), ("a.b@aa.com",))
+    text = piece * (30_000 // len(piece))
+    for engine in (RULES, REGLAS):
+        assert engine.apply(text, known, replace=lambda span: span.text).text == text

@@ -15,8 +15,10 @@ from medlock.deid.text.lexicon import MEDICAL, NAME, Mark, fold, marks
 from medlock.deid.text.spans import Kind, Span
 
 _UP = "A-ZÁÉÍÓÚÜÑÇÀÈÌÒÙÂÊÎÔÛÄËÏÖ"
-_WORD = rf"[{_UP}](?:['’´][{_UP}])?[^\W\d_]+(?:[-'’´][{_UP}]?[^\W\d_]+)*"
-_INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.)*"
+# Possessive and bounded, so that no text however odd makes a pattern try twice what it has read.
+_WORD = rf"[{_UP}](?:['’´][{_UP}])?[^\W\d_]++(?:[-'’´][^\W\d_]++)*+"
+_BEGIN = r"(?<![\w'’´-])"
+_INITIAL = rf"[{_UP}]\.(?:-?[{_UP}]\.){{0,4}}+"
 _LINK = (
     r"(?:(?:de|del|de la|de las|de los|la|van|von|van der|van den|der|den|di|da|dos|do|bin|ibn|al|el|y|e|i|st\.?)\s)"
 )
@@ -48,7 +50,7 @@ _CUED_REVERSED = re.compile(
     rf"paciente)(?:\sname)?[:.]?[ \t]+)(?P<name>{_WORD},[ ]{_WORD}(?:[ ][{_UP}]\b\.?)?)"
 )
 _SUBJECT = re.compile(
-    rf"(?<![\w-])(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|"
+    rf"{_BEGIN}(?P<name>{_WORD})(?=\s(?:reports?|reported|denies|denied|states|stated|presents|presented|complains|"
     rf"complained|lives|takes|said|says|"
     r"returned|underwent|endorses|tolerated|agrees|refused|refiere|niega|acude|ingresa|presenta)\b)"
 )
@@ -58,10 +60,11 @@ _SURE_CUE = re.compile(
     re.IGNORECASE,
 )
 _INITIALLED = re.compile(
-    rf"(?<![/\w])(?P<name>{_WORD}[ ](?:[{_UP}]\.[ ]?)?{_INITIAL}(?=\W|$)|(?:{_INITIAL}[ ]?)+{_WORD}(?:[ ]{_WORD})?)"
+    rf"(?<![/\w'’´-])(?P<name>{_WORD}[ ](?:[{_UP}]\.[ ]?)?{_INITIAL}(?=\W|$)|"
+    rf"(?:{_INITIAL}[ ]?){{1,4}}+{_WORD}(?:[ ]{_WORD})?)"
 )
-_PAIR = re.compile(rf"\b{_WORD}(?:[ ](?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['’])))+")
-_REVERSED = re.compile(rf"\b(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
+_PAIR = re.compile(rf"{_BEGIN}{_WORD}(?:[ ](?:{_LINK}?{_WORD}|{_INITIAL}|[{_UP}]\b(?!['’])))+")
+_REVERSED = re.compile(rf"{_BEGIN}(?P<last>{_WORD}),\s(?P<first>{_WORD})(?:\s(?:{_INITIAL}|[{_UP}]\b))?")
 _SINGLE = re.compile(rf"\b[{_UP}][^\W\d_A-Z]+\b")
 _AFTER_EPONYM = re.compile(
     r"(?:['’]s?)?(?:[-– ]+[A-Z][\w'’-]*){0,2} *(?:clinical\s|risk\s|heart\s|Heart\s|pain\s|"

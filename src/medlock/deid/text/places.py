@@ -9,7 +9,9 @@ from medlock.deid.text.lexicon import EPONYMOUS, MEDICAL, Mark, marks
 from medlock.deid.text.names import eponymous
 from medlock.deid.text.spans import Kind, Span
 
-_CAP = r"(?:(?:St|Ste|Mt|Ft|[A-Z])\.|[A-ZÁÉÍÓÚÜÑÇ][\w'’·´-]*)"
+_CAP = r"(?:(?:St|Ste|Mt|Ft|[A-Z])\.|[A-ZÁÉÍÓÚÜÑÇ][\w'’·´-]*+)"
+# Where a word begins, so that no search starts again within a word with hyphens.
+_BEGIN = r"(?<![\w'’·´-])"
 _STATES = (
     "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
     "PA RI SC SD TN "
@@ -64,7 +66,7 @@ _CUED_ZIP = re.compile(
     re.IGNORECASE,
 )
 _SPANISH_ZIP = re.compile(r"(?<![\w.,/-])(?:0[1-9]|[1-4]\d|5[0-2])\d{3}(?=[\s,.-]+\(?[A-ZÁÉÍÓÚÑ][a-záéíóúñü]+)(?!-)")
-_CITY_STATE = re.compile(rf"\b(?:{_CAP}[ ]){{0,2}}{_CAP},[ ]?{_STATE}")
+_CITY_STATE = re.compile(rf"{_BEGIN}(?:{_CAP}[ ]){{0,2}}{_CAP},[ ]?{_STATE}")
 _FACILITY_WORD = (
     r"(?:Hospitals?|Clinics?|Clinic['’]s|Medical Cent(?:er|re)|Med(?:ical)?\.? C(?:en)?te?r\.?|Med|Health Cent(?:er|"
     r"re)|Healthcare|Health System|Health Alliance|Health|"
@@ -82,7 +84,7 @@ _LOWER_FACILITY = (
     r"west)\s)?(?:clinic|hospital|medical center|health center|office|campus|nursing home|rehab)"
 )
 _FACILITY = re.compile(
-    rf"\b(?:{_CAP}[ ]+(?:(?:&|of|and|for|the)[ ]+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
+    rf"{_BEGIN}(?:{_CAP}[ ]+(?:(?:&|of|and|for|the)[ ]+)?){{1,5}}(?:{_FACILITY_WORD}|{_LOWER_FACILITY})\b"
     rf"(?:[ ](?:{_CAP}[ ])?{_FACILITY_WORD}\b)*(?:[ ](?:of|at|in)[ ](?:the[ ])?{_CAP}(?:[ ]{_CAP})*|"
     rf"(?:,?[ ]{_CAP}){{1,2}}(?=[ ](?:on|with|for|in)\b|[,.?]))?"
     rf"(?:,\s?{_STATE})?"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice, takewhile
 
 from medlock.deid.text.known import Known
 from medlock.deid.text.lexicon import fold
@@ -20,7 +22,7 @@ _LOCAL = 7  # a phone is known without its area code
 # Characters that may stand between the parts of one number; up to three in a row.
 _RUN = re.compile(r"[^\W_](?:[^\W_]|[-–./()#+_ \u00a0\u2009](?=[-–./()#+_ \u00a0\u2009]{0,2}[^\W_]))*")
 _ADDRESS = re.compile(
-    r"[\w.+%'-]+\s?(?:@|\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?[\w-]+)+",
+    r"(?<![\w.+%'-])[\w.+%'-]++\s?(?:@|\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]+(?:\s?(?:\.|\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?[\w-]+)+",
     re.IGNORECASE,
 )
 _AT = re.compile(r"\s?(?:\(at\)|\[at\]|\{at\}|\sat\s|@)\s?", re.IGNORECASE)
@@ -42,7 +44,7 @@ class Codes:
         for at, value in enumerate(known.phones):
             self._phone("".join(each for each in value if each.isdigit()), f"known:phones[{at}]")
         self._mail = {fold(value): f"known:emails[{at}]" for at, value in enumerate(known.emails)}
-        self._typos = Typos(code for code in self._sources if len(code) >= TYPO_MIN)
+        self._near = lru_cache(maxsize=1 << 14)(Typos(code for code in self._sources if len(code) >= TYPO_MIN).near)
         self._lengths = {len(code) for code in self._sources}
 
     def _learn(self, code: str, kind: Kind, source: str) -> None:
@@ -69,8 +71,10 @@ class Codes:
         places = [at for at, each in enumerate(run) if each.isalnum()]
         letters = "".join(fold(run[at])[:1] for at in places)
         borders = [at for at in range(len(places)) if at == 0 or self._border(run, places, at)]
-        for begin in borders:
-            for end in [*(at for at in borders if at > begin), len(places)]:
+        longest = max(self._lengths) + 1
+        ends = [*borders[1:], len(places)]
+        for number, begin in enumerate(borders):
+            for end in takewhile(lambda end, begin=begin: end - begin <= longest, islice(ends, number, None)):  # type: ignore[misc]
                 found = self._known(letters[begin:end])
                 if found:
                     start, stop = offset + places[begin], offset + places[end - 1] + 1
@@ -88,7 +92,7 @@ class Codes:
             return None
         if code in self._sources:
             return self._sources[code]
-        near = self._typos.near(code) if len(code) >= TYPO_MIN - 1 and any(each.isdigit() for each in code) else ()
+        near = self._near(code) if len(code) >= TYPO_MIN - 1 and any(each.isdigit() for each in code) else ()
         return next((self._sources[each] for each in sorted(near)), None)
 
     def _inside(self, letters: str, places: list[int], run: str, offset: int) -> Iterator[Span]:

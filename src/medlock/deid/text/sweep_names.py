@@ -38,7 +38,7 @@ _LITTLE = frozenset(
     "de del la las los el y e i van von der den di da dos do bin ibn al st san santa mr mrs ms dr jr sr ii "
     "iii iv".split()
 )
-_FIRST_TOO = frozenset("van von al san santa ben".split())
+_FIRST_TOO = frozenset("van von al san santa ben del".split())
 _TITLES = frozenset("mr mrs ms miss dr prof sr sra dra don dona".split())
 # Two and three letters that mean something else in a clinical text far more often than somebody.
 _ABBREVIATIONS = frozenset(
@@ -167,7 +167,7 @@ class Names:
         """Whether a hit counts without company."""
         word, size = text[token.start : token.end], len(token.part)
         if token.exact:
-            return size > 2 or word[0].isupper()
+            return (size > 2 and token.part not in _LITTLE) or word[0].isupper()
         ordinary = bool(marks(word) & (Mark.ENGLISH | MEDICAL))
         capital = word[0].isupper()
         if size < TYPO_MIN:
