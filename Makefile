@@ -37,9 +37,10 @@ format: $(READY) ## format and fix what the linter can fix
 bench: $(READY) ## speed and memory, JSON on stdout
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
-definitions: $(READY) ## distil the FHIR R4 definitions again
+definitions: $(READY) ## distil the FHIR R4 definitions and the lexicon again
 	@$(BIN)/python scripts/distill_structures.py
 	@$(BIN)/python scripts/distill_search.py
+	@$(BIN)/python scripts/text_lexicon.py
 
 lock: $(READY) ## renew the lock files
 	@sh scripts/lock.sh $(BIN)
