@@ -21,7 +21,7 @@ _PLACE_CUE = re.compile(r"\b(?:at|in|from|to|near|our|the|of|en|de|del|por)\s(?:
 _TIME = re.compile(r"\d|day\b|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _CODES = frozenset({Kind.ID, Kind.MRN, Kind.PLAN, Kind.ACCOUNT, Kind.SSN, Kind.LICENCE, Kind.ZIP, Kind.PHONE})
-_WORDED = frozenset({Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.ID})
+_WORDED = frozenset({Kind.NAME, Kind.PLACE, Kind.HOSPITAL, Kind.STREET, Kind.ID})
 
 
 def clinical(text: str, span: Span) -> bool:
@@ -31,9 +31,9 @@ def clinical(text: str, span: Span) -> bool:
         return True
     if span.kind is Kind.DATE:
         return (found.isdigit() and len(found) < 5 and not _YEAR.fullmatch(found)) or not _TIME.search(found)
-    if span.kind is Kind.STREET:
-        return not any(len(word) > 2 for word in _WORD.findall(found))
-    if span.kind in _CODES | _WORDED and any(each.isdigit() for each in found) and len(found) < 8:
+    if span.kind is Kind.STREET and not any(len(word) > 2 for word in _WORD.findall(found)):
+        return True
+    if span.kind in (_CODES | _WORDED) - {Kind.STREET} and any(each.isdigit() for each in found) and len(found) < 8:
         return sum(each.isdigit() for each in found) < 3
     return span.kind in _WORDED and (eponymous(text, span.start, span.end) or _all_plain(text, span))
 
