@@ -3,21 +3,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RUNNING := $(VENV)/.running
 
 .PHONY: demo test check format bench lock definitions clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-$(READY): locks/dev.txt locks/definitions.txt locks/uv.txt pyproject.toml
+$(BIN)/uv: locks/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "medlock needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
-	@sh scripts/install.sh $(BIN)
 	@touch $@
 
-demo: $(READY) ## a synthetic clinic on https://localhost:8443
+$(READY): $(BIN)/uv locks/dev.txt locks/definitions.txt pyproject.toml
+	@sh scripts/install.sh $(BIN) -r locks/dev.txt
+	@sh scripts/install.sh $(BIN) --no-deps -r locks/definitions.txt
+	@touch $@ $(RUNNING)
+
+# What it takes to run medlock: a tenth of what it takes to develop it.
+$(RUNNING): $(BIN)/uv locks/runtime.txt locks/build.txt pyproject.toml
+	@sh scripts/install.sh $(BIN) -r locks/runtime.txt -r locks/build.txt
+	@touch $@
+
+demo: $(RUNNING) ## a synthetic clinic on https://localhost:8443
 	@$(BIN)/medlock demo $(DEMO)
 
 test: $(READY) ## the whole test suite
@@ -37,9 +47,10 @@ format: $(READY) ## format and fix what the linter can fix
 bench: $(READY) ## speed and memory, JSON on stdout
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
-definitions: $(READY) ## distil the FHIR R4 definitions again
+definitions: $(READY) ## distil the FHIR R4 definitions and the lexicon again
 	@$(BIN)/python scripts/distill_structures.py
 	@$(BIN)/python scripts/distill_search.py
+	@$(BIN)/python scripts/text_lexicon.py
 
 lock: $(READY) ## renew the lock files
 	@sh scripts/lock.sh $(BIN)

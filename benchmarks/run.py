@@ -19,6 +19,7 @@ from typing import Any
 
 from corpus import Corpus, load_corpus
 from deid_tabular_measures import deid_table_measures
+from deid_text_bench import deid_text_measures
 from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
@@ -30,7 +31,9 @@ from audit import audit_measures
 from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
-GROUPS = ("read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir")
+GROUPS = (
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir", "deid_text",
+)  # fmt: skip
 
 
 class Plan:
@@ -58,6 +61,7 @@ class Plan:
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),
+            "deid_text": lambda: deid_text_measures(quick=self.quick),
         }
 
 

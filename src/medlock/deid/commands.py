@@ -7,6 +7,7 @@ import typer
 from medlock.deid.fhir.commands import add_fhir
 from medlock.deid.tabular.budgets import add_budgets
 from medlock.deid.tabular.commands import add_table
+from medlock.deid.text.commands import add_text
 
 
 def deid_app() -> typer.Typer:
@@ -16,6 +17,7 @@ def deid_app() -> typer.Typer:
     add_table(app)
     add_budgets(app)
     add_fhir(app)
+    add_text(app)
     return app
 
 
