@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.scene import shred
 from medlock.store.tables import Table
 from records.world import World, clinician, ids, open_world
 
@@ -83,3 +84,14 @@ async def test_one_question_to_the_database(two: list[World], monkeypatch: pytes
     monkeypatch.setattr(one.backend, "get_proven", get_proven)
     assert (await one.search(clinician(), "Observation", QUERIES[0]))["total"] == 1
     assert asked == [(Table.BODY, 3)]
+
+
+async def test_patients_that_another_process_made_or_erased(two: list[World]) -> None:
+    """A search that names no patient knows them all: the new one's record is found, an erased one's is no fault."""
+    one, other = two
+    await one.put({"resourceType": "Patient", "id": "ann"})
+    await one.put(weight(1))
+    found = await other.search(clinician(), "Observation", "code=http://loinc.org|29463-7")
+    assert ids(found) == {"Observation/w1"}
+    await shred(one, "ann")
+    assert (await other.search(clinician(), "Observation", "code=http://loinc.org|29463-7"))["total"] == 0

@@ -6,7 +6,7 @@ import pytest
 
 from medlock.errors import NotFound, Tampered
 from medlock.store.bodies import Meta, Opened
-from medlock.store.opened import OpenedBodies
+from medlock.store.opened import BODY_BYTES, OpenedBodies
 from medlock.store.tables import Batch, Table
 from records.world import World, clinician, open_world
 
@@ -35,6 +35,13 @@ def test_the_longest_unused_leaves_first():
     assert known.get(2, b"ct") is None
     assert known.get(1, b"ct") is not None
     known.clear()
+    assert known.get(1, b"ct") is None
+
+
+def test_long_bodies_are_not_kept():
+    """A body that a million equal letters fill takes one row, and would take a megabyte here."""
+    known = OpenedBodies()
+    known.put(Opened(Meta("Patient", "1", 1, 0), b"a" * (BODY_BYTES + 1), 1, 1, b"ct"))
     assert known.get(1, b"ct") is None
 
 

@@ -173,23 +173,29 @@ class EntrySealer:
 
 
 def parts(event: Event) -> list[Event]:
-    """The event as events that differ in what they touch only, each short enough for an entry of the one length.
+    """The event as events that differ in what they touch, each short enough for an entry of the one length.
 
-    The exception is a question or reason that is too long by itself.
+    Question and reason stand in the first only (`request` ties them together): told again beside each resource, a long
+    question would let one search write megabytes. The first may be longer when its question is.
     """
     if len(event.touched) <= 1 or len(_full_of(event)) < FULL_BYTES:
         return [event]
-    room = FULL_BYTES - len(_full_of(replace(event, touched=()))) - _ARRAY_BYTES
+    further = replace(event, query="", reason="")
+    left, room = _room(event), _room(further)
     groups: list[list[Touched]] = [[]]
-    left = room
     for each in event.touched:
         size = len(encode(each))
-        if size > left and groups[-1]:
+        if size > left and (groups[-1] or len(groups) == 1):
             groups.append([])
             left = room
         groups[-1].append(each)
         left -= size
-    return [replace(event, touched=tuple(group)) for group in groups]
+    return [replace(event, touched=tuple(groups[0])), *(replace(further, touched=tuple(each)) for each in groups[1:])]
+
+
+def _room(event: Event) -> int:
+    """How many bytes what it touches may take in one entry."""
+    return FULL_BYTES - len(_full_of(replace(event, touched=()))) - _ARRAY_BYTES
 
 
 def _full_of(event: Event) -> bytes:

@@ -104,6 +104,7 @@ class Finder:
             self.about = within[0]
         if named is not None and self._reach.grant.everyone is not None:
             return [slot for slot, _ in within]
+        await self._vault.directory.refresh()  # others may have made or erased patients
         shared = [TENANT] if query.type in self._reach.grant.shared else []
         return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from medlock.audit.events import Action, Event, Outcome
 from medlock.audit.ledger import MerkleLedger
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
-from medlock.errors import MedlockError
 from medlock.records.door import Door
 from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
@@ -117,7 +117,7 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
         keystore.close()
 
 
-async def keep_house(records: Records, report: Callable[[MedlockError], None]) -> None:
+async def keep_house(records: Records, report: Callable[[BaseException], None]) -> None:
     """What a server does beside answering, until cancelled: follow destroyed keys, renew epochs, sign the log.
 
     It also finishes erasures that another process left unfinished. What goes wrong is reported, and tried again at the
@@ -126,7 +126,7 @@ async def keep_house(records: Records, report: Callable[[MedlockError], None]) -
 
     async def follow_keys() -> None:
         if records.keystore.refresh():
-            records.vault.opened.clear()
+            await records.vault.forget_erased()
 
     async def index_log() -> None:
         while await records.log.index_run() is not None:
@@ -154,11 +154,17 @@ def _ratcheted(now: int) -> Event:
     return Event(Action.KEY_RATCHET, Outcome.SUCCESS, "medlock", (), "", "HSYSADMIN", now, "weekly")
 
 
-async def _repeat(act: Callable[[], Awaitable[None]], seconds: float, report: Callable[[MedlockError], None]) -> None:
-    """Do something again and again, failures reported."""
+async def _repeat(
+    act: Callable[[], Coroutine[Any, Any, None]], seconds: float, report: Callable[[BaseException], None]
+) -> None:
+    """Do something again and again, failures reported: whatever they are, they must not end the other work."""
     while True:
         await asyncio.sleep(seconds)
+        turn = asyncio.create_task(act())
         try:
-            await act()
-        except MedlockError as fault:
+            await asyncio.wait([turn])
+        finally:
+            turn.cancel()  # changes nothing for one that is done
+        fault = turn.exception()
+        if fault is not None:
             report(fault)

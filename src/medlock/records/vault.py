@@ -213,6 +213,12 @@ class Vault:
             self.notes.open(key, ct)
         return ct is not None
 
+    async def forget_erased(self) -> None:
+        """Keys were destroyed by another process: let go of everything that lay under them."""
+        self.opened.clear()
+        self.capsules.clear()
+        await self.directory.refresh()
+
     def page_token(self, account: str, place: Place) -> str:
         """A sealed link to a place in an answer, for one account."""
         return seal_place(self.keystore.tenant.page, account, place)

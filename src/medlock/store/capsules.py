@@ -105,6 +105,11 @@ class Capsules:
         if dropped is not None:
             self._cached_rows -= dropped.cached_rows
 
+    def clear(self) -> None:
+        """Drop all capsules from memory."""
+        self._cache.clear()
+        self._cached_rows = 0
+
     def _keep(self, slot: int, capsule: Capsule) -> None:
         capsule.cached_rows = capsule.size()
         self._cache[slot] = capsule

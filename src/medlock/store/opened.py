@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 from medlock.store.bodies import Opened
 
-KEPT = 4_096  # of about three kilobytes each; bodies with further rows are longer, and not kept
+KEPT = 4_096
+BODY_BYTES = 8_192
+"""Longer bodies are not kept: all of them together take 32 MB at most, of usual ones 12."""
 
 
 class OpenedBodies:
@@ -44,7 +46,9 @@ class OpenedBodies:
         return found
 
     def put(self, opened: Opened) -> None:
-        """Remember a body."""
+        """Remember a body, if it is not too long."""
+        if len(opened.body) > BODY_BYTES:
+            return
         self._known[opened.rid] = opened
         self._known.move_to_end(opened.rid)
         if len(self._known) > self._kept:

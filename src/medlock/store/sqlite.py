@@ -232,6 +232,8 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode, private to this user."""
     path.touch(mode=0o600, exist_ok=True)
-    return sqlite3.connect(
+    db = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=BUSY_MS / 1000
     )
+    db.text_factory = bytes  # a cell that somebody made text is bytes like all others: they do not open, and say so
+    return db

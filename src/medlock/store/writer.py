@@ -17,6 +17,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
@@ -62,27 +63,35 @@ class Writer:
         self._waiting: list[Waiting] = []
         self._scrubs: list[asyncio.Future[int]] = []
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
-        """Queue a batch; the future resolves when it is durable."""
+        """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
+        self._demand_open()
         waiting = Waiting(batch, self._loop.create_future())
         self._waiting.append(waiting)
         self._wake()
         return waiting.future
 
     def scrub(self) -> asyncio.Future[int]:
-        """Queue a truncating checkpoint, done between two groups."""
+        """Queue a truncating checkpoint, done between two groups. Raises Unavailable once closed."""
+        self._demand_open()
         wish: asyncio.Future[int] = self._loop.create_future()
         self._scrubs.append(wish)
         self._wake()
         return wish
 
     async def close(self) -> None:
-        """Finish what is queued, then let go of thread and connection."""
-        if self._task is not None:
-            await self._task
+        """Finish what is queued, even when whoever waits here is cancelled; then let go of thread and connection."""
+        self._closed = True
+        while self._task is not None:
+            await asyncio.shield(self._task)
         self._disk.stop()
         self._db.close()
+
+    def _demand_open(self) -> None:
+        if self._closed:
+            raise Unavailable("The store is being closed; nothing was written.")
 
     def _wake(self) -> None:
         """Begin at the end of this turn of the event loop, so that all who submit in it share a transaction."""
@@ -90,20 +99,36 @@ class Writer:
             self._task = self._loop.create_task(self._work())
 
     async def _work(self) -> None:
-        """Until nothing is left to do."""
+        """Until nothing is left to do. A fault of ours ends it: who waited is told, the next task goes on."""
         try:
             while self._waiting or self._scrubs:
                 await self._gather()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
                 if group:
-                    await self._commit(group)
-                    _resolve((waiting.future, waiting.result) for waiting in group)
+                    await self._serve(group)
                 wishes, self._scrubs = self._scrubs, []
                 if wishes:
                     result = await self._truncate()
                     _resolve((wish, result) for wish in wishes)
         finally:
             self._task = None
+            if self._waiting or self._scrubs:
+                self._wake()
+
+    async def _serve(self, group: Sequence[Waiting]) -> None:
+        """Commit a group and tell everybody, whatever comes of it."""
+        done = False
+        try:
+            await self._commit(group)
+            done = True
+        finally:
+            if not done:
+                self._abandon()
+                for waiting in group:
+                    waiting.result = Unavailable(
+                        "The store failed and nothing was written; the operator's log says where."
+                    )
+            _resolve((waiting.future, waiting.result) for waiting in group)
 
     async def _gather(self) -> None:
         """Let those whose requests have arrived already come along: one turn reads them, the next ones serve them.
@@ -122,7 +147,8 @@ class Writer:
             await self._disk.ask(lambda: self._db.execute("COMMIT"))
         except Raced as conflict:  # before the ledger was asked for anything: nothing to forget
             self._db.execute("ROLLBACK")
-            group[0].result = conflict
+            for waiting in group:  # there is one
+                waiting.result = conflict
         except (sqlite3.Error, MedlockError) as fault:
             self._abandon()
             refusal = fault if isinstance(fault, MedlockError) else _unavailable(fault)
@@ -147,8 +173,9 @@ class Writer:
     def _abandon(self) -> None:
         """Roll back and forget the ledger's tree, which may be ahead of the file now."""
         self._ledger.forget()
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # a file that cannot even be rolled back is rolled back by whoever opens it next
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     async def _apply_all(self, group: Sequence[Waiting]) -> None:
         """Each batch's own rows. Raises Raced when the only batch conflicts: then there is nobody to spare."""

@@ -32,8 +32,8 @@ def offer(scope: Any, cycle: RequestResponseCycle) -> None:
 
 
 def offered(scope: Scope) -> Whole | None:
-    """The way to answer in one write, where there is one."""
-    extensions = scope.get("extensions")
+    """The way to answer in one write, where there is one. Taken out of the scope, which it leads back to."""
+    extensions = scope.pop("extensions", None)
     return None if extensions is None else extensions.get(EXTENSION)
 
 
