@@ -82,8 +82,8 @@ class Deidentifier:
             if len(self._known) > _REMEMBERED:
                 self._known.clear()
             self._known[patient] = collector.collect(self.records(patient))
-        known = tuple(dict.fromkeys((*collector.collect(record), *self._known[patient])))
-        task = TextTask(known, self._redating(days, today))
+        base = self._known[patient]
+        task = TextTask(tuple(dict.fromkeys((*collector.collect(record), *base))), self._redating(days, today), base)
         return Subject(patient, days, Cleaning(self.cleaner, task, self.pseudonyms.id))
 
     def _redating(self, days: int, today: date) -> Callable[[str], str | None]:
