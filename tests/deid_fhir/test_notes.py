@@ -92,6 +92,38 @@ def test_spanish(engine):
         assert kept in text, kept
 
 
+def narrative(div):
+    """What becomes of a Narrative with this content."""
+    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div}</div>'}
+    out = SAFE.apply(record({"resourceType": "Observation", "id": "o", "status": "final", "text": text}), TODAY)
+    return out["entry"][3]["resource"]["text"]["div"].partition(">")[2].removesuffix("</div>")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<p>Seen: <b>Cathrine</b> Villanueva on <i>2019-03-14</i></p>",
+         "<p>Seen: <b>[NAME]</b> [NAME] on <i>2019</i></p>"),
+        ("<p>Tel <b>617</b>-<i>555</i>-0143 today &amp; later</p>", "<p>Tel <b>[PHONE]</b><i></i> today &amp; later</p>"),
+        ("<table><tr><td>by Dr. Rosalind</td><td>aspirin 81 mg</td></tr></table>",
+         "<table><tr><td>by [NAME]</td><td>aspirin 81 mg</td></tr></table>"),
+        ("<ul><li>fine &lt; 3</li><li>617</li><li>well</li></ul>",) * 2,
+    ],
+)  # fmt: skip
+def test_narratives_are_read_as_a_whole_and_keep_their_structure(before, after):
+    """What runs across tags goes, the tags stay."""
+    assert narrative(before) == after
+
+
+def test_displays_of_codes_stay_terms():
+    """A term of a code system is no sentence: "VDRL" is no hospital; a name that the record knows goes from it."""
+    code = {"system": "http://loinc.org", "code": "5292-8"}
+    seen = {"resourceType": "Observation", "id": "o", "status": "final"}
+    for display, after in (("VDRL", "VDRL"), ("Td (adult) preservative free",) * 2, ("for Cathrine", "for [NAME]")):
+        out = SAFE.apply(record(seen | {"code": {"coding": [code | {"display": display}]}}), TODAY)
+        assert out["entry"][3]["resource"]["code"]["coding"][0]["display"] == after
+
+
 def test_a_note_and_its_chart_speak_of_one_person():
     """Pseudonymised: a misspelled name gets the stand-in of the right one, which is the one in the resources."""
     out = EUROPE.apply(record(document("Dr. Okonkwo saw Cathrine Villanuevo.")), TODAY)["entry"]

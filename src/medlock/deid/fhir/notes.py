@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from medlock.deid.fhir.note_dates import redated_words
 from medlock.deid.fhir.sought import Sought
-from medlock.deid.fhir.text import Known, TextTask
+from medlock.deid.fhir.text import Edit, Known, TextTask
 from medlock.deid.text.policy import SAFE_HARBOR
 from medlock.deid.text.redactor import Redactor, tag
 from medlock.deid.text.spans import Kind, Span
@@ -36,15 +36,29 @@ class NoteCleaner:
 
     def __init__(self, redactor: Redactor | None = None) -> None:
         self._redactor = redactor or Redactor("auto", SAFE_HARBOR)
+        self._terms = replace(self._redactor, tagger=False, detectors=())
         self._bases: dict[int, tuple[tuple[Known, ...], Sought]] = {}
         self._tasks: dict[int, tuple[TextTask, _Record]] = {}
 
     def clean(self, text: str, task: TextTask) -> str:
         """The text without what identifies; dates as the task says."""
         plain = unicodedata.normalize("NFC", text)
+        return _made(plain, self._edits(plain, task, self._redactor))
+
+    def edits(self, text: str, task: TextTask) -> list[Edit]:
+        """The changes that `clean` makes to a text composed as NFC."""
+        return self._edits(text, task, self._redactor)
+
+    def term(self, text: str, task: TextTask) -> str:
+        """The display of a code. The tagger knows sentences and takes "VDRL" for a hospital: it is not asked."""
+        plain = unicodedata.normalize("NFC", text)
+        return _made(plain, self._edits(plain, task, self._terms))
+
+    def _edits(self, text: str, task: TextTask, redactor: Redactor) -> list[Edit]:
         record = self._record(task)
-        day_first = self._redactor.language_in(plain) == "es"
-        return self._redactor.apply(plain, record, lambda span: record.instead(span, day_first=day_first)).text
+        day_first = redactor.language_in(text) == "es"
+        found = redactor.find(text, record)
+        return [Edit(span.start, span.end, record.instead(span, day_first=day_first)) for span in found]
 
     def _record(self, task: TextTask) -> _Record:
         made = self._tasks.get(id(task))
@@ -64,6 +78,14 @@ class NoteCleaner:
                 self._bases.clear()
             made = self._bases[id(known)] = known, Sought(known, "base")
         return made[1]
+
+
+def _made(text: str, edits: list[Edit]) -> str:
+    out, at = [], 0
+    for edit in edits:
+        out += [text[at : edit.start], edit.text]
+        at = edit.end
+    return "".join([*out, text[at:]])
 
 
 @dataclass(frozen=True)

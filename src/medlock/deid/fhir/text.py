@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class KnownKind(StrEnum):
@@ -56,3 +56,22 @@ class TextCleaner(Protocol):
 
     def clean(self, text: str, task: TextTask) -> str:
         """The text without any of `task.known`, its dates as `task.date` says."""
+
+
+class Edit(NamedTuple):
+    """Characters start to end (end not included) become `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@runtime_checkable
+class ReadingCleaner(TextCleaner, Protocol):
+    """A cleaner that can say where it changes what, and that reads the terms of code systems as such."""
+
+    def edits(self, text: str, task: TextTask) -> list[Edit]:
+        """The changes that `clean` would make to a text composed as NFC, in order, without overlaps."""
+
+    def term(self, text: str, task: TextTask) -> str:
+        """The display of a code of a known system, without what identifies."""
