@@ -32,11 +32,10 @@ class Cleaning:
 
     def term(self, text: str) -> str:
         """The display of a code that may stay; each is cleaned once."""
-        if not isinstance(self.cleaner, ReadingCleaner):
-            return self.text(text)
         found = self._terms.get(text)
         if found is None:
-            found = self.cleaner.term(text, self.task)
+            read = self.cleaner
+            found = read.term(text, self.task) if isinstance(read, ReadingCleaner) else self.text(text)
             if len(self._terms) < _REMEMBERED:
                 self._terms[text] = found
         return found
