@@ -46,6 +46,7 @@ BARS = {
     "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
     "deid_fhir_speed": Bar("FHIR de-identification under Safe Harbor, JSON read and written, one core", "MB/s", 20.0),
     "deid_fhir_leaks": Bar("identifiers that an independent scanner finds afterwards", "count", 0, at_most=True),
+    "deid_fhir_note_leaks": Bar("the same with every note cleaned by the text engine", "count", 0, at_most=True),
     "deid_search_8": Bar("Adult, 8 quasi-identifiers, k = 5, 2 %: best of all, from the file", "s", 0.4, at_most=True),
     "deid_search_9": Bar("the same with 9", "s", 1.1, at_most=True),
     "deid_million_8": Bar("a million rows, 8 quasi-identifiers, k = 5, 2 %, from the file", "s", 1.0, at_most=True),

@@ -188,8 +188,30 @@ def test_notes_are_cleaned_across_files(terminal, folder, tmp_path):
         "summary": "WRZEŚNIEWSKA is well.",
     }
     (folder / "ClinicalImpression.ndjson").write_text(json.dumps(note))
-    terminal.type("deid", "fhir", folder, "--out", tmp_path / "out", "--text", "clean")
-    assert json.loads(written(tmp_path / "out")["ClinicalImpression.ndjson"])["summary"] == "[NAME] is well."
+    for way in ("clean", "known"):
+        out = tmp_path / way
+        assert terminal.type("deid", "fhir", folder, "--out", out, "--text", way).code == 0
+        assert json.loads(written(out)["ClinicalImpression.ndjson"])["summary"] == "[NAME] is well."
+
+
+@pytest.mark.parametrize(("way", "said"), [("clean", "medlock's own model"), ("known", "no resource holds stays")])
+def test_the_answer_says_what_read_the_notes(terminal, folder, tmp_path, way, said):
+    """Which cleaner ran, and what it was measured to find, in words and in JSON; the whole engine takes a typo."""
+    note = {"resourceType": "ClinicalImpression", "id": "c", "status": "completed",
+            "subject": {"reference": "Patient/p1"}, "summary": "Wrzesniewka met Rosalind Hargreaves."}  # fmt: skip
+    (folder / "ClinicalImpression.ndjson").write_text(json.dumps(note))
+    done = terminal.type("deid", "fhir", folder, "--out", tmp_path / "out", "--text", way, "--json")
+    report = json.loads(done.out)
+    assert said in report["cleaner"]
+    assert re.search(r"\d+\.\d %", report["cleaner"])
+    text = written(tmp_path / "out")["ClinicalImpression.ndjson"]
+    assert ("Hargreaves" in text, "Wrzesniewka" in text) == ((False, False) if way == "clean" else (True, True))
+    assert said in terminal.type("deid", "fhir", folder, "--out", tmp_path / "b", "--text", way).out
+
+
+def test_models_want_prose_to_clean(terminal, folder, tmp_path):
+    """A model without the engine that would ask it is a mistake."""
+    refused(terminal.type("deid", "fhir", folder, "--out", tmp_path / "o", "--models", "spacy"), 2, "--text clean")
 
 
 def test_vault_and_reveal(terminal, folder, key, tmp_path):

@@ -17,8 +17,12 @@ from medlock.access.principal import Principal, Role
 from medlock.audit.findings import Finding
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, aside, people, run, settings_for, show_json
-from medlock.errors import Unavailable
+from medlock.deid.fhir.cleaners import Prose, cleaner_of, said_of
+from medlock.deid.fhir.keyfile import read_key
+from medlock.deid.fhir.options import Tuning, profile_of
+from medlock.errors import BadRequest, Unavailable
 from medlock.records.export import Exporter
+from medlock.records.export_deid import Project, export_deidentified
 from medlock.records.load import Loader, Report, as_json, found_files
 from medlock.records.opening import Records, open_tables
 from medlock.records.shred import Erased, Shredder
@@ -47,6 +51,17 @@ class Open(Protocol):
 
 
 Checks = Callable[[Records], Sequence[Check]]
+
+
+def _project(preset: str, key_file: Path | None, text: Prose) -> Project | None:
+    """What to de-identify for; None for an export as it is. Raises BadRequest, SetupError."""
+    if not preset:
+        if key_file is not None or text is not Prose.DROP:
+            raise BadRequest("A key file and a way with notes are for de-identified exports; add --deid with a preset.")
+        return None
+    if key_file is None:
+        raise BadRequest("A de-identified export is made for a project: name its key with --key-file.")
+    return Project(profile_of(preset, Tuning()), read_key(key_file), cleaner_of(text, ()))
 
 
 class RecordCommands:
@@ -89,21 +104,30 @@ class RecordCommands:
                 await desk.records.backend.rewrite()
             return report
 
-    def export(
+    def export(  # noqa: PLR0917 - each is an option on the command line
         self,
         directory: Annotated[Path, typer.Argument(help="A new or empty directory for one NDJSON file per type.")],
+        deid: Annotated[str, typer.Option(help="De-identify under this preset; see medlock deid fhir --choose.")] = "",
+        key_file: Annotated[Path | None, typer.Option(help="With --deid: the project's key.")] = None,
+        text: Annotated[Prose, typer.Option(help="With --deid: drop notes, or clean them.")] = Prose.DROP,
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
         """Write all current resources, readable, as NDJSON. Keep the result as safe as the data itself."""
-        counts = run(self._export(settings_for(data_dir), directory))
+        project = _project(deid, key_file, text)
+        counts = run(self._export(settings_for(data_dir), directory, project))
+        how = {"preset": project.profile.name, "text": text, "cleaner": said_of(text, ())} if project else {}
         if json:
-            show_json({"directory": str(directory), "resources": counts})
+            show_json({"directory": str(directory), "resources": counts} | how)
         else:
             _show_counts(counts)
+            if project:
+                people().print(f"{project.profile.name}: {how['cleaner']}", markup=False, soft_wrap=True)
 
-    async def _export(self, settings: Settings, directory: Path) -> dict[str, int]:
+    async def _export(self, settings: Settings, directory: Path, project: Project | None) -> dict[str, int]:
         async with self._open(settings) as desk:
+            if project is not None:
+                return await export_deidentified(desk.records, desk.operator(Role.LOADER), project, directory)
             return await Exporter(desk.records.door, desk.operator(Role.LOADER)).export(directory)
 
     def shred(

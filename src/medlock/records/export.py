@@ -1,7 +1,8 @@
 """Everything within a caller's reach as NDJSON, one file per type, through the door page by page.
 
-Patients one after another by $everything, then what belongs to no patient; each page is decided, re-checked and
-audited like any other answer. The files are plaintext: where they go is the operator's choice and duty.
+First what belongs to no patient, then patients one after another by $everything; each page is decided, re-checked and
+audited like any other answer. The files are plaintext: where they go is the operator's choice and duty. A `Change` sees
+each record whole before any of it is written, and decides what is written in its place (`export_deid`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from medlock.records.everything import SHARED
 
 PAGE = 500
 Progress = Callable[[int], None]
+Change = Callable[[str, list[bytes]], list[bytes]]
+"""(patient or SHARED, all resources of the record) → as many resources, in the same order."""
 
 
 class _Entry(msgspec.Struct):
@@ -47,10 +50,17 @@ class _Named(msgspec.Struct):
 class Exporter:
     """Writes NDJSON into a new directory. `counts` says how many of each type."""
 
-    def __init__(self, door: Door, principal: Principal, progress: Progress = lambda _count: None) -> None:
+    def __init__(
+        self,
+        door: Door,
+        principal: Principal,
+        progress: Progress = lambda _count: None,
+        change: Change | None = None,
+    ) -> None:
         self._door = door
         self._principal = principal
         self._progress = progress
+        self._change = change
         self._files: dict[str, BinaryIO] = {}
         self._directory = Path()
         self._stack = ExitStack()
@@ -62,9 +72,8 @@ class Exporter:
         _claim(directory)
         self._directory = directory
         with self._stack:
-            for patient in await self._patients():
-                await self._pages(Question(Interaction.EVERYTHING, "Patient", patient, query=_paged("Patient")))
-            await self._pages(Question(Interaction.EVERYTHING, "Patient", SHARED, query=_paged("Patient")))
+            for patient in [SHARED, *await self._patients()]:
+                await self._record(patient)
         return self.counts
 
     async def _patients(self) -> list[str]:
@@ -77,30 +86,40 @@ class Exporter:
             question = _next(question, bundle)
         return found
 
-    async def _pages(self, first: Question) -> None:
-        question: Question | None = first
+    async def _record(self, patient: str) -> None:
+        """Page by page; as a whole when it is changed."""
+        whole: list[bytes] = []
+        question: Question | None = Question(Interaction.EVERYTHING, "Patient", patient, query=_paged("Patient"))
         while question is not None:
             bundle = await self._bundle(question)
-            for each in bundle.entry:
-                self._write(bytes(each.resource))
-            self._progress(len(bundle.entry))
+            page = [bytes(each.resource) for each in bundle.entry]
+            if self._change is None:
+                self._write(page, page)
+            else:
+                whole += page
+            self._progress(len(page))
             question = _next(question, bundle)
+        if self._change is not None:
+            self._write(whole, self._change(patient, whole))
 
     async def _bundle(self, question: Question) -> _Bundle:
         shown = await self._door.answer(self._principal, question)
         return msgspec.json.decode(shown.body, type=_Bundle)
 
-    def _write(self, resource: bytes) -> None:
-        """One line, once: a resource of two patients comes by twice."""
-        named = msgspec.json.decode(resource, type=_Named)
-        mark = hash((named.resourceType, named.id))
-        if mark in self._written:
-            return
-        self._written.add(mark)
+    def _write(self, resources: list[bytes], lines: list[bytes]) -> None:
+        """One line for each resource, once: a resource of two patients comes by twice."""
+        for resource, line in zip(resources, lines, strict=True):
+            named = msgspec.json.decode(resource, type=_Named)
+            mark = hash((named.resourceType, named.id))
+            if mark not in self._written:
+                self._written.add(mark)
+                self._line(named, line)
+
+    def _line(self, named: _Named, line: bytes) -> None:
         if named.resourceType not in self._files:
             path = self._directory / f"{named.resourceType}.ndjson"
             self._files[named.resourceType] = self._stack.enter_context(path.open("xb"))
-        self._files[named.resourceType].write(resource + b"\n")
+        self._files[named.resourceType].write(line + b"\n")
         self.counts[named.resourceType] = self.counts.get(named.resourceType, 0) + 1
 
 

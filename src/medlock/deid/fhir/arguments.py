@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from medlock.deid.fhir.options import Prose
+from medlock.deid.fhir.cleaners import Prose
 from medlock.deid.fhir.presets import PRESETS
 from medlock.deid.fhir.profile import Dates
+from medlock.deid.text.models import Model
 
 Source = Annotated[
     Path | None, typer.Argument(help="Bundles, resources or NDJSON, also .gz; a file or a directory of them.")
@@ -23,7 +24,10 @@ HowDates = Annotated[Dates | None, typer.Option(help="What becomes of dates, oth
 Weeks = Annotated[bool, typer.Option("--weeks", help="Shift by whole weeks, so that weekdays stay.")]
 Offsets = Annotated[Path | None, typer.Option(help="Days per patient, from elsewhere: CSV or JSON.")]
 CodeSystem = Annotated[list[str] | None, typer.Option(help="A further code system to keep; may be repeated.")]
-Text = Annotated[Prose, typer.Option(help="Drop notes and attachments, or clean them of what the record knows.")]
+Text = Annotated[
+    Prose, typer.Option(help="Drop notes and attachments, clean them, or clean them only of what the record knows.")
+]
+Models = Annotated[list[Model] | None, typer.Option(help="With --text clean: ask this model too; may be repeated.")]
 VaultFile = Annotated[Path | None, typer.Option(help="Add the patients to this token vault.")]
 AsOf = Annotated[str, typer.Option(help="The day at which ages count, such as 2026-06-01; default today.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what would change.")]

@@ -34,7 +34,7 @@ def cleaned_narrative(value: Json, run: Run, _parts: Parts) -> Json | None:
     div, status = value.get("div"), value.get("status")
     if run.subject.clean is None or type(div) is not str or problems_of(div) or status not in _STATUSES:
         return None
-    return {"status": status, "div": cleaned_div(div, run.subject.clean.text)}
+    return {"status": status, "div": cleaned_div(div, run.subject.clean)}
 
 
 def cleaned_attachment(value: Json, run: Run, parts: Parts) -> Json | None:
@@ -77,7 +77,7 @@ def _decoded(raw: bytes, kind: str) -> str | None:
 
 def _markup(raw: bytes, kind: str, cleaning: Cleaning) -> Content | None:
     text = _decoded(raw, kind)
-    return None if text is None else ("text/html; charset=utf-8", cleaned_markup(text, cleaning.text).encode())
+    return None if text is None else ("text/html; charset=utf-8", cleaned_markup(text, cleaning).encode())
 
 
 def _rtf(raw: bytes, kind: str, cleaning: Cleaning) -> Content | None:

@@ -170,7 +170,7 @@ def _coded(element: ET.Element, attributes: dict[str, str], cleaning: Cleaning) 
     elif code is not None and oid is not None and _is_known(oid, code):
         element.attrib |= {"code": code, "codeSystem": oid}
         if "displayName" in attributes:
-            element.set("displayName", cleaning.text(attributes["displayName"]))
+            element.set("displayName", cleaning.term(attributes["displayName"]))
     elif code is not None:
         element.set("nullFlavor", "MSK")
     if re.fullmatch(r"-?\d{1,7}(?:\.\d{1,9})?|true|false", attributes.get("value", "")):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from unicodedata import is_normalized
 
-from medlock.deid.fhir.text import TextCleaner, TextTask
+from medlock.deid.fhir.text import Edit, ReadingCleaner, TextCleaner, TextTask
 
 _REMEMBERED = 20_000
 
@@ -18,6 +19,7 @@ class Cleaning:
     task: TextTask
     id: Callable[[str], str]
     _done: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _terms: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, text: str) -> str:
         """Prose without what identifies. The same short text, a display say, is cleaned once."""
@@ -27,6 +29,22 @@ class Cleaning:
             if len(text) < 200 and len(self._done) < _REMEMBERED:
                 self._done[text] = found
         return found
+
+    def term(self, text: str) -> str:
+        """The display of a code that may stay; each is cleaned once."""
+        found = self._terms.get(text)
+        if found is None:
+            read = self.cleaner
+            found = read.term(text, self.task) if isinstance(read, ReadingCleaner) else self.text(text)
+            if len(self._terms) < _REMEMBERED:
+                self._terms[text] = found
+        return found
+
+    def edits(self, text: str) -> list[Edit] | None:
+        """What `text` changes where; None when the cleaner cannot tell, or the text is not composed as NFC."""
+        if isinstance(self.cleaner, ReadingCleaner) and is_normalized("NFC", text):
+            return self.cleaner.edits(text, self.task)
+        return None
 
     def date(self, iso: str) -> str | None:
         """What becomes of a date."""

@@ -17,9 +17,10 @@ from rich.prompt import Prompt
 from medlock.console import AsJson, aside, people, show_json
 from medlock.deid.fhir import arguments as given
 from medlock.deid.fhir.chooser import QUESTIONS, Advice, advise
+from medlock.deid.fhir.cleaners import Prose, said_of
 from medlock.deid.fhir.diff import Change
 from medlock.deid.fhir.keyfile import make_key, read_key, read_secret, replace_file, write_new
-from medlock.deid.fhir.options import Files, Options, Prose, Tuning, day_of, profile_of
+from medlock.deid.fhir.options import Files, Options, Tuning, day_of, profile_of
 from medlock.deid.fhir.presets import PRESETS
 from medlock.deid.fhir.pseudonyms import Pseudonyms
 from medlock.deid.fhir.vault import Custodian, Reversal, create
@@ -40,6 +41,7 @@ def fhir(  # noqa: PLR0917 - each is an option on the command line
     offsets: given.Offsets = None,
     code_system: given.CodeSystem = None,
     text: given.Text = Prose.DROP,
+    models: given.Models = None,
     vault: given.VaultFile = None,
     as_of: given.AsOf = "",
     dry_run: given.DryRun = False,
@@ -55,8 +57,8 @@ def fhir(  # noqa: PLR0917 - each is an option on the command line
         raise BadRequest("Name a file or a directory to de-identify.")
     profile = profile_of(preset, Tuning(dates, weeks, tuple(code_system or ())))
     files = Files(path, out, rules, key_file, offsets, vault)
-    options = Options(files, profile, text, day_of(as_of), strict=strict, dry_run=dry_run, limit=limit)
-    work = Work(options)
+    read_by, day = tuple(models or ()), day_of(as_of)
+    work = Work(Options(files, profile, text, day, strict=strict, dry_run=dry_run, limit=limit, models=read_by))
     if dry_run:
         _look(work, json=json)
     else:
@@ -75,6 +77,8 @@ def _release(work: Work, *, json: bool) -> None:
         return
     resources = sum(work.tally.resources.values())
     people().print(f"{report['preset']}: {work.tally.files} files, {resources} resources de-identified.")
+    if not work.options.files.rules and work.options.prose is not Prose.DROP:
+        people().print(f"Notes: {report['cleaner']}", markup=False, soft_wrap=True)
     if work.tally.unruled:
         people().print(f"{work.tally.unruled} strings passed because no rule speaks of them; --strict would drop them.")
 
@@ -84,7 +88,8 @@ def _report(work: Work) -> dict[str, Any]:
     if options.files.rules:
         return {"preset": "rules", "strict": options.strict} | work.tally.report()
     chosen = {"preset": options.profile.name, "basis": options.profile.basis}
-    return chosen | {"dates": options.profile.dates, "text": options.prose} | work.tally.report()
+    prose = {"text": options.prose, "cleaner": said_of(options.prose, options.models)}
+    return chosen | {"dates": options.profile.dates} | prose | work.tally.report()
 
 
 def _look(work: Work, *, json: bool) -> None:

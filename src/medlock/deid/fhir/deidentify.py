@@ -53,6 +53,7 @@ class Deidentifier:
     offsets: Mapping[str, int] = field(default_factory=dict, repr=False)
     records: Records = field(default=_nobody, repr=False)
     _known: dict[str, tuple[Known, ...]] = field(default_factory=dict, repr=False)
+    _common: tuple[tuple[Json, ...], tuple[Known, ...]] = field(default=((), ()), repr=False)
 
     @cached_property
     def pseudonyms(self) -> Pseudonyms:
@@ -81,10 +82,16 @@ class Deidentifier:
         if patient not in self._known:
             if len(self._known) > _REMEMBERED:
                 self._known.clear()
-            self._known[patient] = collector.collect(self.records(patient))
-        known = tuple(dict.fromkeys((*collector.collect(record), *self._known[patient])))
-        task = TextTask(known, self._redating(days, today))
+            self._known[patient] = self._collected(collector, self.records(patient))
+        base = self._known[patient]
+        task = TextTask(tuple(dict.fromkeys((*collector.collect(record), *base))), self._redating(days, today), base)
         return Subject(patient, days, Cleaning(self.cleaner, task, self.pseudonyms.id))
+
+    def _collected(self, collector: Collector, record: tuple[Json, ...]) -> tuple[Known, ...]:
+        """What resources say; collected once while `records` gives the same tuple for patient after patient."""
+        if self._common[0] is not record:
+            self._common = record, collector.collect(record)
+        return self._common[1]
 
     def _redating(self, days: int, today: date) -> Callable[[str], str | None]:
         """What becomes of a date in prose: the same as in a resource."""

@@ -16,7 +16,7 @@ from typing import Final
 from medlock.deid.fhir.text import Known, KnownKind, TextTask
 from medlock.deid.fhir.written_dates import redated
 
-_TOKEN: Final = re.compile(r"[^\W_]+")
+TOKEN: Final = re.compile(r"[^\W_]+")
 _GAP_MAX: Final = 3
 _FORMS: Final = (
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[EMAIL]"),
@@ -27,7 +27,7 @@ _FORMS: Final = (
     (re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"), "[IP]"),
 )
 _AGE: Final = re.compile(r"(?<![\w.])(9\d|1[0-4]\d)(?=[ -]?(?:years?|yrs?|y/?o)\b)", re.IGNORECASE)
-_TITLES: Final = frozenset({"dr", "mr", "mrs", "ms", "the", "of", "and", "de", "la", "von", "van", "st", "md"})
+TITLES: Final = frozenset({"dr", "mr", "mrs", "ms", "the", "of", "and", "de", "la", "von", "van", "st", "md"})
 
 
 @lru_cache(maxsize=4_096)
@@ -59,11 +59,14 @@ def folded(text: str) -> str:
     return "".join(map(_bare, text))
 
 
+Found = tuple[int, int, Known]  # start, end, which
+
+
 class ExactCleaner:
     """The cleaner. What it compiles for a record is kept while that record is worked on."""
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[TextTask, _Finder]] = {}
+        self._made: dict[int, tuple[TextTask, Finder]] = {}
 
     def clean(self, text: str, task: TextTask) -> str:
         """The text without known identifiers; dates as the task says."""
@@ -71,15 +74,16 @@ class ExactCleaner:
         if made is None or made[0] is not task:
             if len(self._made) > 64:
                 self._made.clear()
-            made = self._made[id(task)] = task, _Finder(task.known)
-        found = made[1].replaced(unicodedata.normalize("NFC", text))
+            made = self._made[id(task)] = task, Finder(task.known)
+        plain = unicodedata.normalize("NFC", text)
+        found = _joined(plain, made[1].find(plain))
         found = redated(found, task.date)
         for form, tag in _FORMS:
             found = form.sub(tag, found)
         return _AGE.sub("90+", found)
 
 
-class _Finder:
+class Finder:
     """Everything known of one record: words by look-up, all longer ones by what they begin with.
 
     A longer identifier is compared without anything between its letters and digits, so its punctuation and line
@@ -93,7 +97,7 @@ class _Finder:
             self._learn(each)
 
     def _learn(self, known: Known) -> None:
-        tokens = _TOKEN.findall(folded(unicodedata.normalize("NFC", known.value)))
+        tokens = TOKEN.findall(folded(unicodedata.normalize("NFC", known.value)))
         squeezed = "".join(tokens)
         if known.kind is KnownKind.NAME:
             for token in tokens if len(tokens) == 1 else [token for token in tokens if len(token) > 2]:
@@ -104,18 +108,18 @@ class _Finder:
                 self._longer.setdefault(squeezed[:3], []).append((squeezed, known))
 
     def _learn_word(self, word: str, known: Known) -> None:
-        if len(word) >= 2 and word not in _TITLES:
+        if len(word) >= 2 and word not in TITLES:
             self._words.setdefault(word, known)
             bare = word.rstrip("0123456789")  # Synthea numbers its names
             if len(bare) >= 3:
                 self._words.setdefault(bare, known)
 
-    def replaced(self, text: str) -> str:
-        """The text with every known identifier replaced."""
+    def find(self, text: str) -> list[Found]:
+        """Where known identifiers stand in a text composed as NFC; finds may overlap."""
         plain = folded(text)
-        tokens = [match.span() for match in _TOKEN.finditer(plain)]
+        tokens = [match.span() for match in TOKEN.finditer(plain)]
         squeezed = "".join([plain[start:end] for start, end in tokens])
-        spans: list[tuple[int, int, Known]] = []
+        spans: list[Found] = []
         at = 0
         for index, (start, end) in enumerate(tokens):
             for value, known in self._longer.get(squeezed[at : at + 3], ()):
@@ -126,7 +130,7 @@ class _Finder:
             if word is not None:
                 spans.append((start, end, word))
             at += end - start
-        return _joined(text, spans) if spans else text
+        return spans
 
 
 def _end_of(tokens: list[tuple[int, int]], index: int, length: int) -> int:
@@ -141,18 +145,20 @@ def _end_of(tokens: list[tuple[int, int]], index: int, length: int) -> int:
     return end if length == end - start else 0
 
 
-def _joined(text: str, spans: list[tuple[int, int, Known]]) -> str:
+def _joined(text: str, spans: list[Found]) -> str:
+    if not spans:
+        return text
     out: list[str] = []
     at = 0
     for start, end, known in sorted(spans, key=lambda span: (span[0], -span[1])):
         if start < at:
             continue
-        out += [text[at:start], _cased(known.stand_in, text[start:end])]
+        out += [text[at:start], cased(known.stand_in, text[start:end])]
         at = end
     return "".join([*out, text[at:]])
 
 
-def _cased(stand_in: str, original: str) -> str:
+def cased(stand_in: str, original: str) -> str:
     """A stand-in in the case of what it stands for; tags stay as they are."""
     if stand_in[:1] == "[":
         return stand_in

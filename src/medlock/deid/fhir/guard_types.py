@@ -80,7 +80,7 @@ class Types:
         out: Json = {"system": system, "code": code}
         display = value.get("display")
         if display is not None:
-            shown = run.subject.clean.text(display) if run.subject.clean and type(display) is str else None
+            shown = run.subject.clean.term(display) if run.subject.clean and type(display) is str else None
             out |= {"display": shown} if shown else {}
             run.marks |= 0 if shown == display else Mark.REDACTED
         if type(value.get("userSelected")) is bool:

@@ -8,7 +8,7 @@ so that a note and the chart still speak of the same invented person.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from medlock.deid.fhir.people import Stand
@@ -19,6 +19,7 @@ from medlock.deid.fhir.text import Known, KnownKind
 Json = dict[str, Any]
 _TAGS: Final = {
     KnownKind.NAME: "[NAME]",
+    KnownKind.PERSON: "[NAME]",
     KnownKind.PLACE: "[PLACE]",
     KnownKind.PHONE: "[PHONE]",
     KnownKind.MAIL: "[EMAIL]",
@@ -26,13 +27,30 @@ _TAGS: Final = {
     KnownKind.ADDRESS: "[ADDRESS]",
 }
 _SITES: Final = frozenset({"Organization", "Location", "HealthcareService", "CareTeam", "InsurancePlan"})
+_OWN: Final = frozenset({"Patient", "RelatedPerson", "Person"})
+_TITLED: Final = frozenset({"dr", "mr", "mrs", "ms", "miss", "prof", "md", "jr", "sr"})
 _PLACED: Final = ("city", "district", "postalCode")
 _NUMBERED: Final = frozenset(
     {"serialNumber", "lotNumber", "deviceIdentifier", "carrierHRF", "distinctIdentifier", "subscriberId"}
 )
 
 _TELLING: Final = frozenset(
-    {"family", "given", "line", "postalCode", "city", "value", "name", "valueString", "display", "id", *_NUMBERED}
+    {
+        "family",
+        "given",
+        "line",
+        "postalCode",
+        "city",
+        "value",
+        "name",
+        "valueString",
+        "display",
+        "id",
+        "latitude",
+        "longitude",
+        "valueDecimal",
+        *_NUMBERED,
+    }
 )
 
 
@@ -47,8 +65,12 @@ class Collector:
         """Every identifier once, longest first."""
         found: dict[tuple[KnownKind, str], Known] = {}
         for resource in record:
+            own = resource.get("resourceType") in _OWN
             for known in self._within(resource, resource):
-                found.setdefault((known.kind, known.value), known)
+                if own:
+                    found[known.kind, known.value] = replace(known, own=True)
+                else:
+                    found.setdefault((known.kind, known.value), known)
         return tuple(sorted(found.values(), key=lambda known: -len(known.value)))
 
     def _within(self, tree: Any, resource: Json) -> Iterator[Known]:
@@ -78,12 +100,21 @@ class Collector:
         yield from self._numbers(tree)
 
     def _name(self, name: Json, resource: Json) -> Iterator[Known]:
-        family = name.get("family")
-        if type(family) is str:
-            yield from (self._known(KnownKind.NAME, word, "family") for word in _words(family))
-        gender = str(resource.get("gender", ""))
-        for given in _texts(name.get("given")):
-            yield from (self._known(KnownKind.NAME, word, f"given/{gender}") for word in _words(given))
+        gender, family = str(resource.get("gender", "")), name.get("family")
+        given = [word for text in _texts(name.get("given")) for word in _words(text)]
+        first = [self._known(KnownKind.NAME, word, f"given/{gender}") for word in given]
+        words = _words(family) if type(family) is str else []
+        yield from self._person([*first, *(self._known(KnownKind.NAME, word, "family") for word in words)])
+
+    @staticmethod
+    def _person(words: list[Known]) -> Iterator[Known]:
+        """The words of a name, and the whole that they make."""
+        yield from words
+        spoken = [word for word in words if word.value.casefold() not in _TITLED]
+        if len(spoken) > 1:
+            tagged = spoken[0].stand_in == _TAGS[KnownKind.NAME]
+            whole = _TAGS[KnownKind.PERSON] if tagged else " ".join(word.stand_in for word in spoken)
+            yield Known(KnownKind.PERSON, " ".join(word.value for word in spoken), whole)
 
     def _address(self, address: Json) -> Iterator[Known]:
         for line in _texts(address.get("line")):
@@ -107,7 +138,9 @@ class Collector:
         if text.startswith(("Organization", "Location", "HealthcareService")):
             yield self._known(KnownKind.PLACE, reference["display"], "")
         elif text.startswith(("Patient", "Practitioner", "RelatedPerson", "Person")):
-            yield from (self._known(KnownKind.NAME, word, "family") for word in _words(reference["display"]))
+            yield from self._person(
+                [self._known(KnownKind.NAME, word, "family") for word in _words(reference["display"])]
+            )
 
     def _numbers(self, tree: Json) -> Iterator[Known]:
         keys = _NUMBERED & tree.keys()
@@ -115,6 +148,9 @@ class Collector:
             value = tree.get(key)
             if type(value) is str and len(value) >= 6:
                 yield self._known(KnownKind.NUMBER, value, "number")
+        for each in _coordinates(tree):
+            if len(each) >= 6:
+                yield self._known(KnownKind.NUMBER, each, "number")
 
     def _known(self, kind: KnownKind, value: str, like: str) -> Known:
         if self.profile.people is People.DROP or not like:
@@ -136,6 +172,14 @@ def _words(text: str) -> list[str]:
     """The words of a name, the whole first when it has several."""
     parts = [part.strip(".,") for part in text.replace("-", " ").split()]
     return [part for part in parts if len(part) > 1]
+
+
+def _coordinates(tree: Json) -> list[str]:
+    """Latitude and longitude, of a Location or in the extension for an Address."""
+    found = [tree.get("latitude"), tree.get("longitude")]
+    if tree.get("url") in {"latitude", "longitude"}:
+        found.append(tree.get("valueDecimal"))
+    return [str(each) for each in found if type(each) is float or type(each) is int]
 
 
 def _texts(value: Any) -> list[str]:

@@ -1,17 +1,19 @@
 """XHTML and HTML cleaned: the structure stays, attributes go, and the text is cleaned as a reader would see it.
 
-An identifier may run across tags (`555-<b>123</b>-4567`). So the text is cleaned piece by piece and as a whole; when
-the two disagree, the structure is given up and the cleaned whole stands in one paragraph.
+An identifier may run across tags (`555-<b>123</b>-4567`). So the text is read as a whole, and what is changed in it is
+changed in its pieces. With a cleaner that cannot say where it changes what, the text is cleaned piece by piece and as a
+whole; when the two disagree, the structure is given up and the cleaned whole stands in paragraphs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from html import escape
 from html.parser import HTMLParser
 from typing import Final
 
+from medlock.deid.fhir.cleaning import Cleaning
+from medlock.deid.fhir.text import Edit
 from medlock.fhir.narrative import ELEMENTS, XHTML
 
 _VOID: Final = frozenset({"br", "hr"})
@@ -23,7 +25,7 @@ _CELLS: Final = frozenset({"td", "th"})
 _BLOCKS: Final = frozenset(
     {"p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "br", "hr", "dt", "dd", "table"}
 )
-Clean = Callable[[str], str]
+Parts = list[tuple[str, str]]  # ("tag" | "text", content)
 
 
 class _Reader(HTMLParser):
@@ -31,7 +33,7 @@ class _Reader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.parts: list[tuple[str, str]] = []  # ("tag" | "text", content)
+        self.parts: Parts = []
         self._hidden = 0
         self._open: list[str] = []
 
@@ -64,7 +66,7 @@ class _Reader(HTMLParser):
             self.parts.append(("tag", f"</{self._open.pop()}>"))
 
 
-def _read(source: str) -> list[tuple[str, str]]:
+def _read(source: str) -> Parts:
     reader = _Reader()
     reader.feed(source)
     reader.finish()
@@ -77,22 +79,54 @@ def _gap(tag: str) -> str:
     return "\n" if name in _BLOCKS else "\t" if name in _CELLS else ""
 
 
-def cleaned_markup(source: str, clean: Clean) -> str:
+def cleaned_markup(source: str, cleaning: Cleaning) -> str:
     """The markup with its text cleaned."""
     parts = _read(source)
-    pieces = [(kind, clean(text) if kind == "text" and text.strip() else text) for kind, text in parts]
-    shown, whole = _shown(pieces), clean(_shown(parts))
+    edits = cleaning.edits(_shown(parts))
+    return _apart(parts, cleaning) if edits is None else _written(_edited(parts, edits))
+
+
+def _edited(parts: Parts, edits: list[Edit]) -> Parts:
+    """The parts with each edit made where it begins; what it covers in later parts goes."""
+    out: Parts = []
+    at = 0
+    for kind, text in parts:
+        end = at + len(text if kind == "text" else _gap(text))
+        inside = [edit for edit in edits if edit.start < end and edit.end > at] if kind == "text" else []
+        out.append((kind, _piece(text, at, inside)))
+        at = end
+    return out
+
+
+def _piece(text: str, at: int, edits: list[Edit]) -> str:
+    """A part that begins at `at` of the whole, with the edits that reach into it."""
+    out: list[str] = []
+    done = 0
+    for edit in edits:
+        out += [text[done : max(edit.start - at, 0)], edit.text if edit.start >= at else ""]
+        done = edit.end - at
+    return "".join([*out, text[done:]])
+
+
+def _apart(parts: Parts, cleaning: Cleaning) -> str:
+    """Cleaned piece by piece, held against the whole."""
+    pieces = [(kind, cleaning.text(text) if kind == "text" and text.strip() else text) for kind, text in parts]
+    shown, whole = _shown(pieces), cleaning.text(_shown(parts))
     if re.sub(r"\s+", " ", shown) != re.sub(r"\s+", " ", whole):
         return "".join(f"<p>{escape(line, quote=False)}</p>" for line in whole.splitlines() if line.strip())
-    return "".join(text if kind == "tag" else escape(text, quote=False) for kind, text in pieces)
+    return _written(pieces)
 
 
-def _shown(parts: list[tuple[str, str]]) -> str:
+def _written(parts: Parts) -> str:
+    return "".join(text if kind == "tag" else escape(text, quote=False) for kind, text in parts)
+
+
+def _shown(parts: Parts) -> str:
     return "".join(text if kind == "text" else _gap(text) for kind, text in parts)
 
 
-def cleaned_div(div: str, clean: Clean) -> str:
+def cleaned_div(div: str, cleaning: Cleaning) -> str:
     """A Narrative.div: one div in the XHTML namespace (R4 §2.4.1)."""
-    body = cleaned_markup(div, clean)
+    body = cleaned_markup(div, cleaning)
     inner = body.removeprefix("<div>").removesuffix("</div>") if body.startswith("<div>") else body
     return f'<div xmlns="{XHTML}">{inner}</div>'

@@ -5,22 +5,16 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from medlock.deid.fhir.cleaners import Prose
 from medlock.deid.fhir.presets import PRESETS
 from medlock.deid.fhir.profile import Dates, Profile
+from medlock.deid.text.models import Model
 from medlock.errors import BadRequest, SetupError
-
-
-class Prose(StrEnum):
-    """What becomes of notes, narratives, attachments and displays."""
-
-    DROP = "drop"
-    CLEAN = "clean"
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,7 @@ class Options:
     strict: bool = False
     dry_run: bool = False
     limit: int = 3
+    models: tuple[Model, ...] = ()
 
 
 @dataclass(frozen=True)

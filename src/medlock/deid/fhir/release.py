@@ -71,6 +71,13 @@ class Release:
 @contextmanager
 def release(target: Path) -> Iterator[Release]:
     """A release that appears at `target` when the block ends well. Raises Conflict, SetupError."""
+    with appearing(target) as half:
+        yield Release(half)
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A directory that appears at `target` when the block ends well. Raises Conflict, SetupError."""
     if target.exists():
         raise Conflict("The output directory is there already; name one that is not, nothing was written.")
     half = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
@@ -79,7 +86,7 @@ def release(target: Path) -> Iterator[Release]:
     except OSError:
         raise SetupError("The output cannot be written there; check the directory and its permissions.") from None
     try:
-        yield Release(half)
+        yield half
         half.rename(target)
     except OSError:
         raise SetupError("The output could not be written to its end; nothing was left behind.") from None

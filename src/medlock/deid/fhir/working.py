@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from medlock.deid.fhir.cleaners import cleaner_of
 from medlock.deid.fhir.deidentify import Deidentifier
 from medlock.deid.fhir.diff import Change, changes
-from medlock.deid.fhir.exact import ExactCleaner
 from medlock.deid.fhir.keyfile import read_key, replace_file
 from medlock.deid.fhir.microsoft import RuleEngine, from_rules
-from medlock.deid.fhir.options import Options, Prose, offsets_of
+from medlock.deid.fhir.options import Options, offsets_of
 from medlock.deid.fhir.provenance import TARGETS_MAX, provenance, with_provenance
 from medlock.deid.fhir.register import Register
 from medlock.deid.fhir.release import Release, release
@@ -46,7 +46,7 @@ class Work:
 
     def _deidentifier(self) -> Deidentifier:
         offsets = offsets_of(self.options.files.offsets) if self.options.files.offsets else {}
-        cleaner = ExactCleaner() if self.options.prose is Prose.CLEAN else None
+        cleaner = cleaner_of(self.options.prose, self.options.models)
         register = Register(self.files) if cleaner else Register()
         return Deidentifier(self.options.profile, self._key, cleaner, offsets, register.record)
 

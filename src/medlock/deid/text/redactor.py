@@ -45,6 +45,13 @@ class Detector(Protocol):
         """Its finds; they may overlap."""
 
 
+class Seeker(Protocol):
+    """What is certain of a record's identifiers, such as a `Sweep`."""
+
+    def find(self, text: str) -> Iterable[Span]:
+        """Every place where one of them stands; finds may overlap."""
+
+
 @dataclass(frozen=True, slots=True)
 class Redacted:
     """A text without its identifiers, and where in the given text they stood."""
@@ -79,16 +86,16 @@ class Redactor:
         """The language that this text is read in."""
         return language_of(text) if self.language == "auto" else self.language
 
-    def find(self, text: str, known: Known | Sweep | None = None) -> list[Span]:
+    def find(self, text: str, known: Known | Seeker | None = None) -> list[Span]:
         """The identifiers of the text in order, without overlaps."""
         language = self.language_in(text)
         policy = self.policy or (EVERY_KIND if language == "es" else SAFE_HARBOR)
         spans = [span for span in self._all(text, language, policy) if span.kind in policy.kinds]
         if known is not None:
-            spans += (known if isinstance(known, Sweep) else Sweep(known)).find(text)
+            spans += (Sweep(known) if isinstance(known, Known) else known).find(text)
         return join(resolve(spans, text), text)
 
-    def apply(self, text: str, known: Known | Sweep | None = None, replace: Replace = tag) -> Redacted:
+    def apply(self, text: str, known: Known | Seeker | None = None, replace: Replace = tag) -> Redacted:
         """The text with every identifier replaced by what `replace` makes of its span."""
         spans = self.find(text, known)
         out, at = [], 0

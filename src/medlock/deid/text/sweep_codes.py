@@ -8,6 +8,7 @@ four or five only exactly, because too much else has that form; shorter ones are
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice, takewhile
@@ -46,6 +47,10 @@ class Codes:
         self._mail = {fold(value): f"known:emails[{at}]" for at, value in enumerate(known.emails)}
         self._near = lru_cache(maxsize=1 << 14)(Typos(code for code in self._sources if len(code) >= TYPO_MIN).near)
         self._lengths = {len(code) for code in self._sources}
+        self._begun: dict[str, list[str]] = defaultdict(list)
+        for code in self._sources:
+            if len(code) >= TYPO_MIN:
+                self._begun[code[:TYPO_MIN]].append(code)
 
     def _learn(self, code: str, kind: Kind, source: str) -> None:
         if len(code) >= EXACT_MIN:
@@ -97,11 +102,12 @@ class Codes:
 
     def _inside(self, letters: str, places: list[int], run: str, offset: int) -> Iterator[Span]:
         """A known number of six or more within a longer one, whatever surrounds it."""
-        for code, (kind, source) in self._sources.items():
-            at = letters.find(code) if len(code) >= TYPO_MIN else -1
-            if at >= 0:
-                start, stop = offset + places[at], offset + places[at + len(code) - 1] + 1
-                yield Span(start, stop, kind, 1.0, source, run[start - offset : stop - offset])
+        for at in range(len(letters) - TYPO_MIN + 1):
+            for code in self._begun.get(letters[at : at + TYPO_MIN], ()):
+                if letters.startswith(code, at):
+                    kind, source = self._sources[code]
+                    start, stop = offset + places[at], offset + places[at + len(code) - 1] + 1
+                    yield Span(start, stop, kind, 1.0, source, run[start - offset : stop - offset])
 
     def _mails(self, text: str) -> Iterator[Span]:
         for match in _ADDRESS.finditer(text):
@@ -111,8 +117,11 @@ class Codes:
             for mail, source in self._mail.items():
                 if within_one(written.strip("."), mail) or mail in written:
                     yield Span(match.start(), match.end(), Kind.EMAIL, 1.0, source, match[0])
+        lowered = text.lower()
         for mail, source in self._mail.items():
             local = mail.partition("@")[0]
+            if local not in lowered:
+                continue
             pattern = re.compile(rf"(?<![^\W_]){re.escape(local)}(?![^\W_])", re.IGNORECASE)
             for match in pattern.finditer(text) if len(local) > EXACT_MIN else ():
                 yield Span(match.start(), match.end(), Kind.EMAIL, 1.0, source, match[0])
