@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from medlock.deid.audit.commands import add_audit
 from medlock.deid.fhir.commands import add_fhir
 from medlock.deid.tabular.budgets import add_budgets
 from medlock.deid.tabular.commands import add_table
@@ -18,6 +19,7 @@ def deid_app() -> typer.Typer:
     add_budgets(app)
     add_fhir(app)
     add_text(app)
+    add_audit(app)
     return app
 
 
