@@ -60,7 +60,10 @@ def kept(sight: Sight, quasi: Sequence[int]) -> Kept:
     chosen = [(sight.attributes[at], sight.release[at], sight.original[at]) for at in quasi]
     counts = tuples([released for _, released, _ in chosen])
     return Kept(
-        granularity=float(np.mean([_granularity(each, released) for each, released, _ in chosen])),
+        granularity=_granularity(
+            [float(each.sizes[released].mean()) / each.hierarchy.size for each, released, _ in chosen],
+            [each.hierarchy for each, _, _ in chosen],
+        ),
         fidelity={each.name: _fidelity(each, released, original) for each, released, original in chosen},
         shown=float(sight.shown.mean()),
         class_size=counts.records / len(counts.weight),
@@ -93,13 +96,14 @@ def _node(grouper: Grouper, at: Levels) -> Node:
         float((weight * each.shares[level][codes]).sum()) / records
         for each, level, codes in zip(grouper.hierarchies, at, grouper.counts.quasi, strict=True)
     ]
-    finest = [1 / each.size for each in grouper.hierarchies]
-    granularity = np.mean([_kept(share, least) for share, least in zip(shares, finest, strict=True)])
-    return Node(at, float(granularity), float((weight / sizes).sum()) / records, 1 / int(sizes.min()))
+    granularity = _granularity(shares, grouper.hierarchies)
+    return Node(at, granularity, float((weight / sizes).sum()) / records, 1 / int(sizes.min()))
 
 
-def _kept(share: float, least: float) -> float:
-    return 1.0 if least == 1 else (1 - share) / (1 - least)
+def _granularity(shares: Sequence[float], hierarchies: Sequence[Hierarchy]) -> float:
+    """As `tabular.utility` has it, from each attribute's mean share of its domain."""
+    most = sum(1 - 1 / each.size for each in hierarchies)
+    return sum(1 - share for share in shares) / most if most else 1.0
 
 
 def _risks(columns: Sequence[Codes], threshold: float, population: int | None) -> Risks:
@@ -110,11 +114,6 @@ def _risks(columns: Sequence[Codes], threshold: float, population: int | None) -
     counts = tuples(columns)
     each = np.arange(len(counts.weight))
     return risks(Classes(counts, each, each, len(each)), threshold, population)
-
-
-def _granularity(attribute: Attribute, released: Codes) -> float:
-    share = float(attribute.sizes[released].mean()) / attribute.hierarchy.size
-    return _kept(share, 1 / attribute.hierarchy.size)
 
 
 def _fidelity(attribute: Attribute, released: Codes, original: Codes) -> float:
