@@ -180,6 +180,22 @@ def test_a_directory_of_texts(run, tmp_path):
     assert (code, out) == (Exit.FINDINGS, "release/c.txt: added\n")
 
 
+def test_known_identifiers_are_looked_for(run, tmp_path):
+    """Of three texts one still names a person who is known, in another spelling: 1 of 3, and on what."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.txt").write_text("Seen by [NAME].")
+    (tmp_path / "notes/b.ndjson").write_text('{"div": "Mr JANSEN-WEBER was seen"}\n{"div": "[NAME] was seen"}\n')
+    (tmp_path / "known.json").write_text('{"names": ["Ute Jansen-Weber"]}')
+    words = ["notes", "--out", "rep", "--key-file", "k.key", "--known", "known.json"]
+    assert run("deid", "report", *words)[0] == Exit.OK
+    (leak,) = json.loads((tmp_path / "rep/report.json").read_text())["leaks"]
+    assert (leak["leaked"], leak["checked"], leak["on"]) == (1, 3, "all 3 texts of this release")
+    assert "jansen" not in (tmp_path / "rep/report.html").read_text().lower()
+    (tmp_path / "notes/c.pdf").write_bytes(b"\xff\xfe")
+    words[2] = "rep2"
+    assert run("deid", "report", *words)[0] == Exit.USAGE
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -242,6 +258,7 @@ def test_a_blocked_audit_gets_no_report(run, tmp_path):
         '[[leak]]\nwhat = "x"\non = "y"\nchecked = 1\nleaked = 2',
         '[[leak]]\nwhat = "x"\non = "y"\nchecked = 0\nleaked = 0',
         '[[leak]]\nwhat = "x"\non = "y"\nchecked = 2.5\nleaked = 0',
+        '[[leak]]\nwhat = "x"\non = "y"\nchecked = true\nleaked = false',
     ],
 )
 def test_bad_leaks(run, tmp_path, text):

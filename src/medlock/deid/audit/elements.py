@@ -44,31 +44,20 @@ def paragraph(words: str, kind: str = "") -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], bad: Sequence[int] = ()) -> str:
-    """A table of words; all columns but the first are numbers when they start with a digit."""
-    titles = "".join(
-        f'<th scope="col"{"" if at == 0 else _side(name)}>{escape(name)}</th>' for at, name in enumerate(head)
-    )
-    body = "".join(_row(row, bad=at in bad) for at, row in enumerate(rows))
+    """A table of words; columns but the first hold numbers, unless their name begins with a capital."""
+    sides = ["" if at == 0 or name[:1].isupper() else ' class="n"' for at, name in enumerate(head)]
+    titles = "".join(f'<th scope="col"{side}>{escape(name)}</th>' for name, side in zip(head, sides, strict=True))
+    body = "".join(_row(row, sides, bad=at in bad) for at, row in enumerate(rows))
     return (
         f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{titles}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def _side(name: str) -> str:
-    return "" if name[:1].isupper() else ' class="n"'
-
-
-def _row(cells: Sequence[str], *, bad: bool) -> str:
-    first, *rest = cells
-    numbers = "".join(
-        f'<td class="n">{escape(cell)}</td>' if _numeric(cell) else f"<td>{escape(cell)}</td>" for cell in rest
-    )
-    return f'<tr{" class=bad" if bad else ""}><th scope="row">{escape(first)}</th>{numbers}</tr>'
-
-
-def _numeric(cell: str) -> bool:
-    return cell[:1].isdigit() or cell == "-"
+def _row(cells: Sequence[str], sides: Sequence[str], *, bad: bool) -> str:
+    others = zip(cells[1:], sides[1:], strict=True)
+    found = "".join(f"<td{side}>{escape(cell)}</td>" for cell, side in others)
+    return f'<tr{" class=bad" if bad else ""}><th scope="row">{escape(cells[0])}</th>{found}</tr>'
 
 
 def percent(value: float | None) -> str:

@@ -201,7 +201,7 @@ def _utility(found: Json) -> str:
         "<h3>Position in the lattice</h3>" + plots.lattice(ladder, found) if found["heights"] else "",
         table(
             "Level of each attribute, 0 is the original value; fidelity is one less the total variation distance.",
-            ("attribute", "Level", "fidelity"),
+            ("attribute", "level", "fidelity"),
             rows,
         ),
         paragraph(f"Rows shown: {percent(kept['shown'])}; mean class size {kept['class_size']:.1f}.", "soft"),

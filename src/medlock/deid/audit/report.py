@@ -16,10 +16,11 @@ import orjson
 
 from medlock.crypto.notes import NoteSigner, NoteVerifier
 from medlock.deid.audit.job import FORMAT as AUDITED
-from medlock.deid.audit.leaks import Leak, leaks
+from medlock.deid.audit.leaks import Leak, known_left, leaks, texts_of
 from medlock.deid.audit.page import page
 from medlock.deid.audit.seal import Entry, differences, entry, opened, sealed
 from medlock.deid.fhir.release import release as whole_directory
+from medlock.deid.text.knowing import known_from
 from medlock.errors import BadRequest, Conflict, Tampered
 
 FORMAT = "medlock-deid-report/1"
@@ -37,6 +38,7 @@ class Wanted:
     title: str
     result: Path | None = None
     leaks: Path | None = None
+    known: Path | None = None
     config: Sequence[Path] = ()
 
 
@@ -94,9 +96,9 @@ def release_entries(release: Path) -> list[Entry]:
 
 def _document(wanted: Wanted, entries: Sequence[Entry], by: NoteSigner) -> Json:
     audit = None if wanted.result is None else _audit(wanted.result, entries)
-    found = [] if wanted.leaks is None else _leaks(wanted.leaks)
+    found = [*(_leaks(wanted.leaks) if wanted.leaks else []), *(_left(wanted, wanted.known) if wanted.known else [])]
     if audit is None and not found:
-        msg = "A report needs what was measured: --result of deid audit, --leaks, or both."
+        msg = "A report needs what was measured: --result of deid audit, --leaks or --known."
         raise BadRequest(msg)
     return {
         "format": FORMAT,
@@ -145,6 +147,14 @@ def _leaks(path: Path) -> list[Leak]:
         msg = f"{path.name} is not UTF-8."
         raise BadRequest(msg) from None
     return leaks(text, toml=path.suffix != ".json")
+
+
+def _left(wanted: Wanted, known: Path) -> list[Leak]:
+    """What the sweep still finds in the released texts."""
+    release = wanted.release
+    files = [release] if release.is_file() else [each for each in sorted(release.rglob("*")) if each.is_file()]
+    texts = [text for each in files for text in texts_of(each.name, _read(each))]
+    return [known_left(texts, known_from(_read(known), known.name))] if texts else []
 
 
 def _read(path: Path) -> bytes:

@@ -22,6 +22,7 @@ Signer = Annotated[str, typer.Option(help="The name that the signature bears.")]
 Title = Annotated[str, typer.Option(help="The heading of the report.")]
 Result = Annotated[Path | None, typer.Option(help="What deid audit --result wrote for this release.", dir_okay=False)]
 Leaks = Annotated[Path | None, typer.Option(help="Leaks found in a review of released texts.", dir_okay=False)]
+Known = Annotated[Path | None, typer.Option(help="A JSON file of identifiers to look for in it.", dir_okay=False)]
 Config = Annotated[list[Path] | None, typer.Option(help="A file that decided the release, to be hashed.")]
 Verify = Annotated[Path | None, typer.Option(help="The report.note to verify, beside its report.", dir_okay=False)]
 SignedBy = Annotated[str | None, typer.Option(help="The key whose signature is wanted, as deid report prints it.")]
@@ -35,6 +36,7 @@ def report_command(  # noqa: PLR0917 - each is an option on the command line
     title: Title = "Release report",
     result: Result = None,
     leaks: Leaks = None,
+    known: Known = None,
     config: Config = None,
     verify: Verify = None,
     signed_by: SignedBy = None,
@@ -49,7 +51,7 @@ def report_command(  # noqa: PLR0917 - each is an option on the command line
         raise BadRequest(msg)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     by = signer_of(signer, read_key(key_file))
-    make_report(Wanted(release, out, at, title, result, leaks, config or []), by)
+    make_report(Wanted(release, out, at, title, result, leaks, known, config or []), by)
     if json:
         show_json({"report": str(out), "signed_by": by.verifier.text})
     else:
