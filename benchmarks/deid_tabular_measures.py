@@ -44,15 +44,15 @@ def deid_table_measures(rounds: int) -> list[dict[str, Any]]:
         ]
 
 
-def enlarge(source: Path, target: Path) -> None:
-    """Adult drawn again to a million rows: each value replaced by one of another row with p = 0.05, age by +-2."""
+def enlarge(source: Path, target: Path, number: int = ROWS) -> None:
+    """Adult drawn again to so many rows: each value replaced by one of another row with p = 0.05, age by +-2."""
     rnd = random.Random(20240611)
     header, *lines = source.read_text().splitlines()
     rows = [line.split(";") for line in lines]
     age = header.split(";").index("age")
     with target.open("w") as file:
         file.write(header + "\n")
-        for _ in range(ROWS):
+        for _ in range(number):
             row = list(rows[rnd.randrange(len(rows))])
             for at in range(len(row)):
                 if rnd.random() < 0.05:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus, load_corpus
+from deid_audit_measures import deid_audit_measures
 from deid_tabular_measures import deid_table_measures
 from deid_text_bench import deid_text_measures
 from http_import import import_measures
@@ -33,6 +34,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir", "deid_text",
+    "deid_audit",
 )  # fmt: skip
 
 
@@ -59,6 +61,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),
             "deid_text": lambda: deid_text_measures(quick=self.quick),

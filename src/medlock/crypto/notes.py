@@ -22,6 +22,7 @@ from medlock.errors import Tampered
 SIGNATURES_MAX = 16  # signed-note: accept at least 16, and set a limit
 _ED25519 = b"\x01"
 _KEY_ID_BYTES = 4
+_PUBLIC_BYTES = 32
 _DASH = "\N{EM DASH} "
 _SIGNATURE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
@@ -36,7 +37,13 @@ class NoteVerifier:
             raise ValueError("a key name has no spaces and no plus sign")
         self.name = name
         self.key_id = sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:_KEY_ID_BYTES]
+        self._public = public_key
         self._key = Ed25519PublicKey.from_public_bytes(public_key)
+
+    @property
+    def text(self) -> str:
+        """The key as people hand it on: name, key id in hex, type and key in base64 (signed-note, "Verifier keys")."""
+        return f"{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self._public).decode()}"
 
     def open(self, note: str) -> str:
         """The text of a note that this key signed, final newline included. Raises Tampered."""
@@ -74,6 +81,19 @@ class NoteSigner:
             raise ValueError("a note's text ends in a newline and has no other control characters")
         signature = b64encode(self.verifier.key_id + self._key.sign(text.encode())).decode()
         return f"{text}\n{_DASH}{self.verifier.name} {signature}\n"
+
+
+def parse_verifier(text: str) -> NoteVerifier:
+    """The verifier in a text as `NoteVerifier.text` makes it. Raises ValueError for anything else."""
+    name, _, rest = text.partition("+")
+    key_id, _, data = rest.partition("+")
+    raw = b64decode(data, validate=True)
+    if raw[:1] != _ED25519 or len(raw) != 1 + _PUBLIC_BYTES:
+        raise ValueError("a verifier key holds a type, 01, and 32 bytes")
+    found = NoteVerifier(name, raw[1:])
+    if found.text != text or found.key_id.hex() != key_id:
+        raise ValueError("name, key id and key do not belong together")
+    return found
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from medlock.deid.audit.commands import add_audit
+from medlock.deid.audit.report_commands import add_report
 from medlock.deid.fhir.commands import add_fhir
 from medlock.deid.tabular.budgets import add_budgets
 from medlock.deid.tabular.commands import add_table
@@ -18,6 +20,8 @@ def deid_app() -> typer.Typer:
     add_budgets(app)
     add_fhir(app)
     add_text(app)
+    add_audit(app)
+    add_report(app)
     return app
 
 

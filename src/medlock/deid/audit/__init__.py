@@ -1,0 +1,1 @@
+"""Re-identification audit of a release: attacks on it, risk measures, thresholds, and a signed report."""
