@@ -97,11 +97,11 @@ class Writer:
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
                 if group:
                     await self._commit(group)
-                    _resolve((waiting.future, waiting.result) for waiting in group)
+                    resolve((waiting.future, waiting.result) for waiting in group)
                 wishes, self._scrubs = self._scrubs, []
                 if wishes:
                     result = await self._truncate()
-                    _resolve((wish, result) for wish in wishes)
+                    resolve((wish, result) for wish in wishes)
         finally:
             self._task = None
 
@@ -261,7 +261,7 @@ def _unavailable(fault: sqlite3.Error) -> Unavailable:
     return Unavailable(f"The store cannot be written now ({fault}); nothing was changed.")
 
 
-def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
+def resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
     """Set results and errors; a waiter that was cancelled meanwhile is passed over."""
     for future, result in results:
         if future.cancelled():
