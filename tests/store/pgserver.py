@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -59,3 +60,8 @@ async def ask(url: str, statement: str, *bound):
         return await connection.fetch(statement, *bound)
     finally:
         await connection.close()
+
+
+def name_of(url: str) -> str:
+    """The name of the database."""
+    return urlsplit(url).path[1:]

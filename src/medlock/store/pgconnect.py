@@ -6,6 +6,7 @@ new one is judged again: the server may have been set up otherwise meanwhile, or
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -77,11 +78,12 @@ def setting_up() -> Iterator[None]:
     try:
         with refusing("reached"):
             yield
-    except Unavailable as refusal:
-        if not isinstance(refusal.__cause__, _OPERATOR | ValueError):
+    except (Unavailable, ValueError) as refusal:  # a ValueError is about the address
+        cause = refusal.__cause__ or refusal
+        if not isinstance(cause, (*_OPERATOR, ValueError)):
             raise
         raise SetupError(
-            f"The PostgreSQL store cannot be opened ({said(refusal.__cause__)}): check MEDLOCK_STORE, that the "
+            f"The PostgreSQL store cannot be opened ({said(cause)}): check MEDLOCK_STORE, that the "
             "database exists and is no standby, and that this role may sign in and owns it (docs/postgres.md)."
         ) from refusal
 
@@ -136,7 +138,8 @@ class Connections:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             try:
-                await pool.close()
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await pool.close()
             except FAULTS:  # they are gone already
                 pool.terminate()
 

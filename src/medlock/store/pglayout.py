@@ -41,5 +41,6 @@ async def lay_out(db: Connection) -> None:
         await db.execute(f"SELECT pg_advisory_xact_lock({LOCK + 1})")
         for table in _NAMED_BY_PRF:
             await db.execute(_ANEW.format(table=table.value))
+    await db.execute("SET lock_timeout = '1s'")  # who waits for a table makes all others wait behind it
     for table in _NAMED_BY_PRF:
         await db.execute(f"CLUSTER {table.value} USING {await db.fetchval(_BY_KEY, table.value)}")

@@ -62,7 +62,8 @@ class PgWriter:
         """Finish what is queued, then let go of the connection."""
         if self._task is not None:
             await self._task
-        await self._let_go()
+        if self._db is not None:
+            await put_away(self._db)
 
     async def _work(self) -> None:
         """Until nothing is left to do."""
@@ -81,14 +82,12 @@ class PgWriter:
         try:
             await self._transact(group)
         except _Unknown as unknown:
-            self._ledger.forget()
-            await self._let_go()
+            self._give_up()
             refusal = await self._fate(unknown)
             if refusal is not None:
                 _refuse(group, refusal)
         except (*FAULTS, MedlockError) as fault:
-            self._ledger.forget()
-            await self._let_go()
+            self._give_up()
             _refuse(group, fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
 
     async def _transact(self, group: Sequence[Waiting]) -> None:
@@ -186,11 +185,12 @@ class PgWriter:
             return None
         return fate
 
-    async def _let_go(self) -> None:
-        """Close the connection; the server undoes what was not committed."""
+    def _give_up(self) -> None:
+        """Hang up, and the server undoes what was not committed; the ledger's tree may be ahead of the store now."""
+        self._ledger.forget()
         if self._db is not None:
-            db, self._db = self._db, None
-            await put_away(db)
+            self._db.terminate()
+            self._db = None
 
 
 def _refuse(group: Sequence[Waiting], refusal: MedlockError) -> None:
