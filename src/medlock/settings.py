@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MIB = 1024 * 1024
@@ -28,9 +28,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where medlock keeps its data and where it listens."""
+    """Where medlock keeps its data and where it listens.
+
+    store  address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    """
 
     data_dir: Path
+    store: str = field(default="", kw_only=True, repr=False)  # it may hold a password
     passphrase_file: Path | None = None
     key_provider: str = "passphrase-file"
     host: str = "127.0.0.1"
@@ -62,5 +66,6 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
         passphrase_file=Path(passphrase) if passphrase else None,
         key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
+        store=environ.get("MEDLOCK_STORE", ""),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
     )

@@ -21,9 +21,9 @@ TEXT = "word " * 1_000
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, store: str) -> AsyncIterator[World]:
     """A clinic whose bundles bring back little."""
-    made = await open_world(tmp_path / "data", LIMITS)
+    made = await open_world(tmp_path / "data", LIMITS, store)
     for who in ("ann", "bob"):
         await made.put({"resourceType": "Patient", "id": who, "name": [{"family": "Ångström", "text": TEXT}]})
     yield made

@@ -20,9 +20,9 @@ PATIENTS = [f"p{number}" for number in range(9)]
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, store: str) -> AsyncIterator[World]:
     """Nine patients, one of them changed, one deleted."""
-    made = await open_world(tmp_path / "data")
+    made = await open_world(tmp_path / "data", store=store)
     for number, each in enumerate(PATIENTS):
         await made.put({"resourceType": "Patient", "id": each, "name": [{"family": f"Fam{number}"}]})
     await made.put({"resourceType": "Patient", "id": "p1", "name": [{"family": "Other"}]})

@@ -20,9 +20,9 @@ from records.world import BASE, World, clinician, ids, officer, open_world, pati
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, store: str) -> AsyncIterator[World]:
     """A new clinic with two patients."""
-    made = await open_world(tmp_path / "data")
+    made = await open_world(tmp_path / "data", store=store)
     await made.put(
         {
             "resourceType": "Patient",
@@ -304,11 +304,11 @@ async def test_the_log_is_a_searchable_view(world: World) -> None:
         await world.search(clinician(), "AuditEvent", "")
 
 
-async def test_two_processes_do_not_lose_an_update(tmp_path: Path) -> None:
+async def test_two_processes_do_not_lose_an_update(tmp_path: Path, store: str) -> None:
     """Two processes that write the same patient at once: every write is there, each version once."""
-    one = await open_world(tmp_path / "data")
+    one = await open_world(tmp_path / "data", store=store)
     await one.put({"resourceType": "Patient", "id": "ann"})
-    other = await open_world(tmp_path / "data")
+    other = await open_world(tmp_path / "data", store=store)
     await asyncio.gather(*(each.put(weight("w", "ann", n, "2024-01-01")) for n in range(10) for each in (one, other)))
     versions = json.loads((await one.ask(clinician(), Interaction.HISTORY, "Observation", "w")).body)
     assert [e["resource"]["meta"]["versionId"] for e in versions["entry"]] == [str(n) for n in range(20, 0, -1)]

@@ -10,9 +10,9 @@ from records.world import World, clinician, ids, open_world
 
 
 @pytest.fixture
-async def two(tmp_path: Path):
+async def two(tmp_path: Path, store: str):
     """Two processes on one directory."""
-    worlds = [await open_world(tmp_path / "data"), await open_world(tmp_path / "data")]
+    worlds = [await open_world(tmp_path / "data", store=store), await open_world(tmp_path / "data", store=store)]
     yield worlds
     for each in worlds:
         await each.close()

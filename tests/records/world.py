@@ -1,4 +1,4 @@
-"""A small clinic behind a real door: real keys, real SQLite, real log. Only the time is handed in."""
+"""A small clinic behind a real door: real keys, a real database, a real log. Only the time is handed in."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
 from medlock.records.opening import StoreKeys as Keys
 from medlock.records.vault import Vault
-from medlock.settings import Limits
+from medlock.settings import Limits, Settings
+from medlock.store.backends import open_backend
 from medlock.store.kek.passphrase import Cost, PassphraseFile
 from medlock.store.keystore import Keystore
-from medlock.store.sqlite import SqliteBackend, open_sqlite
+from medlock.store.tables import Backend
 
 BASE = "https://localhost:8443/fhir"
 START = 1_760_000_000_000
@@ -71,7 +72,7 @@ class World:
 
     directory: Path
     keystore: Keystore
-    backend: SqliteBackend
+    backend: Backend
     log: AuditLog
     vault: Vault
     door: Door
@@ -121,15 +122,16 @@ def ids(bundle: dict[str, Any]) -> set[str]:
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
 
 
-async def open_world(directory: Path, limits: Limits | None = None) -> World:
-    """Start a process on a data directory, making it when it is new."""
+async def open_world(directory: Path, limits: Limits | None = None, store: str = "") -> World:
+    """Start a process on a data directory, making it when it is new; its rows lie in the database `store`, if any."""
     directory.mkdir(exist_ok=True)
     path = directory / "keystore.db"
     kek = provider(directory)
     keystore = Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek)
     keys = Keys(keystore)
     clock = StillClock()
-    backend = open_sqlite(directory / "medlock.db", MerkleLedger(keys, clock.now_ms))
+    ledger = MerkleLedger(keys, clock.now_ms)
+    backend = await open_backend(Settings(directory, store=store), ledger, keystore.store_id)
     log = AuditLog(backend, keys, clock, keystore.set_watermark)
     vault = Vault(backend, keystore)
     await vault.directory.load()

@@ -121,6 +121,34 @@ class BackendConformance:
         assert await store.last_key(Table.BODY) is None
         assert await store.scan(Table.LOG, None, 9) == [(0, b"e"), (1, b"f")]
 
+    async def test_batches_committed_together_see_each_other(self, reopen: Reopen) -> None:
+        """Batches of one turn go one after the other: what one inserts or deletes counts for the next ones."""
+        store = reopen()
+        await store.commit(Batch(inserts=[(Table.DELTA, 1, b"a")]))
+        batches = [
+            Batch(inserts=[(Table.DELTA, 2, b"first")], entries=[b"e0"]),
+            Batch(inserts=[(Table.DELTA, 2, b"second")], puts=[(Table.BODY, 1, b"x")], entries=[b"lost"]),
+            Batch(requires=[(Table.DELTA, 2)], deletes=[(Table.DELTA, 1)], entries=[b"e1"]),
+            Batch(requires=[(Table.DELTA, 1)], puts=[(Table.BODY, 2, b"x")], entries=[b"lost"]),
+            Batch(inserts=[(Table.DELTA, 1, b"b")], puts=[(Table.DELTA, 2, b"third")], entries=[b"e2"]),
+        ]
+        got = await asyncio.gather(*map(store.commit, batches), return_exceptions=True)
+        assert [one if isinstance(one, int) else type(one) for one in got] == [0, Raced, 1, Raced, 2]
+        assert await store.scan(Table.DELTA, None, 9) == [(1, b"b"), (2, b"third")]
+        assert await store.last_key(Table.BODY) is None
+        assert [ct for _, ct in await store.scan(Table.LOG, None, 9)] == [b"e0", b"e1", b"e2"]
+
+    async def test_a_row_that_is_written_and_deleted_is_gone(self, reopen: Reopen) -> None:
+        """Within a batch inserts come first, then puts, then deletes."""
+        store = reopen()
+        row, name = (Table.BODY, 1, b"a"), (Table.BODY, 1)
+        await store.commit(Batch(inserts=[row], deletes=[name]))
+        assert await store.get(*name) is None
+        await store.commit(Batch(inserts=[row], puts=[(*name, b"b"), (*name, b"c")]))
+        assert await store.get(*name) == b"c"
+        await store.commit(Batch(puts=[(*name, b"d")], deletes=[name]))
+        assert await store.get(*name) is None
+
     async def test_deletes(self, reopen: Reopen) -> None:
         """A deleted row is gone; deleting what is not there is no error; insert may follow."""
         store = reopen()

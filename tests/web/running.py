@@ -17,13 +17,15 @@ START_SECONDS = 60
 
 
 def environment(directory):
-    """An environment whose passphrase lies beside the data directory."""
+    """An environment whose passphrase lies beside the data directory; so may the address of a database."""
     passphrase = directory.with_name(directory.name + ".passphrase")
     if not passphrase.exists():
         passphrase.write_text("correct horse battery staple\n")
         passphrase.chmod(0o600)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDLOCK_")}
-    return kept | {"MEDLOCK_DATA_DIR": str(directory), "MEDLOCK_PASSPHRASE_FILE": str(passphrase)}
+    store = directory.with_name(directory.name + ".store")
+    elsewhere = {"MEDLOCK_STORE": store.read_text()} if store.exists() else {}
+    return kept | {"MEDLOCK_DATA_DIR": str(directory), "MEDLOCK_PASSPHRASE_FILE": str(passphrase)} | elsewhere
 
 
 def medlock(directory, *arguments, **more):

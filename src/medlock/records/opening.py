@@ -17,9 +17,9 @@ from medlock.records.door import Door
 from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
 from medlock.settings import Settings
+from medlock.store.backends import open_backend
 from medlock.store.keystore import Keystore
-from medlock.store.opening import DATA, open_keystore
-from medlock.store.sqlite import open_sqlite
+from medlock.store.opening import open_keystore
 from medlock.store.tables import Backend
 
 CHECKPOINT_SECONDS = 10
@@ -87,7 +87,7 @@ class Records:
 async def open_records(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
     """A data directory, ready to answer: directory in memory, interrupted erasures and ratchets finished.
 
-    Raises SetupError and what else `open_keystore` and `open_sqlite` raise. Signs the log when it closes.
+    Raises SetupError and what else `open_keystore` and `open_backend` raise. Signs the log when it closes.
     """
     async with open_tables(settings, clock, create=create) as records:
         records.keystore.finish_ratchet()
@@ -105,7 +105,7 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
         keys = StoreKeys(keystore)
         mark = keystore.watermark()
         ledger = MerkleLedger(keys, clock.now_ms, 0 if mark is None else mark[0])
-        backend = open_sqlite(settings.data_dir / DATA, ledger)
+        backend = await open_backend(settings, ledger, keystore.store_id)
         try:
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)

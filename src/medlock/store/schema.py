@@ -32,17 +32,22 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
+def demand_known(found: int) -> None:
+    """Raises SetupError when a store, on whichever back end, has a version that this program does not know."""
+    if found > VERSION:
+        raise SetupError(
+            f"This data directory was written by a newer medlock (store format {found}, this program knows "
+            f"{VERSION}): start it with that version, or upgrade this one."
+        )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the file to `VERSION`, each step in a transaction of its own.
 
     Raises SetupError when the file was written by a newer medlock.
     """
     found = version_of(db)
-    if found > VERSION:
-        raise SetupError(
-            f"This data directory was written by a newer medlock (store format {found}, this program knows "
-            f"{VERSION}): start it with that version, or upgrade this one."
-        )
+    demand_known(found)
     for step in range(found + 1, VERSION + 1):
         db.execute("BEGIN IMMEDIATE")
         if version_of(db) < step:

@@ -109,7 +109,7 @@ class Writer:
                 wishes, self._scrubs = self._scrubs, []
                 if wishes:
                     result = await self._truncate()
-                    _resolve((wish, result) for wish in wishes)
+                    resolve((wish, result) for wish in wishes)
         finally:
             self._task = None
             if self._waiting or self._scrubs:
@@ -128,7 +128,7 @@ class Writer:
                     waiting.result = Unavailable(
                         "The store failed and nothing was written; the operator's log says where."
                     )
-            _resolve((waiting.future, waiting.result) for waiting in group)
+            resolve((waiting.future, waiting.result) for waiting in group)
 
     async def _gather(self) -> None:
         """Let those whose requests have arrived already come along: one turn reads them, the next ones serve them.
@@ -288,7 +288,7 @@ def _unavailable(fault: sqlite3.Error) -> Unavailable:
     return Unavailable(f"The store cannot be written now ({fault}); nothing was changed.")
 
 
-def _resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
+def resolve(results: Iterable[tuple[asyncio.Future[int], int | MedlockError]]) -> None:
     """Set results and errors; a waiter that was cancelled meanwhile is passed over."""
     for future, result in results:
         if future.cancelled():

@@ -1,0 +1,40 @@
+"""Which back end holds the sealed tables: the file in the data directory, or the PostgreSQL database in settings.
+
+Only the one that is used is imported: asyncpg is an optional extra.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from medlock.errors import SetupError
+from medlock.settings import Settings
+from medlock.store.opening import DATA
+from medlock.store.sqlite import open_sqlite
+from medlock.store.tables import Backend, Ledger
+
+_SCHEMES = ("postgresql://", "postgres://")
+
+
+async def open_backend(settings: Settings, ledger: Ledger, store: bytes) -> Backend:
+    """The sealed tables that the settings name.
+
+    store  name of the keystore; a database that is sealed under another one is refused
+    Raises SetupError with a sentence for the operator, Unavailable when a server cannot be reached.
+    """
+    file = settings.data_dir / DATA
+    if not settings.store:
+        return open_sqlite(file, ledger)
+    if not settings.store.startswith(_SCHEMES):
+        raise SetupError("MEDLOCK_STORE is the address of a PostgreSQL database: postgresql://role@host/database.")
+    if file.exists():
+        raise SetupError(
+            f"{file} holds this keystore's records already, and MEDLOCK_STORE names another place for them: unset "
+            "it, or use a data directory of its own for the PostgreSQL store."
+        )
+    try:
+        postgres = import_module("medlock.store.postgres")
+    except ModuleNotFoundError as missing:
+        raise SetupError("MEDLOCK_STORE needs the package asyncpg: pip install 'medlock[postgres]'.") from missing
+    backend: Backend = await postgres.open_postgres(settings.store, ledger, store)
+    return backend

@@ -1,0 +1,79 @@
+"""The shape of the PostgreSQL database and how it moves forward from version to version.
+
+Every sealed table is `key BIGINT PRIMARY KEY, ct BYTEA`, as in the embedded file. An operator may make the tables
+beforehand, partitioned by hash (docs/postgres.md §5); whatever else they have more or less than this shape is refused,
+because a column, an index or a trigger would tell or change what nobody should. Table `medlock` holds the version and
+the name of the keystore that everything here is sealed under: two keystores on one database would destroy both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from medlock.errors import SetupError
+from medlock.store.pgconnect import Connection
+from medlock.store.schema import VERSION, demand_known
+from medlock.store.tables import Table
+
+LOCK = 0x6D65646C6F636B00
+"""Advisory lock of whoever brings the schema forward; one above it is the writers'."""
+_VERSION = "SELECT version, store FROM medlock"
+_SHAPE = """
+SELECT c.relname::text AS name, c.relpersistence::text AS kept,
+    c.relhasrules OR c.relrowsecurity
+        OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS acts,
+    (SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
+     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+    (SELECT string_agg(pg_get_indexdef(i.indexrelid, 1, true) || ' ' || i.indnatts || ' ' || i.indisprimary, ', ')
+     FROM pg_index i WHERE i.indrelid = c.oid) AS indexes
+FROM pg_class c WHERE c.oid = ANY($1::text[]::regclass[]::oid[])
+"""
+_SEALED = ("p", False, "key bigint, ct bytea", "key 1 true")
+"""Logged; nothing acts by itself; two columns; one index, on one column, the primary key's."""
+
+
+async def _create_sealed_tables(db: Connection) -> None:
+    """Version 1: the sealed tables, unless the operator made them. Compressing ciphertext is lost labour."""
+    for table in Table:
+        await db.execute(f"CREATE TABLE IF NOT EXISTS {table.value} (key BIGINT PRIMARY KEY, ct BYTEA NOT NULL)")
+        await db.execute(f"ALTER TABLE {table.value} ALTER COLUMN ct SET STORAGE EXTERNAL")
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {1: _create_sealed_tables}
+"""Version → the step that leads to it from the version before. Steps are only ever added at the end."""
+
+
+async def migrate(db: Connection, store: bytes) -> None:
+    """Bring the database to `VERSION` in one transaction, and bind it to the keystore named `store`.
+
+    Raises SetupError when it was written by a newer medlock, or is sealed under another keystore.
+    """
+    async with db.transaction():
+        await db.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        await db.execute("CREATE TABLE IF NOT EXISTS medlock (version INTEGER NOT NULL, store BYTEA NOT NULL)")
+        row = await db.fetchrow(_VERSION)
+        found, bound = (0, store) if row is None else row
+        demand_known(found)
+        if bound != store:
+            raise SetupError(
+                "The PostgreSQL database is sealed under another keystore than that of this data directory: start "
+                "with the data directory that belongs to it, or name another database in MEDLOCK_STORE."
+            )
+        for step in range(found + 1, VERSION + 1):
+            await MIGRATIONS[step](db)
+        if row is None:
+            await db.execute("INSERT INTO medlock (version, store) VALUES ($1, $2)", VERSION, store)
+        elif found < VERSION:
+            await db.execute("UPDATE medlock SET version = $1", VERSION)
+        await _demand_shape(db)
+
+
+async def _demand_shape(db: Connection) -> None:
+    """Raises SetupError unless every sealed table is `key, ct`, kept in the journal, and nothing else."""
+    for row in await db.fetch(_SHAPE, [table.value for table in Table]):
+        shape = row["kept"], row["acts"], row["columns"], row["indexes"]
+        if shape != _SEALED:
+            raise SetupError(
+                f"Table {row['name']} of the PostgreSQL database is not `key BIGINT PRIMARY KEY, ct BYTEA` alone: "
+                "drop what was added to it (columns, indexes, triggers, rules), and make it a logged table."
+            )

@@ -1,0 +1,61 @@
+"""The SQL of the PostgreSQL back end. Table names come from the enum, everything else is bound.
+
+Lists are bound as arrays: one text, hence one prepared statement, for any number of rows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from medlock.store.grouping import Write
+from medlock.store.tables import Table
+
+# ruff: noqa: S608 - names come from the enum
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock})"
+"""In one go. The lock is taken by a statement of its own: the next ones see what its former holder committed."""
+FATE = "SELECT pg_xact_status($1::bigint::text::xid8)"
+STANDING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+TIP_AT, XID_AT = -1, -2
+_ROWS = "unnest(${at}::bigint[], ${then}::bytea[])"
+
+LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}
+SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > $1 ORDER BY key LIMIT $2" for table in Table}
+FIRST = {table: f"SELECT key, ct FROM {table.value} ORDER BY key LIMIT $1" for table in Table}
+WITHIN = {table: f"SELECT key, ct FROM {table.value} WHERE key >= $1 AND key < $2 ORDER BY key" for table in Table}
+MANY = {table: f"SELECT key, ct FROM {table.value} WHERE key = ANY($1::bigint[])" for table in Table}
+PROVEN = {
+    table: f"{MANY[table]} UNION ALL SELECT key, NULL FROM {Table.DELTA.value} WHERE key = ANY($2::bigint[])"
+    for table in Table
+}
+"""Rows of a table, and after them the keys of those deltas that exist: one statement, so one moment."""
+
+
+@cache
+def there(tables: tuple[Table, ...]) -> str:
+    """Which of so many lists of keys exist, the number of this transaction, and the head of the log."""
+    asked = [
+        f"SELECT {at} AS place, key, NULL::bytea AS ct FROM {table.value} WHERE key = ANY(${at + 1}::bigint[])"
+        for at, table in enumerate(tables)
+    ]
+    asked.append(f"SELECT {TIP_AT}, key, ct FROM {Table.TIP.value} WHERE key = 0")
+    asked.append(f"SELECT {XID_AT}, pg_current_xact_id()::text::bigint, NULL")
+    return " UNION ALL ".join(asked)
+
+
+@cache
+def writing(shape: tuple[tuple[Write, Table], ...]) -> str:
+    """All pieces in one statement: they touch different rows, so none needs to see what another did."""
+    parts: list[str] = []
+    at = 1
+    for how, table in shape:
+        parts.append(f"w{at} AS ({_part(how, table, at)})")
+        at += 1 if how is Write.DELETE else 2
+    return f"WITH {', '.join(parts)} SELECT"
+
+
+def _part(how: Write, table: Table, at: int) -> str:
+    if how is Write.DELETE:
+        return f"DELETE FROM {table.value} WHERE key = ANY(${at}::bigint[])"
+    insert = f"INSERT INTO {table.value} (key, ct) SELECT * FROM {_ROWS.format(at=at, then=at + 1)}"
+    return insert if how is Write.INSERT else f"{insert} ON CONFLICT (key) DO UPDATE SET ct = excluded.ct"

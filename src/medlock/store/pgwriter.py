@@ -1,0 +1,223 @@
+"""Group commit on PostgreSQL: many batches, one transaction, four round trips, one flush of the journal.
+
+Everything that was submitted while the transaction before was on its way becomes the next one. Writers of all hosts
+take turns: each transaction begins with one advisory lock, which the server lets go after the commit is visible. So
+what is asked after the lock cannot change before the commit, and `store.grouping` can settle conflicts in memory; the
+audit log, which only one may append to at a time, would make them take turns anyway.
+
+It fails closed. When the connection breaks during COMMIT the server knows what became of it, so it is asked, on a new
+connection, by the transaction's number; only when nobody answers does the waiter learn that it is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+
+from medlock.errors import MedlockError, Raced, Tampered, Unavailable
+from medlock.store import pgstatements as sql
+from medlock.store.grouping import Group, Piece, Write, chunked, conditions
+from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, said
+from medlock.store.pgschema import LOCK
+from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.writer import GATHER_TURNS, GROUP_MAX, Waiting, resolve
+
+ROWS_MAX = 4096
+"""In one statement; a bundle of some megabytes."""
+WRITERS = LOCK + 1
+FATE_SECONDS = 15.0
+_UNCHANGED = "; nothing was changed"
+
+
+class _Unknown(Exception):
+    """COMMIT was sent and no answer came; the number of the transaction."""
+
+    def __init__(self, xid: int, fault: BaseException) -> None:
+        super().__init__()
+        self.xid, self.fault = xid, fault
+
+
+class PgWriter:
+    """The one writer of this process, on a connection that nobody else uses."""
+
+    def __init__(self, connections: Connections, ledger: Ledger) -> None:
+        self._connections = connections
+        self._ledger = ledger
+        self._loop = asyncio.get_running_loop()
+        self._db: Connection = None
+        self._waiting: list[Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def submit(self, batch: Batch) -> asyncio.Future[int]:
+        """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
+        if self._closed:
+            raise Unavailable("The store is being closed; nothing was written.")
+        waiting = Waiting(batch, self._loop.create_future())
+        self._waiting.append(waiting)
+        self._wake()
+        return waiting.future
+
+    def _wake(self) -> None:
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+
+    async def close(self) -> None:
+        """Finish what is queued, even when whoever waits here is cancelled; then let go of the connection."""
+        self._closed = True
+        while self._task is not None:
+            await asyncio.shield(self._task)
+        if self._db is not None:
+            await put_away(self._db)
+
+    async def _work(self) -> None:
+        """Until nothing is left to do. A fault of ours ends it: who waited is told, the next task goes on."""
+        try:
+            while self._waiting:
+                for _ in range(GATHER_TURNS):
+                    await asyncio.sleep(0)
+                group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                await self._serve(group)
+        finally:
+            self._task = None
+            if self._waiting:
+                self._wake()
+
+    async def _serve(self, group: Sequence[Waiting]) -> None:
+        """Commit a group and tell everybody, whatever comes of it."""
+        done = False
+        try:
+            await self._commit(group)
+            done = True
+        finally:
+            if not done:
+                self._give_up()
+                _refuse(group, Unavailable("The store failed; the operator's log says where. Look before you retry."))
+            resolve((waiting.future, waiting.result) for waiting in group)
+
+    async def _commit(self, group: Sequence[Waiting]) -> None:
+        """One transaction for the whole group; on failure every member fails and the store is as before."""
+        try:
+            await self._transact(group)
+        except _Unknown as unknown:
+            self._give_up()
+            refusal = await self._fate(unknown)
+            if refusal is not None:
+                _refuse(group, refusal)
+        except (*FAULTS, MedlockError) as fault:
+            self._give_up()
+            _refuse(group, fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
+
+    async def _transact(self, group: Sequence[Waiting]) -> None:
+        """(1) Take the lock, (2) ask what the group depends on, (3) write what it comes to, (4) commit."""
+        if self._db is None or self._db.is_closed():
+            self._db = await self._connections.for_writing()
+        await self._db.execute(sql.BEGIN.format(lock=WRITERS))
+        rows, tip, xid = await self._there(conditions(waiting.batch for waiting in group))
+        state = Group(rows)
+        going: list[Waiting] = []
+        for waiting in group:
+            if state.play(waiting.batch):
+                going.append(waiting)
+            else:
+                waiting.result = Raced()
+        if not going:
+            await self._db.execute("ROLLBACK")
+            return
+        log = await self._append_entries(going, tip, state)
+        await self._write([*log, *state.pieces()])
+        await self._make_durable(xid)
+
+    async def _make_durable(self, xid: int) -> None:
+        try:
+            await self._db.execute("COMMIT")
+        except FAULTS as fault:
+            raise _Unknown(xid, fault) from fault
+
+    async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None, int]:
+        """Which rows exist, the head of the log, the number of the transaction."""
+        tables = tuple(sorted(asked))
+        found = await self._db.fetch(sql.there(tables), *(list(asked[table]) for table in tables))
+        rows, tip, xid = [], None, 0
+        for place, key, ct in found:
+            if place == sql.TIP_AT:
+                tip = ct
+            elif place == sql.XID_AT:
+                xid = key
+            else:
+                rows.append((tables[place], key))
+        return rows, tip, xid
+
+    async def _append_entries(self, group: Sequence[Waiting], tip: bytes | None, state: Group) -> list[Piece]:
+        """The new rows of the log; what else the ledger writes goes into `state`. Tells each batch its number."""
+        entries = [entry for waiting in group for entry in waiting.batch.entries]
+        if not entries:
+            return []
+        wanted = self._ledger.resume(tip)
+        if wanted:
+            self._ledger.load([row for table, keys in wanted for row in await self._within(table, keys)])
+        sequence, rows = self._ledger.extend(entries)
+        state.put(rows[len(entries) :])
+        for waiting in group:
+            if waiting.batch.entries:
+                waiting.result = sequence
+                sequence += len(waiting.batch.entries)
+        log = rows[: len(entries)]
+        return [(Write.INSERT, Table.LOG, [key for _, key, _ in log], [ct for _, _, ct in log])]
+
+    async def _within(self, table: Table, keys: range) -> list[Row]:
+        """The rows that there are of a range of keys."""
+        return [(table, key, ct) for key, ct in await self._db.fetch(sql.WITHIN[table], keys.start, keys.stop)]
+
+    async def _write(self, pieces: Sequence[Piece]) -> None:
+        """Raises Tampered when a row of the log is there that its head does not know."""
+        for portion in chunked(pieces, ROWS_MAX):
+            bound = [
+                column for how, _, keys, cts in portion for column in ((keys,) if how is Write.DELETE else (keys, cts))
+            ]
+            try:
+                await self._db.execute(sql.writing(tuple((how, table) for how, table, _, _ in portion)), *bound)
+            except asyncpg.UniqueViolationError as fault:
+                if fault.table_name == Table.LOG.value:
+                    raise Tampered("the log holds entries that its head does not know") from fault
+                raise
+
+    async def _fate(self, unknown: _Unknown) -> MedlockError | None:
+        """What became of a commit that nobody answered: None when it is durable."""
+        gives_up = self._loop.time() + FATE_SECONDS
+        while self._loop.time() < gives_up:
+            fate = await self._ask_fate(unknown.xid)
+            if fate == "committed":
+                return None
+            if fate == "aborted":
+                return _unavailable(unknown.fault, _UNCHANGED)
+            await asyncio.sleep(0.2)
+        return _unavailable(unknown.fault, "; whether this was written is not known: look before you send it again")
+
+    async def _ask_fate(self, xid: int) -> str | None:
+        """`committed`, `aborted`, `in progress`; None when the server cannot be reached."""
+        try:
+            async with self._connections.alone() as db:
+                fate: str | None = await db.fetchval(sql.FATE, xid)
+        except (*FAULTS, MedlockError):
+            return None
+        return fate
+
+    def _give_up(self) -> None:
+        """Hang up, and the server undoes what was not committed; the ledger's tree may be ahead of the store now."""
+        self._ledger.forget()
+        if self._db is not None:
+            self._db.terminate()
+            self._db = None
+
+
+def _refuse(group: Sequence[Waiting], refusal: MedlockError) -> None:
+    for waiting in group:
+        if not isinstance(waiting.result, Raced):
+            waiting.result = refusal
+
+
+def _unavailable(fault: BaseException, remark: str) -> Unavailable:
+    return Unavailable(f"The store cannot be written now ({said(fault)}){remark}.")

