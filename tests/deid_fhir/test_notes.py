@@ -197,12 +197,12 @@ def test_a_further_model_is_asked():
         name = "model:ships"
 
         def find(self, text):
-            return [Span(m.start(), m.end(), Kind.ID, 0.9, self.name, m[0]) for m in re.finditer("dinghy", text)]
+            return [Span(m.start(), m.end(), Kind.ID, 0.9, self.name, m[0]) for m in re.finditer("Zyxwvian", text)]
 
     asked = Deidentifier(SAFE_HARBOR, KEY, NoteCleaner(Redactor("auto", POLICY, detectors=(Ships(),))))
     text = "Fell from a dinghy of the Zyxwvian kind."
-    assert "dinghy" in cleaned(SAFE, text)
-    assert "Fell from a [ID] of the" in cleaned(asked, text)
+    assert cleaned(SAFE, text) == text
+    assert cleaned(asked, text) == "Fell from a dinghy of the [ID] kind."
 
 
 def test_where_dates_stay_they_stay_and_where_years_stay_old_ones_go():
