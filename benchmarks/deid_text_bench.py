@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,17 @@ from verdict import measure  # noqa: E402 - beside this file
 from deid_text.survivors import harm, survivors  # noqa: E402 - the tests' own generator
 from medlock.deid.text import redactor  # noqa: E402 - after the path
 from medlock.deid.text.models import Model, load_model  # noqa: E402 - as above
+from medlock.deid.text.policy import SAFE_HARBOR  # noqa: E402 - as above
 from medlock.deid.text.redactor import Redactor  # noqa: E402 - as above
 from medlock.errors import SetupError  # noqa: E402 - as above
 
 NOTE = 3_000  # characters, as in the study
 Measures = list[dict[str, Any]]
+# Labels of MEDDOCAN that name no identifier of Safe Harbor.
+BEYOND = frozenset(
+    "SEXO_SUJETO_ASISTENCIA EDAD_SUJETO_ASISTENCIA PAIS FAMILIARES_SUJETO_ASISTENCIA PROFESION "
+    "OTROS_SUJETO_ASISTENCIA".split()
+)
 
 
 def deid_text_measures(data: Path = DATA, *, quick: bool = False) -> Measures:
@@ -94,6 +101,8 @@ def _spanish(data: Path) -> Measures:
         name: score(Redactor("es", tagger=tagger).find, held).summary()
         for name, tagger in (("rules", False), ("default", True))
     }
+    narrow = [replace(each, gold=tuple(item for item in each.gold if item.label not in BEYOND)) for each in held]
+    raw["safe-harbor"] = {"strict": score(Redactor("es", SAFE_HARBOR).find, narrow).summary()["strict"]}
     own = raw["default"]
     return [measure("deid_text_es", own["strict"], **raw), measure("deid_text_es_direct", own["direct_strict"])]
 

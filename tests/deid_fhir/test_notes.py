@@ -18,6 +18,9 @@ from medlock.deid.fhir.note_dates import redated_words
 from medlock.deid.fhir.notes import NoteCleaner
 from medlock.deid.fhir.presets import GDPR, LIMITED, SAFE_HARBOR
 from medlock.deid.fhir.rtf import text_of, written
+from medlock.deid.text.policy import SAFE_HARBOR as POLICY
+from medlock.deid.text.redactor import Redactor
+from medlock.deid.text.spans import Kind, Span
 from medlock.fhir.clinic import clinic
 
 TODAY = date(2026, 6, 1)
@@ -185,6 +188,21 @@ def by(days):
 def test_what_can_be_moved_exactly_is_and_all_else_goes(words, days, after):
     """Partial dates, ranges and impossible days: moved in their own spelling, or a tag."""
     assert redated_words(words, by(days), day_first=False) == after
+
+
+def test_a_further_model_is_asked():
+    """What only a model handed in finds goes as well."""
+
+    class Ships:
+        name = "model:ships"
+
+        def find(self, text):
+            return [Span(m.start(), m.end(), Kind.ID, 0.9, self.name, m[0]) for m in re.finditer("Zyxwvian", text)]
+
+    asked = Deidentifier(SAFE_HARBOR, KEY, NoteCleaner(Redactor("auto", POLICY, detectors=(Ships(),))))
+    text = "Fell from a dinghy of the Zyxwvian kind."
+    assert cleaned(SAFE, text) == text
+    assert cleaned(asked, text) == "Fell from a dinghy of the [ID] kind."
 
 
 def test_where_dates_stay_they_stay_and_where_years_stay_old_ones_go():

@@ -127,7 +127,7 @@ def _field(known: Known) -> tuple[str, str]:
             return "phones", known.value
         case KnownKind.MAIL:
             return ("emails", known.value) if "@" in known.value else ("", "")
-        case KnownKind.ADDRESS:  # house numbers stand alone in too many readings and doses
-            return "addresses", _SHORT_NUMBER.sub(" ", known.value)
+        case KnownKind.ADDRESS:  # many house numbers together would meet too many readings ("120/80")
+            return "addresses", known.value if known.own else _SHORT_NUMBER.sub(" ", known.value)
         case KnownKind.PLACE:
             return ("addresses", known.value) if len(known.value.split()) == 1 else ("", "")
