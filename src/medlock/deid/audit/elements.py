@@ -25,7 +25,8 @@ th,td{text-align:left;padding:6px 10px;border-bottom:1px solid #e4e8ec;vertical-
 thead th{border-bottom:2px solid #9aa5b1}
 td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 tr.bad td,tr.bad th{color:#b42318;font-weight:600}
-.wide{overflow-x:auto}code{font:.86em ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
+.wide{overflow-x:auto}tbody td:not(.n){min-width:10rem}
+code{font:.86em ui-monospace,SFMono-Regular,Menlo,monospace;overflow-wrap:anywhere}
 svg{display:block;width:100%;height:auto;margin:8px 0;
 font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:#1f2933}
 @media print{body{background:#fff}section,header{break-inside:avoid;border:0;padding:8px 0}}
@@ -49,7 +50,8 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], bad:
     titles = "".join(f'<th scope="col"{side}>{escape(name)}</th>' for name, side in zip(head, sides, strict=True))
     body = "".join(_row(row, sides, bad=at in bad) for at, row in enumerate(rows))
     return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{titles}</tr></thead>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{titles}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
