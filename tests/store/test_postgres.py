@@ -86,6 +86,27 @@ async def test_a_newer_database_is_refused(url: str, reopen: Reopen) -> None:
         await open_postgres(url, CountingLedger(), STORE)
 
 
+async def test_the_role_of_the_operators_page_suffices(url: str) -> None:
+    """A role that owns the database and is nothing else makes, fills, scrubs and rewrites the store; a stranger may not."""
+    role = f"role_{name_of(url)}"
+    await ask(url, f"CREATE ROLE {role} LOGIN")
+    own = url.replace("//postgres:@", f"//{role}@")
+    assert own != url
+    with pytest.raises(SetupError, match=r"permission denied.*owns it"):
+        await open_postgres(own, CountingLedger(), STORE)
+    await ask(url, f"ALTER DATABASE {name_of(url)} OWNER TO {role}")
+    store = await open_postgres(own, CountingLedger(), STORE)
+    await store.commit(Batch(puts=[(Table.BODY, key, b"x" * 684) for key in range(500)], entries=[b"e"]))
+    await store.scrub()
+    await store.rewrite()
+    async with store.snapshot():
+        assert len(await store.scan(Table.BODY, None, 999)) == 500
+    await store.close()
+    assert (await ask(url, "SELECT count(DISTINCT xmin::text) FROM body"))[0][0] == 1
+    await ask(url, f"REASSIGN OWNED BY {role} TO postgres")
+    await ask(url, f"DROP ROLE {role}")
+
+
 async def test_two_who_open_a_new_database_at_once(url: str) -> None:
     """The schema is made once; both go on."""
     stores = await asyncio.gather(*(open_postgres(url, CountingLedger(), STORE) for _ in range(4)))
