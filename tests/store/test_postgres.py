@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,6 +84,27 @@ async def test_a_newer_database_is_refused(url: str, reopen: Reopen) -> None:
     await ask(url, "UPDATE medlock SET version = 99")
     with pytest.raises(SetupError, match=r"newer medlock .*99.*upgrade"):
         await open_postgres(url, CountingLedger(), STORE)
+
+
+async def test_the_role_of_the_operators_page_suffices(url: str) -> None:
+    """A role that owns the database and is nothing else makes, fills, scrubs and rewrites the store; a stranger may not."""
+    role = f"role_{name_of(url)}"
+    await ask(url, f"CREATE ROLE {role} LOGIN")
+    own = url.replace("//postgres:@", f"//{role}@")
+    assert own != url
+    with pytest.raises(SetupError, match=r"permission denied.*owns it"):
+        await open_postgres(own, CountingLedger(), STORE)
+    await ask(url, f"ALTER DATABASE {name_of(url)} OWNER TO {role}")
+    store = await open_postgres(own, CountingLedger(), STORE)
+    await store.commit(Batch(puts=[(Table.BODY, key, b"x" * 684) for key in range(500)], entries=[b"e"]))
+    await store.scrub()
+    await store.rewrite()
+    async with store.snapshot():
+        assert len(await store.scan(Table.BODY, None, 999)) == 500
+    await store.close()
+    assert (await ask(url, "SELECT count(DISTINCT xmin::text) FROM body"))[0][0] == 1
+    await ask(url, f"REASSIGN OWNED BY {role} TO postgres")
+    await ask(url, f"DROP ROLE {role}")
 
 
 async def test_two_who_open_a_new_database_at_once(url: str) -> None:
@@ -262,6 +284,20 @@ async def test_a_commit_whose_answer_is_lost_is_looked_up(url: str, reopen: Reop
         await store.close()
 
 
+async def test_a_commit_without_entries_whose_answer_is_lost(url: str, reopen: Reopen) -> None:
+    """When the row is there it counts; when it is not, somebody may have written over it: nothing is claimed."""
+    reopen()
+    async with relayed(url) as (relay, address):
+        store = PostgresBackend(address, CountingLedger())
+        relay.word, relay.heard = b"COMMIT\0", True
+        assert await store.commit(Batch(puts=[(Table.BODY, 1, b"a")])) == -1
+        relay.word, relay.heard = b"COMMIT\0", False
+        with pytest.raises(Unavailable, match="not known"):
+            await store.commit(Batch(puts=[(Table.BODY, 2, b"b")]))
+        assert relay.cut == 2
+        await store.close()
+
+
 async def test_who_waits_too_long_is_refused(url: str, reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is not let go makes commits and reads Unavailable after the time in settings, not hang."""
     monkeypatch.setitem(_SESSION, "lock_timeout", "100ms")
@@ -412,3 +448,50 @@ async def test_a_fault_answers_all_and_frees_the_lock(url: str) -> None:
     with pytest.raises(Unavailable):
         await here.commit(Batch(entries=[b"late"]))
     await there.close()
+
+
+async def recovered(url: str) -> None:
+    """Wait until the server answers again: after a crash it flushes every file first."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                await ask(url, "SELECT 1")
+            except (asyncpg.PostgresError, OSError):
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+
+async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged(url: str, reopen: Reopen) -> None:
+    """A killed server process makes PostgreSQL recover from its journal: what was acknowledged is there, and no more."""
+    stores = [reopen(), reopen()]
+    acknowledged: set[int] = set()
+    refusals: list[str] = []
+    enough = asyncio.Event()
+
+    async def write(store: PostgresBackend, start: int) -> None:
+        for key in range(start, start + 40):
+            rows = [(Table.BODY, key, b"b"), (Table.HISTORY, key, b"h")]
+            try:
+                await store.commit(Batch(inserts=rows, entries=[b"%d" % key]))
+            except Unavailable as refusal:
+                refusals.append(str(refusal))
+                await recovered(url)
+            else:
+                acknowledged.add(key)
+                if len(acknowledged) == 30:
+                    enough.set()
+
+    writing = asyncio.gather(*(write(stores[n % 2], 100 * n) for n in range(6)))
+    await enough.wait()
+    for row in await ask(url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'medlock' LIMIT 1"):
+        os.kill(row["pid"], signal.SIGKILL)
+    await writing
+    assert refusals
+    assert all("nothing was changed" in refusal for refusal in refusals), refusals
+    assert len(acknowledged) > 60
+    assert {key for key, _ in await stores[0].scan(Table.BODY, None, 999)} == acknowledged
+    assert {key for key, _ in await stores[1].scan(Table.HISTORY, None, 999)} == acknowledged
+    log = await stores[0].scan(Table.LOG, None, 999)
+    assert [number for number, _ in log] == list(range(len(log)))
+    assert {int(ct) for _, ct in log} == acknowledged

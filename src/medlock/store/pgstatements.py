@@ -14,11 +14,11 @@ from medlock.store.tables import Table
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({lock})"
 """In one go. The lock is taken by a statement of its own: the next ones see what its former holder committed."""
-FATE = "SELECT pg_xact_status($1::bigint::text::xid8)"
 STANDING = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-TIP_AT, XID_AT = -1, -2
+TIP_AT = -1
 _ROWS = "unnest(${at}::bigint[], ${then}::bytea[])"
 
+GET = {table: f"SELECT ct FROM {table.value} WHERE key = $1" for table in Table}
 LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}
 SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > $1 ORDER BY key LIMIT $2" for table in Table}
 FIRST = {table: f"SELECT key, ct FROM {table.value} ORDER BY key LIMIT $1" for table in Table}
@@ -33,13 +33,12 @@ PROVEN = {
 
 @cache
 def there(tables: tuple[Table, ...]) -> str:
-    """Which of so many lists of keys exist, the number of this transaction, and the head of the log."""
+    """Which of so many lists of keys exist, and the head of the log."""
     asked = [
         f"SELECT {at} AS place, key, NULL::bytea AS ct FROM {table.value} WHERE key = ANY(${at + 1}::bigint[])"
         for at, table in enumerate(tables)
     ]
-    asked.append(f"SELECT {TIP_AT}, key, ct FROM {Table.TIP.value} WHERE key = 0")
-    asked.append(f"SELECT {XID_AT}, pg_current_xact_id()::text::bigint, NULL")
+    asked.append(f"SELECT {TIP_AT} AS place, key, ct FROM {Table.TIP.value} WHERE key = 0")
     return " UNION ALL ".join(asked)
 
 

@@ -5,8 +5,9 @@ take turns: each transaction begins with one advisory lock, which the server let
 what is asked after the lock cannot change before the commit, and `store.grouping` can settle conflicts in memory; the
 audit log, which only one may append to at a time, would make them take turns anyway.
 
-It fails closed. When the connection breaks during COMMIT the server knows what became of it, so it is asked, on a new
-connection, by the transaction's number; only when nobody answers does the waiter learn that it is not known.
+It fails closed. When the connection breaks during COMMIT, a row that the transaction wrote tells what became of it,
+looked up under the lock, so after its end. Entries of the log are never changed, so for them the answer is sure. (The
+transaction's number is not asked for: after a crash the server may give it away again.)
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _UNCHANGED = "; nothing was changed"
 
 
 class _Unknown(Exception):
-    """COMMIT was sent and no answer came; the number of the transaction."""
+    """COMMIT was sent and no answer came; a row that is there if it was done, if it wrote any."""
 
-    def __init__(self, xid: int, fault: BaseException) -> None:
+    def __init__(self, witness: Row | None, fault: BaseException) -> None:
         super().__init__()
-        self.xid, self.fault = xid, fault
+        self.witness, self.fault = witness, fault
 
 
 class PgWriter:
@@ -115,7 +116,7 @@ class PgWriter:
         if self._db is None or self._db.is_closed():
             self._db = await self._connections.for_writing()
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
-        rows, tip, xid = await self._there(conditions(waiting.batch for waiting in group))
+        rows, tip = await self._there(conditions(waiting.batch for waiting in group))
         state = Group(rows)
         going: list[Waiting] = []
         for waiting in group:
@@ -127,28 +128,24 @@ class PgWriter:
             await self._db.execute("ROLLBACK")
             return
         log = await self._append_entries(going, tip, state)
-        await self._write([*log, *state.pieces()])
-        await self._make_durable(xid)
-
-    async def _make_durable(self, xid: int) -> None:
+        pieces = [*log, *state.pieces()]
+        await self._write(pieces)
         try:
             await self._db.execute("COMMIT")
         except FAULTS as fault:
-            raise _Unknown(xid, fault) from fault
+            raise _Unknown(_witness(pieces), fault) from fault
 
-    async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None, int]:
-        """Which rows exist, the head of the log, the number of the transaction."""
+    async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None]:
+        """Which rows exist, and the head of the log."""
         tables = tuple(sorted(asked))
         found = await self._db.fetch(sql.there(tables), *(list(asked[table]) for table in tables))
-        rows, tip, xid = [], None, 0
+        rows, tip = [], None
         for place, key, ct in found:
             if place == sql.TIP_AT:
                 tip = ct
-            elif place == sql.XID_AT:
-                xid = key
             else:
                 rows.append((tables[place], key))
-        return rows, tip, xid
+        return rows, tip
 
     async def _append_entries(self, group: Sequence[Waiting], tip: bytes | None, state: Group) -> list[Piece]:
         """The new rows of the log; what else the ledger writes goes into `state`. Tells each batch its number."""
@@ -187,23 +184,25 @@ class PgWriter:
     async def _fate(self, unknown: _Unknown) -> MedlockError | None:
         """What became of a commit that nobody answered: None when it is durable."""
         gives_up = self._loop.time() + FATE_SECONDS
-        while self._loop.time() < gives_up:
-            fate = await self._ask_fate(unknown.xid)
-            if fate == "committed":
+        while unknown.witness is not None and self._loop.time() < gives_up:
+            try:
+                done = await self._is_there(unknown.witness)
+            except (*FAULTS, MedlockError):
+                await asyncio.sleep(0.2)
+                continue
+            if done:
                 return None
-            if fate == "aborted":
+            if unknown.witness[0] is Table.LOG:
                 return _unavailable(unknown.fault, _UNCHANGED)
-            await asyncio.sleep(0.2)
+            break  # not done, or done and written over since
         return _unavailable(unknown.fault, "; whether this was written is not known: look before you send it again")
 
-    async def _ask_fate(self, xid: int) -> str | None:
-        """`committed`, `aborted`, `in progress`; None when the server cannot be reached."""
-        try:
-            async with self._connections.alone() as db:
-                fate: str | None = await db.fetchval(sql.FATE, xid)
-        except (*FAULTS, MedlockError):
-            return None
-        return fate
+    async def _is_there(self, witness: Row) -> bool:
+        """Whether the row is there as it was written, once the transaction that wrote it has ended."""
+        table, key, ct = witness
+        async with self._connections.alone() as db:
+            await db.execute(sql.BEGIN.format(lock=WRITERS))
+            return bool(await db.fetchval(sql.GET[table], key) == ct)
 
     def _give_up(self) -> None:
         """Hang up, and the server undoes what was not committed; the ledger's tree may be ahead of the store now."""
@@ -211,6 +210,14 @@ class PgWriter:
         if self._db is not None:
             self._db.terminate()
             self._db = None
+
+
+def _witness(pieces: Sequence[Piece]) -> Row | None:
+    """A row that a transaction writes; one of the log, which comes first, if there is any. Nonces make rows unique."""
+    for how, table, keys, cts in pieces:
+        if how is not Write.DELETE:
+            return table, keys[0], cts[0]
+    return None
 
 
 def _refuse(group: Sequence[Waiting], refusal: MedlockError) -> None:
