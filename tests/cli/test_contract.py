@@ -215,6 +215,11 @@ def damaged_store(terminal, _monkeypatch):
     (terminal.directory / DATA).write_bytes(b"rubbish" * 1000)
 
 
+def missing_store(terminal, _monkeypatch):
+    assert terminal.type("verify").code == 0
+    (terminal.directory / DATA).unlink()
+
+
 def unknown_provider(_terminal, monkeypatch):
     monkeypatch.setenv("MEDLOCK_KEY_PROVIDER", "crystal-ball")
 
@@ -236,6 +241,7 @@ def a_file_in_the_way(terminal, monkeypatch):
         newer_store,
         newer_keystore,
         damaged_store,
+        missing_store,
         unknown_provider,
         a_file_in_the_way,
     ],

@@ -112,6 +112,15 @@ def test_a_directory_that_has_a_store_is_not_given_a_second_one(terminal, url, m
     assert (done.code, "holds this keystore's records already" in done.err) == (3, True)
 
 
+def test_a_server_that_forgot_the_address_begins_no_file(loaded, monkeypatch):
+    """Without MEDLOCK_STORE the records seem to be gone: refused, and nothing is put in their place."""
+    monkeypatch.delenv("MEDLOCK_STORE")
+    for command in (("token", "list"), ("verify",)):
+        done = loaded.type(*command)
+        assert (done.code, done.out, "set MEDLOCK_STORE" in done.err) == (3, "", True)
+    assert not (loaded.directory / "medlock.db").exists()
+
+
 @pytest.mark.parametrize(
     ("address", "code", "words"),
     [

@@ -104,8 +104,9 @@ async def open_tables(settings: Settings, clock: Clock, *, create: bool = False)
     try:
         keys = StoreKeys(keystore)
         mark = keystore.watermark()
-        ledger = MerkleLedger(keys, clock.now_ms, 0 if mark is None else mark[0])
-        backend = await open_backend(settings, ledger, keystore.store_id)
+        logged = 0 if mark is None else mark[0]
+        ledger = MerkleLedger(keys, clock.now_ms, logged)
+        backend = await open_backend(settings, ledger, keystore.store_id, used=logged > 0)
         try:
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)

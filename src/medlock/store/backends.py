@@ -16,14 +16,20 @@ from medlock.store.tables import Backend, Ledger
 _SCHEMES = ("postgresql://", "postgres://")
 
 
-async def open_backend(settings: Settings, ledger: Ledger, store: bytes) -> Backend:
+async def open_backend(settings: Settings, ledger: Ledger, store: bytes, *, used: bool = False) -> Backend:
     """The sealed tables that the settings name.
 
     store  name of the keystore; a database that is sealed under another one is refused
+    used   whether the keystore remembers records: a file is not begun anew then
     Raises SetupError with a sentence for the operator, Unavailable when a server cannot be reached.
     """
     file = settings.data_dir / DATA
     if not settings.store:
+        if used and not file.exists():
+            raise SetupError(
+                f"This keystore has records, and {file} is not there: set MEDLOCK_STORE if they are in PostgreSQL, "
+                "or put the file back from a backup that is as new as the keystore."
+            )
         return open_sqlite(file, ledger)
     if not settings.store.startswith(_SCHEMES):
         raise SetupError("MEDLOCK_STORE is the address of a PostgreSQL database: postgresql://role@host/database.")
