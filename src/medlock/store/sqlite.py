@@ -166,7 +166,11 @@ class SqliteBackend:
             self._unpin()
 
     async def scrub(self) -> None:
-        """Cut the journal to nothing: with secure_delete, deleted rows are then nowhere in the files."""
+        """Cut the journal to nothing: with secure_delete, deleted rows are then zeros.
+
+        But for copies that SQLite may leave when it moves rows of several lengths between pages: those are sealed, and dead
+        with their key. `keystore.db`, where it matters, is written anew (`KeyFile.scrub`).
+        """
         await self._writer.scrub()
 
     async def rewrite(self) -> None:
