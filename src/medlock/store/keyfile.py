@@ -1,8 +1,8 @@
 """The keystore's own SQLite file, apart from the database that is replicated and backed up.
 
 WAL, synchronous FULL and secure_delete: a commit is on the disk when it returns, and a deleted row is nowhere in the
-file after `scrub`. One connection reads, inline and without waiting; one writes, under a lock. Other processes may have the
-file open at the same time. Connections do not survive a fork: every worker opens its own.
+file after `scrub`. One connection reads, inline and without waiting; one writes, under a lock. Other processes may
+have the file open at the same time. Connections do not survive a fork: every worker opens its own.
 """
 
 from __future__ import annotations
@@ -112,8 +112,9 @@ class KeyFile:
     def scrub(self) -> None:
         """Leave no deleted row in file or journal. Raises Unavailable while somebody else reads without pause.
 
-        The file is written anew (30 ms and 4 MB in memory for 50,000 patients, half a second for a million): with rows of several lengths SQLite
-        leaves copies of those that it moved in the free space of pages, and secure_delete does not reach them.
+        The file is written anew (30 ms and 4 MB in memory for 50,000 patients, half a second for a million): with rows
+        of several lengths SQLite leaves copies of those that it moved in the free space of pages, and secure_delete does
+        not reach them.
         """
         gives_up = time.monotonic() + BUSY_SECONDS
         with self._lock, reported():

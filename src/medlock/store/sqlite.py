@@ -168,8 +168,8 @@ class SqliteBackend:
     async def scrub(self) -> None:
         """Cut the journal to nothing: with secure_delete, deleted rows are then zeros.
 
-        But for copies that SQLite may leave when it moves rows of several lengths between pages: those are sealed, and dead
-        with their key. `keystore.db`, where it matters, is written anew (`KeyFile.scrub`).
+        But for copies that SQLite may leave when it moves rows of several lengths between pages: those are sealed, and
+        dead with their key. `keystore.db`, where it matters, is written anew (`KeyFile.scrub`).
         """
         await self._writer.scrub()
 
