@@ -49,6 +49,9 @@ class Checked(HTMLParser):
         assert self.open.pop() == tag
 
 
+REPORTED = "deid report good.csv --out rep --key-file k.key --result found.json --leaks leaks.toml".split()
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """The program in a directory with an audited release, a key and a review of leaks."""
@@ -99,19 +102,7 @@ def test_a_report_end_to_end(run, tmp_path):
 
 def test_what_the_report_holds(run, tmp_path):
     """Risk before and after, utility, attacks with intervals, leaks, configuration and release by hash, in JSON."""
-    run(
-        "deid",
-        "report",
-        "good.csv",
-        "--out",
-        "rep",
-        "--key-file",
-        "k.key",
-        "--result",
-        "found.json",
-        "--leaks",
-        "leaks.toml",
-    )
+    run(*REPORTED)
     report = json.loads((tmp_path / "rep/report.json").read_text())
     assert report["audit"] == json.loads((tmp_path / "found.json").read_text())
     assert report["leaks"][0]["share"]["high"] == pytest.approx(0.0275, abs=1e-4)
@@ -121,19 +112,7 @@ def test_what_the_report_holds(run, tmp_path):
 
 def test_the_page(run, tmp_path):
     """Well formed; no scripts, no references; every plot named, described and followed by a table; words are escaped."""
-    run(
-        "deid",
-        "report",
-        "good.csv",
-        "--out",
-        "rep",
-        "--key-file",
-        "k.key",
-        "--result",
-        "found.json",
-        "--leaks",
-        "leaks.toml",
-    )
+    run(*REPORTED)
     text = (tmp_path / "rep/report.html").read_text()
     page = Checked(text)
     assert not {"script", "link", "img", "iframe", "object", "a"} & set(page.tags)

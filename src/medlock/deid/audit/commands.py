@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from rich.progress import Progress as Bar
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as TextTable
 
+from medlock.clock import Clock, instant
 from medlock.console import AsJson, Exit, aside, people, show_json
 from medlock.deid.audit.attack import ATTACKS
 from medlock.deid.audit.examine import Progress
@@ -72,7 +72,7 @@ def audit_command(  # noqa: PLR0917 - each is an option on the command line
     job = Job(
         original=original,
         release=release,
-        at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        at=instant(Clock().now_ms()),
         quasi=quasi or [],
         hierarchies=hierarchies,
         out=out,

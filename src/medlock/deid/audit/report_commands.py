@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from medlock.clock import Clock, instant
 from medlock.console import AsJson, Exit, people, show_json
 from medlock.crypto.notes import NoteVerifier, parse_verifier
 from medlock.deid.audit.report import NOTE, Wanted, make_report, verify_report
@@ -49,7 +49,7 @@ def report_command(  # noqa: PLR0917 - each is an option on the command line
     if out is None or key_file is None:
         msg = "A report needs --out and --key-file; to check one give --verify and --signed-by."
         raise BadRequest(msg)
-    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    at = instant(Clock().now_ms())
     by = signer_of(signer, read_key(key_file))
     make_report(Wanted(release, out, at, title, result, leaks, known, config or []), by)
     if json:

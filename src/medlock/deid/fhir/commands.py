@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Prompt
 
+from medlock.clock import Clock, instant
 from medlock.console import AsJson, aside, people, show_json
 from medlock.deid.fhir import arguments as given
 from medlock.deid.fhir.chooser import QUESTIONS, Advice, advise
@@ -57,8 +58,9 @@ def fhir(  # noqa: PLR0917 - each is an option on the command line
         raise BadRequest("Name a file or a directory to de-identify.")
     profile = profile_of(preset, Tuning(dates, weeks, tuple(code_system or ())))
     files = Files(path, out, rules, key_file, offsets, vault)
-    read_by, day = tuple(models or ()), day_of(as_of)
-    work = Work(Options(files, profile, text, day, strict=strict, dry_run=dry_run, limit=limit, models=read_by))
+    clock, read_by = Clock(), tuple(models or ())
+    at, day = instant(clock.now_ms()), day_of(as_of, clock.now().date())
+    work = Work(Options(files, profile, text, at, day, strict=strict, dry_run=dry_run, limit=limit, models=read_by))
     if dry_run:
         _look(work, json=json)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,7 @@ class Options:
     files: Files
     profile: Profile
     prose: Prose
+    at: str  # the instant at which it is done, as Provenance tells it
     as_of: date
     strict: bool = False
     dry_run: bool = False
@@ -70,10 +71,10 @@ def profile_of(name: str, tuning: Tuning) -> Profile:
     return replace(found, dates=dates, weeks=tuning.weeks, systems=found.systems | frozenset(tuning.systems))
 
 
-def day_of(text: str) -> date:
+def day_of(text: str, today: date) -> date:
     """The day as of which ages count; today when none is given. Raises BadRequest."""
     if not text:
-        return datetime.now(UTC).date()
+        return today
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -6,7 +6,6 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +123,7 @@ class Work:
         if self._rules is not None:
             return after
         if after.get("resourceType") == "Bundle":
-            return with_provenance(after, self.options.profile, _instant())
+            return with_provenance(after, self.options.profile, self.options.at)
         if "id" in after:
             self._targets.append(f"{after['resourceType']}/{after['id']}")
         return after
@@ -135,7 +134,7 @@ class Work:
         with out.named("Provenance-deid.ndjson") as file:
             for number, at in enumerate(range(0, len(self._targets), TARGETS_MAX), 1):
                 targets = self._targets[at : at + TARGETS_MAX]
-                out.write(file, provenance(targets, self.options.profile, _instant(), number=number))
+                out.write(file, provenance(targets, self.options.profile, self.options.at, number=number))
 
     def look(self) -> Iterator[tuple[str, list[Change]]]:
         """Without writing: what would change, for the first resources of each type."""
@@ -174,7 +173,3 @@ def _read_rules(path: Path) -> RuleSet:
         return read_rules(path.read_bytes())
     except OSError:
         raise SetupError("The rule file cannot be read; name a file that exists.") from None
-
-
-def _instant() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
