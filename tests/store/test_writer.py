@@ -93,3 +93,19 @@ async def test_whoever_closes_may_be_cancelled(tmp_path: Path) -> None:
     closing.cancel()
     assert await answered(writing) == -1
     await store.close()
+
+
+async def test_a_fault_between_groups_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wished for a scrub that breaks is told, and the writer goes on."""
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    store = open_sqlite(tmp_path / "a.db", CountingLedger())
+
+    def broken() -> bool:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(store._writer, "_cut", broken)
+    assert isinstance(await answered(asyncio.ensure_future(store.scrub())), Unavailable)
+    monkeypatch.undo()
+    await store.scrub()
+    assert await store.commit(Batch(entries=[b"after"])) == 0
+    await store.close()

@@ -22,8 +22,8 @@ from medlock.store import pgstatements as sql
 from medlock.store.grouping import Group, Piece, Write, chunked, conditions
 from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, said
 from medlock.store.pgschema import LOCK
+from medlock.store.queueing import Queue, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
-from medlock.store.writer import GATHER_TURNS, GROUP_MAX, Waiting, resolve
 
 ROWS_MAX = 4096
 """In one statement; a bundle of some megabytes."""
@@ -48,55 +48,22 @@ class PgWriter:
         self._ledger = ledger
         self._loop = asyncio.get_running_loop()
         self._db: Connection = None
-        self._waiting: list[Waiting] = []
-        self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self._queue = Queue(self._commit, self._fail)
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
-        if self._closed:
-            raise Unavailable("The store is being closed; nothing was written.")
-        waiting = Waiting(batch, self._loop.create_future())
-        self._waiting.append(waiting)
-        self._wake()
-        return waiting.future
-
-    def _wake(self) -> None:
-        if self._task is None:
-            self._task = self._loop.create_task(self._work())
+        return self._queue.submit(batch)
 
     async def close(self) -> None:
         """Finish what is queued, even when whoever waits here is cancelled; then let go of the connection."""
-        self._closed = True
-        while self._task is not None:
-            await asyncio.shield(self._task)
+        await self._queue.close()
         if self._db is not None:
             await put_away(self._db)
 
-    async def _work(self) -> None:
-        """Until nothing is left to do. A fault of ours ends it: who waited is told, the next task goes on."""
-        try:
-            while self._waiting:
-                for _ in range(GATHER_TURNS):
-                    await asyncio.sleep(0)
-                group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-                await self._serve(group)
-        finally:
-            self._task = None
-            if self._waiting:
-                self._wake()
-
-    async def _serve(self, group: Sequence[Waiting]) -> None:
-        """Commit a group and tell everybody, whatever comes of it."""
-        done = False
-        try:
-            await self._commit(group)
-            done = True
-        finally:
-            if not done:
-                self._give_up()
-                _refuse(group, Unavailable("The store failed; the operator's log says where. Look before you retry."))
-            resolve((waiting.future, waiting.result) for waiting in group)
+    def _fail(self) -> Unavailable:
+        """After a fault of ours; during COMMIT it is not known what became of it."""
+        self._give_up()
+        return Unavailable("The store failed; the operator's log says where. Look before you send it again.")
 
     async def _commit(self, group: Sequence[Waiting]) -> None:
         """One transaction for the whole group; on failure every member fails and the store is as before."""

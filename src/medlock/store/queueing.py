@@ -1,0 +1,132 @@
+"""Batches that wait for the writer: gathered into groups, served one group after another, every waiter answered.
+
+Both back ends write like this; they differ in how a group is committed. There is no artificial delay: what was
+submitted while the transaction before was on its way becomes the next group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from medlock.errors import MedlockError, Unavailable
+from medlock.store.tables import Batch
+
+GROUP_MAX = 512
+GATHER_TURNS = 3
+Result = int | MedlockError
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A queued batch and the future of whoever waits for it; `result` is its log sequence or its error."""
+
+    batch: Batch
+    future: asyncio.Future[int]
+    result: Result = -1
+
+
+class Queue:
+    """The batches of one writer.
+
+    commit   puts each member's result; raises only for a fault of ours
+    abandon  what must be undone after such a fault; says what the waiters are told
+    """
+
+    def __init__(
+        self, commit: Callable[[Sequence[Waiting]], Awaitable[None]], abandon: Callable[[], Unavailable]
+    ) -> None:
+        self._commit = commit
+        self._abandon = abandon
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Waiting] = []
+        self._wishes: list[tuple[asyncio.Future[int], Callable[[], Awaitable[Result]]]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def submit(self, batch: Batch) -> asyncio.Future[int]:
+        """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
+        self._demand_open()
+        waiting = Waiting(batch, self._loop.create_future())
+        self._waiting.append(waiting)
+        self._wake()
+        return waiting.future
+
+    def between(self, work: Callable[[], Awaitable[Result]]) -> asyncio.Future[int]:
+        """Queue work that is done between two groups. Raises Unavailable once closed."""
+        self._demand_open()
+        future: asyncio.Future[int] = self._loop.create_future()
+        self._wishes.append((future, work))
+        self._wake()
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued, even when whoever waits here is cancelled."""
+        self._closed = True
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    def _demand_open(self) -> None:
+        if self._closed:
+            raise Unavailable("The store is being closed; nothing was written.")
+
+    def _wake(self) -> None:
+        """Begin at the end of this turn of the event loop, so that all who submit in it share a transaction."""
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Until nothing is left to do. A fault of ours ends it: who waited is told, the next task goes on."""
+        try:
+            while self._waiting or self._wishes:
+                await self._gather()
+                group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                if group:
+                    await self._serve(group)
+                if self._wishes:
+                    await self._grant(*self._wishes.pop(0))
+        finally:
+            self._task = None
+            if self._waiting or self._wishes:
+                self._wake()
+
+    async def _serve(self, group: Sequence[Waiting]) -> None:
+        """Commit a group and tell everybody, whatever comes of it."""
+        done = False
+        try:
+            await self._commit(group)
+            done = True
+        finally:
+            if not done:
+                refusal = self._abandon()
+                for waiting in group:
+                    waiting.result = refusal
+            for waiting in group:
+                _answer(waiting.future, waiting.result)
+
+    async def _grant(self, future: asyncio.Future[int], work: Callable[[], Awaitable[Result]]) -> None:
+        """Do what was wished for between groups, and tell, whatever comes of it."""
+        result: Result = Unavailable("The store failed; the operator's log says where.")
+        try:
+            result = await work()
+        finally:
+            _answer(future, result)
+
+    async def _gather(self) -> None:
+        """Let those whose requests have arrived already come along: one turn reads them, the next ones serve them.
+
+        Not a delay: turns take as long as there is work. Measured with 16 clients: a sixth less of a read's cost.
+        """
+        for _ in range(GATHER_TURNS):
+            await asyncio.sleep(0)
+
+
+def _answer(future: asyncio.Future[int], result: Result) -> None:
+    """Set result or error; a waiter that was cancelled meanwhile is passed over."""
+    if future.cancelled():
+        return
+    if isinstance(result, MedlockError):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
