@@ -60,8 +60,14 @@ async def token(app, role, scopes="user/*.cruds"):
 def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
-    interaction = ROUTES[template].get(method)
-    if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
+    interaction = ROUTES[template].get("GET" if method == "HEAD" else method)
+    if interaction is Interaction.SEARCH_SYSTEM and "{id}" not in template:
+        path += "?_type=Patient"
+    if interaction in {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING} or method in {
+        "GET",
+        "HEAD",
+        "DELETE",
+    }:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
 
@@ -138,7 +144,10 @@ async def test_nothing_answers_outside_the_route_table(site):
         "$graphql",
         "Patient/p1/_history/1/x",
         "Nothing",
-        "Patient/p1/Observation",
+        "Practitioner/p1/Observation",
+        "Patient/p1/Nothing",
+        "Patient/p1/Observation/x",
+        "Observation/_search/x",
     ):
         for method in ("GET", "POST"):
             answer = await client.request(method, path, headers=headers)

@@ -33,6 +33,7 @@ _NEEDED = MappingProxyType(
         Interaction.UPDATE: UPDATE,
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
+        Interaction.SEARCH_SYSTEM: SEARCH,
         Interaction.EVERYTHING: READ,
     }
 )
@@ -52,6 +53,8 @@ def decide(principal: Principal, question: Question) -> Grant:
     needed = _NEEDED.get(question.interaction, 0)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
+    if question.interaction is Interaction.SEARCH_SYSTEM:
+        return _reach(principal, _searched_across(principal, question.query), SEARCH)
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
     _require(principal, question.type, needed)
@@ -124,6 +127,27 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     if any(include.target == "" for include in query.includes):
         return named | _readable(principal)
     return named if len(named) > 1 else _ONE_TYPE[own]
+
+
+def _searched_across(principal: Principal, query: SearchQuery | None) -> frozenset[str]:
+    """The types of a search over several: all that it names, each allowed; or of a compartment those that are.
+
+    A type that is not named but left to the server (`Patient/[id]/*`) is passed over where the caller may not see it.
+    """
+    if query is None or not query.parts:
+        raise Denied("a search over several types names none")
+    own = {part.type for part in query.parts}
+    for each in own if not query.every else ():
+        _require(principal, each, SEARCH)
+    others = query.named_types() - (own if not query.every else frozenset())
+    for other in others:
+        _require(principal, other, _LOOK)
+    readable = _readable(principal)
+    if query.every and readable.isdisjoint(own):
+        raise Denied(f"{_roles(principal)} may not s any type of the compartment with these scopes")
+    seen = own & readable if query.every else own
+    reached = readable if any(include.target == "" for include in query.includes) else _NOBODY
+    return frozenset(seen) | others | reached
 
 
 def _readable(principal: Principal) -> frozenset[str]:

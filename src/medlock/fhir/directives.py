@@ -48,6 +48,12 @@ def refusal(name: str, text: str, code: str = "invalid") -> BadRequest:
     return BadRequest(sentence, problems=(Problem(code, sentence, shown if shown == name else ""),))
 
 
+def renamed(error: BadRequest, name: str) -> BadRequest:
+    """The same refusal, of the parameter by its whole name: that of a chain, not of what stands at its end."""
+    path = name if _SHOWABLE.fullmatch(name) else ""
+    return BadRequest(str(error), problems=tuple(Problem(each.code, each.text, path) for each in error.problems))
+
+
 def read_directives(types: Types, given: Sequence[tuple[str, str]], max_count: int) -> Directives:
     """The directives of a search on these types. Raises BadRequest for anything malformed, unknown or repeated."""
     once = _once(given)

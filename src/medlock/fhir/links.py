@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from medlock.fhir.directives import refusal
+from medlock.errors import BadRequest
+from medlock.fhir.directives import refusal, renamed
 from medlock.fhir.query import Condition, Kind, Linked, Wanted
 from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameter
 
@@ -67,7 +68,13 @@ class _Reader:
         self._stored(resource_type)
         if is_link(rest) and rest.partition(":")[0] != _LIST:
             return self._link(resource_type, rest, depth + 1)
-        return self._leaf(resource_type, rest, self._text)
+        return self._condition(resource_type, rest)
+
+    def _condition(self, resource_type: str, name: str) -> Condition:
+        try:
+            return self._leaf(resource_type, name, self._text)
+        except BadRequest as error:
+            raise renamed(error, self._name) from None
 
     def _reverse(self, resource_type: str, name: str, depth: int) -> Linked:
         """_has:Type:parameter:rest."""
@@ -95,7 +102,7 @@ class _Reader:
         """The types that a chain without one can go through: those that have what follows."""
         following = rest.replace(".", ":").partition(":")[0]
         found = [each for each in known.targets if _evaluated(each, following) or len(known.targets) == 1]
-        if not found or following == _HAS:
+        if not found:
             raise refusal(self._name, f"needs a type, such as {known.name}:Patient before the point.")
         yield from found
 
@@ -103,7 +110,7 @@ class _Reader:
         """_list=id: the resources that a List names (R4 §3.1.1.4.13)."""
         if "$" in self._text:
             raise refusal(self._name, "takes ids of List resources; functional lists are not kept.", "not-supported")
-        return Linked("item", reverse=True, wanted=(Wanted("List", self._leaf("List", "_id", self._text)),))
+        return Linked("item", reverse=True, wanted=(Wanted("List", self._condition("List", "_id")),))
 
     def _stored(self, resource_type: str) -> None:
         if resource_type == _VIEW:

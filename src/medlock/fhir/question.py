@@ -23,6 +23,7 @@ class Interaction(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     SEARCH = "search-type"
+    SEARCH_SYSTEM = "search-system"  # several types: the system's, or those of one patient's compartment
     BATCH = "batch"
     TRANSACTION = "transaction"
     EVERYTHING = "everything"  # operation Patient/[id]/$everything
@@ -37,7 +38,10 @@ class Preconditions(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request. `query` holds every search parameter, result parameters included."""
+    """One request. `query` holds every search parameter, result parameters included.
+
+    In a search, `id` is that of the patient in whose compartment it is made, "" for none.
+    """
 
     interaction: Interaction
     type: str = ""

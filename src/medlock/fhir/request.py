@@ -13,6 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
+from medlock.fhir.across import parse_system
 from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
@@ -28,7 +29,8 @@ from medlock.fhir.negotiate import (
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
-_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
+_PAGED = _SEARCHES | {Interaction.EVERYTHING}
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
@@ -172,12 +174,17 @@ def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery |
         if not 0 < len(token) <= _PAGE_TOKEN_MAX:
             raise BadRequest("The page token is not one of this server's.")
         return None, token
-    if address.interaction is Interaction.SEARCH:
-        query = parse_search(
-            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
-        )
-        return query, ""
+    if address.interaction in _SEARCHES:
+        return read_search(address.type, address.id, params, frame), ""
     return _counted(address.type, params, frame), ""
+
+
+def read_search(type_: str, patient: str, params: Pairs, frame: Frame) -> SearchQuery:
+    """The query on one type, or with "" over several; in the compartment of a patient, when one is named."""
+    now, most, base = frame.now_ms, frame.max_count, frame.base_url
+    if type_:
+        return parse_search(type_, params, now_ms=now, max_count=most, base_url=base, patient=patient)
+    return parse_system(params, now_ms=now, max_count=most, base_url=base, patient=patient)
 
 
 def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:

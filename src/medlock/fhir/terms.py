@@ -47,6 +47,11 @@ def code_systems() -> frozenset[str]:
     return frozenset(_tables().systems)
 
 
+def is_layered(code_system: str) -> bool:
+    """Whether any code of a known system stands above another."""
+    return any(_system(code_system).values())
+
+
 @cache
 def expansion(value_set: str) -> tuple[tuple[str, str], ...] | None:
     """Every (system, code) of a value set, in order; None when it is not known."""

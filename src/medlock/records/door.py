@@ -27,10 +27,9 @@ from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
 from medlock.fhir import bundle
 from medlock.fhir.form import pairs
-from medlock.fhir.grammar import parse_search
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
-from medlock.fhir.request import Frame
+from medlock.fhir.request import Frame, read_search
 from medlock.ids import random_bytes
 from medlock.records import auditing, bundles, everything, read, search, write
 from medlock.records.commit import Committer
@@ -82,6 +81,7 @@ class Door:
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
             Interaction.HISTORY: lambda visit: read.history(vault, visit.granted, visit.question, base),
             Interaction.SEARCH: self._search,
+            Interaction.SEARCH_SYSTEM: self._search,
             Interaction.EVERYTHING: self._everything,
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
@@ -136,10 +136,8 @@ class Door:
         if asked.interaction is Interaction.EVERYTHING:
             count = int(place.text.partition("=")[2])
             return msgspec.structs.replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
-        asked_for = pairs(place.text.encode())
-        query = parse_search(
-            place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max, base_url=self._base
-        )
+        frame = Frame(now, self._limits.page_size_max, self._base)
+        query = read_search(place.type, place.subject, pairs(place.text.encode()), frame)
         return msgspec.structs.replace(asked, query=query)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
@@ -165,7 +163,7 @@ class Door:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
-        links = self._links(visit, self_link(self._base, query.type, query.text))
+        links = self._links(visit, self_link(self._base, query.type, query.text, visit.question.id))
         page = self._page(visit, query.count)
         if query.type == _AUDIT:
             return await auditing.search_events(

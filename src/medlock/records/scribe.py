@@ -20,6 +20,7 @@ ACTIONS = {
     Interaction.UPDATE: Action.UPDATE,
     Interaction.DELETE: Action.DELETE,
     Interaction.SEARCH: Action.SEARCH,
+    Interaction.SEARCH_SYSTEM: Action.SEARCH,
     Interaction.BATCH: Action.BATCH,
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
@@ -89,7 +90,8 @@ class Scribe(msgspec.Struct, frozen=True):
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""
         asked = self.question
         if asked.query is not None:
-            return f"{asked.type}?{asked.query.text}"
+            within = f"Patient/{asked.id}/{asked.type or '*'}" if asked.id else asked.type
+            return f"{within}?{asked.query.text}"
         return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
 
     def disclosure(self, finding: Finding) -> list[Event]:
