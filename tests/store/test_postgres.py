@@ -534,9 +534,13 @@ async def recovered(url: str) -> None:
 
 
 async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged(url: str, reopen: Reopen) -> None:
-    """A killed server process makes PostgreSQL recover from its journal: what was acknowledged is there, and no more."""
+    """A killed server process makes PostgreSQL recover from its journal: what was acknowledged is there, and no more.
+
+    But for what was said not to be known, when recovery took longer than the writer asks for.
+    """
     stores = [reopen(), reopen()]
     acknowledged: set[int] = set()
+    unknown: set[int] = set()
     refusals: list[str] = []
     enough = asyncio.Event()
 
@@ -547,6 +551,9 @@ async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged(url: st
                 await store.commit(Batch(inserts=rows, entries=[b"%d" % key]))
             except Unavailable as refusal:
                 refusals.append(str(refusal))
+                if "nothing was changed" not in refusals[-1]:
+                    assert "not known" in refusals[-1]
+                    unknown.add(key)
                 await recovered(url)
             else:
                 acknowledged.add(key)
@@ -559,10 +566,11 @@ async def test_a_crash_of_the_server_loses_nothing_that_was_acknowledged(url: st
         os.kill(row["pid"], signal.SIGKILL)
     await writing
     assert refusals
-    assert all("nothing was changed" in refusal for refusal in refusals), refusals
     assert len(acknowledged) > 60
-    assert {key for key, _ in await stores[0].scan(Table.BODY, None, 999)} == acknowledged
-    assert {key for key, _ in await stores[1].scan(Table.HISTORY, None, 999)} == acknowledged
+    bodies = {key for key, _ in await stores[0].scan(Table.BODY, None, 999)}
+    older = {key for key, _ in await stores[1].scan(Table.HISTORY, None, 999)}
+    assert bodies == older
+    assert acknowledged <= bodies <= acknowledged | unknown
     log = await stores[0].scan(Table.LOG, None, 999)
     assert [number for number, _ in log] == list(range(len(log)))
     assert {int(ct) for _, ct in log} == acknowledged
