@@ -72,7 +72,7 @@ class PostgresTamperer(Tamperer):
     url: str = ""
 
     def _put(self, table: Table, rows: Cell) -> Touched:
-        put = f"INSERT INTO {table} SELECT * FROM unnest($1::bigint[], $2::bytea[]) ON CONFLICT (key) DO UPDATE SET ct = excluded.ct"  # noqa: S608, E501 - enum
+        put = f"INSERT INTO {table} SELECT * FROM unnest($1::bigint[], $2::bytea[]) ON CONFLICT (key) DO UPDATE SET ct = excluded.ct"  # noqa: S608 - enum
         blocking(ask(self.url, put, list(rows), list(rows.values())))
         return {(table, key) for key in rows}
 
