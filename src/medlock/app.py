@@ -32,6 +32,7 @@ from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
+from medlock.web.seat import Seat
 from medlock.web.watch import RefusalWatch
 
 
@@ -91,12 +92,12 @@ def verify_checks(records: Records) -> list[Check]:
 
 
 @asynccontextmanager
-async def open_site(settings: Settings) -> AsyncIterator[ASGIApp]:
+async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
     """The whole site over an open data directory, with the work that goes on beside answering."""
     async with open_app(settings, create=True) as app:
         records = app.records
         await app.note(Action.STORE_OPEN, "serve")
-        log = OpLog(records.clock, requests=settings.log_requests)
+        log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         try:
             yield _site(app, log)

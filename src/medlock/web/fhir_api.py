@@ -8,6 +8,7 @@ stands here; whatever arrives there leaves as a 500 that says nothing.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -17,7 +18,7 @@ from time import perf_counter
 from starlette.types import Receive, Scope, Send
 
 from medlock.clock import Clock
-from medlock.errors import MedlockError, NotAuthenticated
+from medlock.errors import MedlockError, NotAuthenticated, Unavailable
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
@@ -31,6 +32,7 @@ from medlock.web.routes import METADATA, PREFIX, route_of
 from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
+_CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -75,6 +77,8 @@ class FhirApi:
             reply = self._replies.refused(error)
             if reply.status >= 500:
                 self._log.fault(error, self._request_id(number))
+        except CancelledError:  # the server ends, and this request has had its time
+            reply = self._replies.refused(Unavailable(_CUT))
         except Exception as fault:  # noqa: BLE001 - the process boundary of one request
             self._log.fault(fault, self._request_id(number))
             reply = self._replies.failed(self._request_id(number))

@@ -42,8 +42,9 @@ class Line:
 class OpLog:
     """Writes lines to `sink`, by default to stderr; requests only when `requests` is set."""
 
-    def __init__(self, clock: Clock, sink: Sink | None = None, *, requests: bool = False) -> None:
+    def __init__(self, clock: Clock, sink: Sink | None = None, *, worker: int = 0, requests: bool = False) -> None:
         self.requests = requests
+        self._worker = worker
         self._clock = clock
         self._sink = sys.stderr if sink is None else sink
 
@@ -70,7 +71,7 @@ class OpLog:
 
     def _write(self, event: str, **facts: object) -> None:
         """One JSON line."""
-        line = orjson.dumps({"time": instant(self._clock.now_ms()), "event": event, **facts})
+        line = orjson.dumps({"time": instant(self._clock.now_ms()), "event": event, "worker": self._worker, **facts})
         self._sink.write(line.decode() + "\n")
         self._sink.flush()
 
