@@ -96,7 +96,7 @@ class Crew:
         """Until something happens, or half a second."""
         everybody = [*self._coming, *self._current, *self._leaving]
         silent = [each.pipe for each in everybody if not each.accepting]
-        wait([self._bell, *silent, *(each.sentinel for each in everybody)], timeout=_TURN_SECONDS)
+        wait([self._bell.fileno(), *silent, *(each.sentinel for each in everybody)], timeout=_TURN_SECONDS)
         self._bell.hush()
         for member in everybody:
             member.listen()

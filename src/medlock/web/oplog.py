@@ -65,7 +65,7 @@ class OpLog:
         places = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
         self._write("fault", kind=type(error).__name__, places=places, request=request)
 
-    def notice(self, event: str, **facts: str | int) -> None:
+    def notice(self, event: str, **facts: str | float) -> None:
         """Note something about the server itself, such as that it started."""
         self._write(event, **facts)
 
