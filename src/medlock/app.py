@@ -23,11 +23,11 @@ from medlock.oauth.requests import PURPOSES
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
+from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
 from medlock.records.verify import Check
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
-from medlock.store.tables import Table
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
@@ -42,6 +42,7 @@ class App:
 
     records: Records
     tokens: TokenStore
+    readiness: Readiness
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles: who holds the keys is authenticated by that."""
@@ -74,8 +75,8 @@ class App:
         return await rotator.rotate(ALL, turn) if everybody else await rotator.resume(turn)
 
     async def ready(self) -> None:
-        """Return when the store can be read. Raises Unavailable."""
-        await self.records.backend.last_key(Table.TIP)
+        """Return when store, log and keys can be had. Raises Unavailable."""
+        await self.readiness.ready()
 
 
 @asynccontextmanager
@@ -83,7 +84,8 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
     """A data directory with all that stands on it; `create` makes it when it is new. Raises SetupError."""
     clock = Clock()
     async with open_records(settings, clock, create=create) as records:
-        yield App(records, TokenStore(records.backend, records.keystore.tenant, clock, records.log))
+        tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
+        yield App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
 
 
 def verify_checks(records: Records) -> list[Check]:

@@ -22,7 +22,7 @@ from medlock.web.backoff import Backoff
 from medlock.web.bell import Bell
 from medlock.web.member import Member
 from medlock.web.notify import Notifier
-from medlock.web.oplog import OpLog
+from medlock.web.oplog import OpLog, Told
 from medlock.web.seat import Seat
 from medlock.web.server import Serving
 
@@ -119,7 +119,7 @@ class Crew:
         """Put another in the place of one that died. Raises SetupError when that has become pointless."""
         if self._bell.stop:
             return
-        self._log.notice("worker-died", number=member.seat.number, code=member.code)
+        self._log.notice(Told.WORKER_DIED, number=member.seat.number, code=member.code)
         self._stillborn += not member.accepting
         now = time.monotonic()
         pause = self._backoff.died(now)
@@ -127,7 +127,7 @@ class Crew:
         if self._stillborn >= STILLBORN_MAX and not any(each.accepting for each in self._current):
             raise SetupError("Workers keep dying: see the log for the faults they met.")
         if self._backoff.looping:
-            self._log.notice("crash-loop", deaths=self._backoff.deaths, pause=pause)
+            self._log.notice(Told.CRASH_LOOP, deaths=self._backoff.deaths, pause=pause)
             self._notifier.status(f"{self._backoff.deaths} workers died in a row; the next starts in {pause:g} s.")
         self._due.append((now + pause, member.seat))
 
@@ -144,7 +144,7 @@ class Crew:
         try:
             self._serving, self._former = self._renew(), self._serving
         except MedlockError as fault:
-            self._log.notice("reload-failed", text=str(fault))
+            self._log.notice(Told.RELOAD_FAILED, text=str(fault))
             self._notifier.ready()
             return
         self._come(self._serving)
@@ -157,7 +157,7 @@ class Crew:
         self._leaving += self._current
         self._current, self._coming, self._due = self._coming, [], []
         if reloaded:
-            self._log.notice("reloaded", workers=len(self._current))
+            self._log.notice(Told.RELOADED, workers=len(self._current))
 
     def _fail(self) -> None:
         """One of a new set died: the set goes, the one before it stays. Raises SetupError when there is none."""
@@ -167,7 +167,7 @@ class Crew:
         if not self._current and not self._due:
             raise SetupError(_BORN_DEAD)
         self._serving = self._former
-        self._log.notice("reload-failed", text=_BORN_DEAD)
+        self._log.notice(Told.RELOAD_FAILED, text=_BORN_DEAD)
         self._notifier.ready()
 
     @property

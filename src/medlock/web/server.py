@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 from medlock.clock import Clock
 from medlock.errors import MedlockError
 from medlock.settings import Settings
-from medlock.web.oplog import OpLog, ServerLog
+from medlock.web.oplog import OpLog, ServerLog, Told
 from medlock.web.protocol import FAREWELL_SECONDS, BoundedProtocol, Connections
 from medlock.web.seat import Seat
 from medlock.web.tls import TlsFiles, load_chain, prepare_tls, server_context
@@ -139,10 +139,10 @@ class Worker:
                 if context is not None:
                     load_chain(context, prepare_tls(self._serving.settings, Clock().now()))
             except MedlockError as fault:
-                self._log.notice("reload-failed", text=str(fault))
+                self._log.notice(Told.RELOAD_FAILED, text=str(fault))
             else:
                 if told:
-                    self._log.notice("reloaded", workers=1)
+                    self._log.notice(Told.RELOADED, workers=1)
 
 
 def _config(site: ASGIApp, context: ssl.SSLContext | None, drain_seconds: int) -> uvicorn.Config:
