@@ -26,14 +26,18 @@ from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
 from medlock.records.verify import Check
+from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
+from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.watch import RefusalWatch
+
+SAMPLE_SECONDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,25 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        counts = None if seat.cells is None else Counts(seat.cells)
+        sampling = asyncio.create_task(_sample(records, counts))
         try:
-            yield _site(app, log)
+            yield _site(app, log, counts)
         finally:
-            house.cancel()
-            with suppress(asyncio.CancelledError):
-                await house
+            for task in (house, sampling):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
-def _site(app: App, log: OpLog) -> ASGIApp:
+async def _sample(records: Records, counts: Counts | None) -> None:
+    """Show every second what the store counts by itself, until cancelled."""
+    while counts is not None:
+        counts.sample(vitals_of(records))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def _site(app: App, log: OpLog, counts: Counts | None = None) -> ASGIApp:
     """The ASGI application."""
     records, settings = app.records, app.records.settings
     replies = Replies(settings.base_url, tls=settings.tls)
@@ -121,6 +135,15 @@ def _site(app: App, log: OpLog) -> ASGIApp:
 
     watch = RefusalWatch(records.log, records.clock)
     parts = Parts(
-        app.tokens, records.door, watch, replies, settings.limits, settings.base_url, records.clock, log, capability
+        app.tokens,
+        records.door,
+        watch,
+        replies,
+        settings.limits,
+        settings.base_url,
+        records.clock,
+        log,
+        capability,
+        counts,
     )
     return Site(FhirApi(parts), Outer(replies, app, log, tls=settings.tls).app())

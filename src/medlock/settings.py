@@ -37,6 +37,7 @@ class Settings:
 
     store          address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
     drain_seconds  how long running requests may go on when a process is to end
+    admin          where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
     notify_socket  where a service manager listens (sd_notify); empty: nobody does
     """
 
@@ -54,6 +55,7 @@ class Settings:
     log_requests: bool = False
     drain_seconds: int = 20
     notify_socket: str = ""
+    admin: str = ""
     limits: Limits = Limits()
 
     @property

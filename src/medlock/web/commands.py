@@ -43,6 +43,9 @@ class ServeCommands:
         tls_cert: Annotated[Path | None, typer.Option(help="Your own certificate chain, PEM.")] = None,
         tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM, without passphrase.")] = None,
         log_requests: Annotated[bool, typer.Option(help="A JSON line on stderr for each request.")] = False,
+        admin: Annotated[
+            str, typer.Option(help="Show counts to Prometheus at host:port on loopback, or unix:/path.")
+        ] = "",
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
@@ -59,6 +62,7 @@ class ServeCommands:
                 tls_cert=tls_cert,
                 tls_key=tls_key,
                 log_requests=log_requests,
+                admin=admin,
             )
 
         self._serve(read, lambda ready: show_json({"url": ready.url, "ca": ready.ca, "fhir": ready.fhir}))

@@ -18,8 +18,10 @@ from multiprocessing.connection import Connection, wait
 
 from medlock.clock import Clock
 from medlock.errors import MedlockError, SetupError
+from medlock.web.admin import administered
 from medlock.web.backoff import Backoff
 from medlock.web.bell import Bell
+from medlock.web.counts import Board
 from medlock.web.member import Member
 from medlock.web.notify import Notifier
 from medlock.web.oplog import OpLog, Told
@@ -50,10 +52,12 @@ class Crew:
         self._renew = renew
         self._notifier = notifier
         self._context = multiprocessing.get_context("spawn")
+        admin = serving.settings.admin
+        self.board = Board((lambda cells: self._context.RawArray("d", cells)) if admin else None)
         self._coming: list[Member] = []
         self._current: list[Member] = []
         self._leaving: list[Member] = []
-        self._due: list[tuple[float, Seat]] = []
+        self._due: list[tuple[float, int]] = []
         self._backoff = Backoff()
         self._stillborn = 0
         self._bell = Bell()
@@ -61,7 +65,7 @@ class Crew:
 
     def run(self, ready: Callable[[], None], *, reload: bool) -> None:
         """Serve until told to stop. Raises SetupError when it cannot start, or can no longer go on."""
-        with self._bell.hung(reload=reload):
+        with administered(self._serving.settings.admin, self.board), self._bell.hung(reload=reload):
             try:
                 self._come(self._serving)
                 self._until_stopped(ready)
@@ -87,10 +91,15 @@ class Crew:
 
     def _come(self, serving: Serving) -> None:
         """Start a new set."""
-        self._coming = [self._start(serving, Seat(number)) for number in range(1, serving.settings.workers + 1)]
+        self._coming = [self._start(serving, number) for number in range(1, serving.settings.workers + 1)]
 
-    def _start(self, serving: Serving, seat: Seat) -> Member:
-        return Member(self._context, self._main, (serving, self._listener), seat)
+    def _start(self, serving: Serving, number: int) -> Member:
+        return Member(self._context, self._main, (serving, self._listener), self.board.seat(number))
+
+    def _let_go(self, member: Member) -> None:
+        """It is gone."""
+        self.board.fold(member.seat)
+        member.close()
 
     def _wait(self) -> None:
         """Until something happens, or half a second."""
@@ -101,14 +110,16 @@ class Crew:
         for member in everybody:
             member.listen()
             member.enforce()
-        if any(each.accepting for each in self._current):
+        accepting = sum(each.accepting for each in self._current)
+        self.board.own.accepting(accepting)
+        if accepting:
             self._stillborn = 0
 
     def _bury(self) -> None:
         """See to those who ended."""
         for member in [each for each in self._leaving if each.gone]:
             self._leaving.remove(member)
-            member.close()
+            self._let_go(member)
         for member in [each for each in self._current if each.gone]:
             self._current.remove(member)
             self._replace(member)
@@ -123,13 +134,14 @@ class Crew:
         self._stillborn += not member.accepting
         now = time.monotonic()
         pause = self._backoff.died(now)
-        member.close()
+        self.board.own.died()
+        self._let_go(member)
         if self._stillborn >= STILLBORN_MAX and not any(each.accepting for each in self._current):
             raise SetupError("Workers keep dying: see the log for the faults they met.")
         if self._backoff.looping:
             self._log.notice(Told.CRASH_LOOP, deaths=self._backoff.deaths, pause=pause)
             self._notifier.status(f"{self._backoff.deaths} workers died in a row; the next starts in {pause:g} s.")
-        self._due.append((now + pause, member.seat))
+        self._due.append((now + pause, member.seat.number))
 
     def _start_due(self) -> None:
         """Start those whose pause is over."""
@@ -144,8 +156,7 @@ class Crew:
         try:
             self._serving, self._former = self._renew(), self._serving
         except MedlockError as fault:
-            self._log.notice(Told.RELOAD_FAILED, text=str(fault))
-            self._notifier.ready()
+            self._reload_failed(str(fault))
             return
         self._come(self._serving)
 
@@ -158,6 +169,7 @@ class Crew:
         self._current, self._coming, self._due = self._coming, [], []
         if reloaded:
             self._log.notice(Told.RELOADED, workers=len(self._current))
+            self.board.own.reloaded(done=True)
 
     def _fail(self) -> None:
         """One of a new set died: the set goes, the one before it stays. Raises SetupError when there is none."""
@@ -167,7 +179,11 @@ class Crew:
         if not self._current and not self._due:
             raise SetupError(_BORN_DEAD)
         self._serving = self._former
-        self._log.notice(Told.RELOAD_FAILED, text=_BORN_DEAD)
+        self._reload_failed(_BORN_DEAD)
+
+    def _reload_failed(self, sentence: str) -> None:
+        self._log.notice(Told.RELOAD_FAILED, text=sentence)
+        self.board.own.reloaded(done=False)
         self._notifier.ready()
 
     @property

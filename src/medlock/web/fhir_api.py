@@ -26,6 +26,7 @@ from medlock.settings import Limits
 from medlock.web.bearer import bearer_secret
 from medlock.web.body import read_body
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
+from medlock.web.counts import Counts
 from medlock.web.headers import each_once
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
@@ -40,7 +41,7 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the API is made of. `capability` gives the CapabilityStatement as JSON."""
+    """What the API is made of. `capability` gives the CapabilityStatement as JSON, `counts` counts if asked."""
 
     gate: Gate
     door: Door
@@ -51,6 +52,7 @@ class Parts:
     clock: Clock
     log: OpLog
     capability: Callable[[], bytes]
+    counts: Counts | None = None
 
 
 class Asked(msgspec.Struct):
@@ -79,6 +81,8 @@ class FhirApi:
         self._now_ms = parts.clock.now_ms
         self._log = parts.log
         self._capability = parts.capability
+        self._counts = parts.counts
+        self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
         self._numbers = count(1)
 
@@ -103,7 +107,7 @@ class FhirApi:
         if whole is None or not whole(reply.head, body):
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": body})
-        if self._log.requests:
+        if self._watched:
             self._note(scope, reply, asked, started)
 
     async def _answer(self, scope: Scope, receive: Receive, asked: Asked) -> Reply:
@@ -143,11 +147,15 @@ class FhirApi:
         return await self._replies.json(200, self._capability(), [], headers)
 
     def _note(self, scope: Scope, reply: Reply, asked: Asked, started: float) -> None:
-        """One line in the operator's log."""
-        ms = (perf_counter() - started) * 1000
+        """One more in the counts, one line in the operator's log."""
+        seconds = perf_counter() - started
+        if self._counts is not None:
+            self._counts.answered(asked.interaction, reply.status, seconds)
+        if not self._log.requests:
+            return
         route = route_of(scope["method"], scope["raw_path"])
         method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
-        self._log.request(Line(method, route, asked.interaction, reply.status, ms, asked.id, asked.trace))
+        self._log.request(Line(method, route, asked.interaction, reply.status, seconds * 1000, asked.id, asked.trace))
 
 
 def _correlate(asked: Asked, headers: Mapping[bytes, bytes], address: bytes) -> None:

@@ -11,10 +11,13 @@ import signal
 import socket
 import sys
 import threading
+from array import array
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from medlock.errors import MedlockError
+from medlock.web.admin import administered
+from medlock.web.counts import Board
 from medlock.web.crew import Crew
 from medlock.web.notify import Notifier
 from medlock.web.seat import Seat
@@ -38,7 +41,10 @@ def serve(serving: Serving, listener: socket.socket, ready: Callable[[], None], 
         ready()
         notifier.ready()
 
-    Worker(serving, Seat()).run(listener, Words(accepting, notifier.stopping, reload=reload))
+    board = Board((lambda cells: array("d", bytes(8 * cells))) if serving.settings.admin else None)
+    board.own.accepting(1)
+    with administered(serving.settings.admin, board):
+        Worker(serving, board.seat(1)).run(listener, Words(accepting, notifier.stopping, reload=reload))
 
 
 def work(serving: Serving, listener: socket.socket, pipe: Connection, seat: Seat) -> None:
