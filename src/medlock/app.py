@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 
 from starlette.types import ASGIApp
 
@@ -17,6 +18,7 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
+from medlock.errors import SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.oauth.commands import operator_name
 from medlock.oauth.requests import PURPOSES
@@ -25,6 +27,7 @@ from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
+from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
@@ -35,6 +38,7 @@ from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
 SAMPLE_SECONDS = 1
@@ -108,7 +112,8 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
-            yield _site(app, log, counts)
+            async with _tracing(settings, seat) as tracer:
+                yield _site(app, log, counts, tracer)
         finally:
             for task in (house, sampling):
                 task.cancel()
@@ -123,10 +128,30 @@ async def _sample(records: Records, counts: Counts | None) -> None:
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-def _site(app: App, log: OpLog, counts: Counts | None = None) -> ASGIApp:
+@asynccontextmanager
+async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | None]:
+    """What makes traces, where the operator wants them. Raises SetupError."""
+    if not settings.otlp:
+        yield None
+        return
+    try:
+        otlp = import_module("medlock.web.otlp")
+    except ModuleNotFoundError as missing:
+        raise SetupError("MEDLOCK_OTLP_ENDPOINT needs more packages: pip install 'medlock[otel]'.") from missing
+    tracer = otlp.Otlp(settings.otlp, seat.number)
+    try:
+        yield tracer
+    finally:
+        await asyncio.to_thread(tracer.close)
+
+
+def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
     """The ASGI application."""
     records, settings = app.records, app.records.settings
-    replies = Replies(settings.base_url, tls=settings.tls)
+    replies, door = Replies(settings.base_url, tls=settings.tls), records.door
+    if tracer is not None:
+        replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
+        door = TracedDoor(tracer, records.vault, records.log, records.clock, settings.base_url, settings.limits)
     started = instant(records.clock.now_ms())
 
     @cache
@@ -136,7 +161,7 @@ def _site(app: App, log: OpLog, counts: Counts | None = None) -> ASGIApp:
     watch = RefusalWatch(records.log, records.clock)
     parts = Parts(
         app.tokens,
-        records.door,
+        door,
         watch,
         replies,
         settings.limits,
@@ -146,4 +171,5 @@ def _site(app: App, log: OpLog, counts: Counts | None = None) -> ASGIApp:
         capability,
         counts,
     )
-    return Site(FhirApi(parts), Outer(replies, app, log, tls=settings.tls).app())
+    api = FhirApi(parts) if tracer is None else TracedApi(parts, tracer)
+    return Site(api, Outer(replies, app, log, tls=settings.tls).app())

@@ -38,6 +38,7 @@ class Settings:
     store          address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
     drain_seconds  how long running requests may go on when a process is to end
     admin          where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
+    otlp           address that takes traces; empty: none are made
     notify_socket  where a service manager listens (sd_notify); empty: nobody does
     """
 
@@ -56,6 +57,7 @@ class Settings:
     drain_seconds: int = 20
     notify_socket: str = ""
     admin: str = ""
+    otlp: str = ""
     limits: Limits = Limits()
 
     @property
@@ -81,6 +83,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         store=environ.get("MEDLOCK_STORE", ""),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
         drain_seconds=_seconds(environ.get("MEDLOCK_DRAIN_SECONDS", "20")),
+        otlp=environ.get("MEDLOCK_OTLP_ENDPOINT", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
     )
 

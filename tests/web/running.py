@@ -29,16 +29,16 @@ def environment(directory):
     return kept | {"MEDLOCK_DATA_DIR": str(directory), "MEDLOCK_PASSPHRASE_FILE": str(passphrase)} | elsewhere
 
 
-def medlock(directory, *arguments, **more):
-    """Run one command to its end."""
+def medlock(directory, *arguments, more=None, **options):
+    """Run one command to its end; `more` are further variables of its environment."""
     return subprocess.run(
         [MEDLOCK, *arguments],
-        env=environment(directory),
+        env=environment(directory) | (more or {}),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        **more,
+        **options,
     )
 
 

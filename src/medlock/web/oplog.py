@@ -111,7 +111,7 @@ class ServerLog(logging.Handler):
     @classmethod
     def attach(cls, log: OpLog) -> None:
         """Stand in for all other handlers of the server's and the event loop's logs."""
-        for name in ("uvicorn.error", "asyncio"):
+        for name in ("uvicorn.error", "asyncio", "opentelemetry"):
             logger = logging.getLogger(name)
             logger.handlers[:] = [cls(log)]
             logger.setLevel(logging.ERROR)
