@@ -81,7 +81,7 @@ class App:
     async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
         """Rotate data keys, or finish what was interrupted; None: there was nothing."""
         records = self.records
-        rotator = Rotator(records.vault, records.log, records.clock, records.settings.data_dir, operator_name())
+        rotator = Rotator(records.vault, records.log, records.clock, records.settings.keys_dir, operator_name())
         if patient is not None:
             return await rotator.rotate(await rotator.slot_of(patient), turn)
         return await rotator.rotate(ALL, turn) if everybody else await rotator.resume(turn)

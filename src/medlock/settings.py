@@ -36,6 +36,7 @@ class Settings:
     """Where medlock keeps its data and where it listens.
 
     store          address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    keystore_dir   where the keystore lies, when it is not in `data_dir`: for several servers on one store
     drain_seconds  how long running requests may go on when a process is to end
     admin          where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
     otlp           address that takes traces; empty: none are made
@@ -44,6 +45,7 @@ class Settings:
 
     data_dir: Path
     store: str = field(default="", kw_only=True, repr=False)  # it may hold a password
+    keystore_dir: Path | None = field(default=None, kw_only=True)
     passphrase_file: Path | None = None
     key_provider: str = "passphrase-file"
     host: str = "127.0.0.1"
@@ -61,6 +63,11 @@ class Settings:
     limits: Limits = Limits()
 
     @property
+    def keys_dir(self) -> Path:
+        """The directory of the keystore."""
+        return self.keystore_dir or self.data_dir
+
+    @property
     def base_url(self) -> str:
         """The address clients use, ending in /fhir; it stands in every fullUrl and link."""
         root = self.public_url or f"{'https' if self.tls else 'http'}://{self.shown_host}:{self.port}"
@@ -76,8 +83,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings as the environment gives them; unset means the default."""
     environ = {**environ, **_from_file(environ.get("MEDLOCK_ENV_FILE", ""))}
     passphrase = environ.get("MEDLOCK_PASSPHRASE_FILE")
+    keystore = environ.get("MEDLOCK_KEYSTORE_DIR")
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
+        keystore_dir=Path(keystore) if keystore else None,
         passphrase_file=Path(passphrase) if passphrase else None,
         key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
         store=environ.get("MEDLOCK_STORE", ""),
