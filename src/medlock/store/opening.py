@@ -3,8 +3,8 @@
     medlock.db   sealed tables        keystore.db   wrapped keys        store.id   names the store, for both
 
 The keystore may lie in a directory of its own (`MEDLOCK_KEYSTORE_DIR`), which several data directories share when their
-records are in one PostgreSQL database. Several processes may do this at once; a lock file lets one at a time in, so that
-a new directory is made once.
+records are in one PostgreSQL database. Several processes may do this at once; a lock file lets one at a time in, so
+that a new directory is made once.
 """
 
 from __future__ import annotations
