@@ -61,6 +61,7 @@ class Keystore:
         self._changes = KeyChanges(file, epochs, TenantKeys(self._root))
         self._erasures = self._changes.state().erasures
         self._seen = file.changes()
+        self.unwraps = 0
         self.tenant = TenantKeys(self._root, self.keys(SHARED))
 
     @classmethod
@@ -101,6 +102,11 @@ class Keystore:
         Raises KeyDestroyed when there are none, Tampered when the row does not open.
         """
         return self._cache.get(slot, generation) or self._load(slot, generation)
+
+    @property
+    def cached(self) -> int:
+        """How many keys are held in memory."""
+        return len(self._cache)
 
     def every(self) -> Iterator[PatientKeys]:
         """The newest keys of every slot but the tenant's, ascending, past the cache; for start-up and checks."""
@@ -295,6 +301,7 @@ class Keystore:
         return older
 
     def _opened(self, slot: int, generation: int | None) -> PatientKeys:
+        self.unwraps += 1
         return patient_keys(slot, *self._epochs.read_key(self._file, slot, generation))
 
     def _make(self, count: int) -> list[PatientKeys]:
