@@ -45,7 +45,9 @@ TEXTS = np.dtype([("param", "<u4"), ("row", "<u4"), ("end", "<u4")])
 NO_ROWS = np.empty(0, ROWS)
 _COLUMNS = (ROWS, POSTINGS, np.dtype("<u4"), DATES, TEXTS)
 LABEL_SETS_MAX = 255
-_NOBODY = np.empty(0, np.uint32)
+_NOBODY = memoryview(b"").cast("I")
+_read_row = struct.Struct("<QQQqIHBB").unpack_from  # a row of ROWS
+_ROW_BYTES = ROWS.itemsize
 _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the order of IndexEntry
 
 
@@ -61,10 +63,10 @@ class DateColumns(NamedTuple):
     each: tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
-def _integers(column: NDArray[Any]) -> Sequence[int]:
+def _integers(column: NDArray[Any]) -> memoryview:
     """A column as plain integers without copying: binary search in it costs a fifth of numpy's."""
-    flat: Any = column.data.cast("B") if len(column) else b""
-    found: Sequence[int] = flat.cast(column.dtype.char) if len(column) else ()
+    flat: Any = column.data
+    found: memoryview = flat.cast("B").cast(column.dtype.char) if len(column) else _NOBODY
     return found
 
 
@@ -72,7 +74,7 @@ class Segment:
     """Immutable rows with their postings. `alive` is the only part that changes, in memory only; `whole`: all are."""
 
     __slots__ = (
-        "_by_param", "_ends", "_hashes", "_rid_at", "_rids",
+        "_by_param", "_ends", "_hashes", "_listed", "_raw", "_rid_at", "_rids",
         "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts", "whole",
     )  # fmt: skip
 
@@ -94,7 +96,9 @@ class Segment:
         self._rids = np.ascontiguousarray(rows["rid"])
         self._rid_at = _integers(self._rids)
         self._hashes = _integers(np.ascontiguousarray(self.postings["hash"]))
-        self._ends = self.postings["end"]
+        self._ends = _integers(np.ascontiguousarray(self.postings["end"]))
+        self._listed = _integers(np.ascontiguousarray(self.listed))
+        self._raw = np.ascontiguousarray(rows).view(np.uint8).data
         self._by_param: dict[int, DateColumns] = {}
 
     def __len__(self) -> int:
@@ -119,8 +123,12 @@ class Segment:
         """The resources, ascending."""
         return self._rids
 
-    def bearers(self, value: int) -> NDArray[np.uint32]:
-        """The rows that carry one hash, ascending."""
+    def row(self, at: int) -> tuple[int, ...]:
+        """One row as plain integers, in the order of ROWS: a tenth of what numpy takes for a few."""
+        return _read_row(self._raw, at * _ROW_BYTES)
+
+    def bearers(self, value: int) -> memoryview:
+        """The rows that carry one hash, ascending; no copy."""
         at = bisect_left(self._hashes, value)
         return self._listing(at) if at < len(self._hashes) and self._hashes[at] == value else _NOBODY
 
@@ -128,12 +136,12 @@ class Segment:
         """Rows that carry any of the hashes."""
         mask: Mask = np.zeros(len(self.rows), np.bool_)
         for value in hashes:
-            mask[self.bearers(value)] = True
+            mask[np.asarray(self.bearers(value), np.intp)] = True
         return mask
 
-    def _listing(self, at: int) -> NDArray[np.uint32]:
+    def _listing(self, at: int) -> memoryview:
         """The rows that carry the hash at this place."""
-        return self.listed[self._ends[at - 1] if at else 0 : self._ends[at]]
+        return self._listed[self._ends[at - 1] if at else 0 : self._ends[at]]
 
     def of_type(self, type_number: int) -> Mask:
         """Rows of one resource type."""
