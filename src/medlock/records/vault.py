@@ -103,7 +103,11 @@ class Vault:
                 return None
             row = await self._vouch(type_, rid, ct)
             if row is not None and row.tag == tag_of(ct):
-                return self._known(rid, ct) or self._remembered(await self.open(rid, ct))
+                known = self.opened.get(rid, ct)
+                if known is None:
+                    return self._remembered(await self.open(rid, ct))
+                self.keystore.keys(known.slot, known.generation)  # raises NotFound when it was destroyed since
+                return known
             await self.directory.refresh()
         raise Tampered(f"row {rid} is not the version that its index names")
 
@@ -159,13 +163,6 @@ class Vault:
         opened = self.bodies.open_all([(rid, ct) for _, rid, ct in rest], self.keystore.keys)
         for (at, rid, ct), each in zip(rest, opened, strict=True):
             known[at] = self._remembered(each or await self.open(rid, ct))
-        return known
-
-    def _known(self, rid: int, ct: bytes) -> Opened | None:
-        """A body opened before from this very ciphertext. Raises NotFound when its key was destroyed since."""
-        known = self.opened.get(rid, ct)
-        if known is not None:
-            self.keystore.keys(known.slot, known.generation)
         return known
 
     def _remembered(self, opened: _Found) -> _Found:
