@@ -50,6 +50,9 @@ def facts_of(question):
         found["query"] = question.query.text
     elif question.query is not None:
         found["count"] = question.query.count
+    if question.options is not None:
+        found |= {"count": getattr(question.options, "count", None), "options": question.options.text}
+        found["options"] = "" if found["options"] == f"_count={found['count']}" else found["options"]
     if question.preconditions.if_none_exist is not None:
         found["if_none_exist"] = question.preconditions.if_none_exist.text
     return {name: value for name, value in found.items() if value or name == "query"}
@@ -102,7 +105,10 @@ def test_any_path_is_an_address_or_a_refusal(raw):
         question = parse(Request("GET", b"/" + raw), FRAME)
     except (BadRequest, NotFound):
         return
-    assert question.interaction in {Interaction.SEARCH, Interaction.READ, Interaction.HISTORY, Interaction.VREAD}
+    assert question.interaction in {
+        Interaction.SEARCH, Interaction.READ, Interaction.VREAD,
+        Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM,
+    }  # fmt: skip
 
 
 @given(

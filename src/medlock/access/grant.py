@@ -88,6 +88,11 @@ class Grant(msgspec.Struct, frozen=True):
 
         return covers
 
+    def types(self) -> frozenset[str]:
+        """Every type that it allows of somebody; whose, `covers` says."""
+        known = [self.shared, *(rules.types for rules in self.rules.values())]
+        return frozenset().union(*known, self.everyone.types if self.everyone is not None else ())
+
     def masks_nothing(self) -> bool:
         """Whether no rule of this Grant masks anything."""
         return not (self.everyone is not None and self.everyone.masks) and not any(

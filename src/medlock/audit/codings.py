@@ -96,6 +96,8 @@ SHAPES = {
     Action.READ: _read("read"),
     Action.VREAD: _read("vread"),
     Action.HISTORY: _read("history-instance"),
+    Action.HISTORY_TYPE: _query("history-type"),
+    Action.HISTORY_SYSTEM: _query("history-system"),
     Action.SEARCH: _query("search-type"),
     Action.EVERYTHING: _query("operation"),
     Action.EXPORT: Shape(_EXPORT, _interaction("operation"), "R", DESTINATION, SOURCE, RECIPIENT),

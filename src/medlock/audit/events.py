@@ -17,6 +17,8 @@ class Action(StrEnum):
     READ = "record:resource:read"
     VREAD = "record:resource:vread"
     HISTORY = "record:resource:history"
+    HISTORY_TYPE = "record:type:history"
+    HISTORY_SYSTEM = "record:tenant:history"
     SEARCH = "record:resource:search"
     EVERYTHING = "record:patient:everything"
     EXPORT = "record:tenant:export"

@@ -19,7 +19,8 @@ from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 VIEWS = frozenset({"AuditEvent"})
-_NOT_OF_A_TYPE = frozenset({Interaction.TRANSACTION, Interaction.EVERYTHING})
+_OF_THE_WHOLE = (Interaction.TRANSACTION, Interaction.BATCH, Interaction.HISTORY_SYSTEM)
+_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, Interaction.EVERYTHING})
 _EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
@@ -54,7 +55,7 @@ def capability_statement(instance: Instance) -> bytes:
                     "mode": "server",
                     "security": {"cors": False, "description": _SECURITY},
                     "resource": [_resource(name) for name in stored],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                    "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
                 }
             ],
         }

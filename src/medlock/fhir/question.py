@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from medlock.fhir.options import Options
 from medlock.fhir.query import SearchQuery
 
 
@@ -19,6 +20,8 @@ class Interaction(StrEnum):
     READ = "read"
     VREAD = "vread"
     HISTORY = "history-instance"
+    HISTORY_TYPE = "history-type"
+    HISTORY_SYSTEM = "history-system"
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
@@ -37,7 +40,10 @@ class Preconditions(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request. `query` holds every search parameter, result parameters included."""
+    """One request. `query` holds every search parameter, result parameters included.
+
+    `options` are the parameters of a history or an operation.
+    """
 
     interaction: Interaction
     type: str = ""
@@ -49,3 +55,4 @@ class Question(msgspec.Struct, frozen=True):
     preconditions: Preconditions = Preconditions()
     prefer: str = "representation"  # Prefer: return=minimal | representation | OperationOutcome
     purpose: str = "TREAT"
+    options: Options | None = None

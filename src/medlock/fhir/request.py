@@ -16,6 +16,7 @@ from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
+from medlock.fhir.history import read_history
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -25,10 +26,12 @@ from medlock.fhir.negotiate import (
     entity_tag,
     prefer_return,
 )
+from medlock.fhir.options import Options
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
-_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
+_HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
+_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING}) | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
@@ -120,9 +123,11 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
 def _question(request: Request, address: Address, params: Pairs, frame: Frame) -> Question:
     """The parts put together."""
     interaction = address.interaction
-    query, page = None, ""
-    if interaction in _PAGED:
-        query, page = _paged(address, params, frame)
+    query, options, page = None, None, _page(params) if interaction in _PAGED else ""
+    if page:
+        pass  # the token says what is asked
+    elif interaction in _PAGED:
+        query, options = _asked(address, params, frame)
     elif params:
         raise BadRequest("This interaction takes no parameters but _format and _pretty.")
     if interaction is Interaction.TRANSACTION:
@@ -139,6 +144,7 @@ def _question(request: Request, address: Address, params: Pairs, frame: Frame) -
         request.body if request.body and interaction not in _PAGED else b"",
         _preconditions(request.headers, address, frame),
         prefer_return(request.headers.get(b"prefer")),
+        options=options,
     )
 
 
@@ -165,19 +171,26 @@ def _form(request: Request, address: Address) -> Pairs:
     return pairs(request.body)
 
 
-def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, str]:
-    """The query, or the token of a later page, which stands alone."""
-    if len(params) == 1 and params[0][0] == "_page":
-        token = params[0][1]
-        if not 0 < len(token) <= _PAGE_TOKEN_MAX:
-            raise BadRequest("The page token is not one of this server's.")
-        return None, token
+def _page(params: Pairs) -> str:
+    """The token of a later page, which stands alone; "" for a first one."""
+    if len(params) != 1 or params[0][0] != "_page":
+        return ""
+    token = params[0][1]
+    if not 0 < len(token) <= _PAGE_TOKEN_MAX:
+        raise BadRequest("The page token is not one of this server's.")
+    return token
+
+
+def _asked(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, Options | None]:
+    """What the parameters of an interaction that has some ask for."""
     if address.interaction is Interaction.SEARCH:
         query = parse_search(
             address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
         )
-        return query, ""
-    return _counted(address.type, params, frame), ""
+        return query, None
+    if address.interaction in _HISTORIES:
+        return None, read_history(params, frame.max_count)
+    return _counted(address.type, params, frame), None
 
 
 def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:

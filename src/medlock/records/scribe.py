@@ -16,6 +16,8 @@ ACTIONS = {
     Interaction.READ: Action.READ,
     Interaction.VREAD: Action.VREAD,
     Interaction.HISTORY: Action.HISTORY,
+    Interaction.HISTORY_TYPE: Action.HISTORY_TYPE,
+    Interaction.HISTORY_SYSTEM: Action.HISTORY_SYSTEM,
     Interaction.CREATE: Action.CREATE,
     Interaction.UPDATE: Action.UPDATE,
     Interaction.DELETE: Action.DELETE,
@@ -90,7 +92,8 @@ class Scribe(msgspec.Struct, frozen=True):
         asked = self.question
         if asked.query is not None:
             return f"{asked.type}?{asked.query.text}"
-        return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
 
     def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""
