@@ -73,6 +73,7 @@ def test_interactions_are_those_of_the_route_table():
 def test_it_names_version_and_address():
     """FHIR 4.0.1, JSON only, this server's base and version, no CORS."""
     assert STATEMENT["fhirVersion"] == "4.0.1"
+    assert STATEMENT["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
     assert STATEMENT["format"] == ["application/fhir+json", "json"]
     assert STATEMENT["implementation"]["url"] == "https://x/fhir"
     assert STATEMENT["software"]["version"] == "1.2.3"

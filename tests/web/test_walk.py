@@ -61,6 +61,10 @@ def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
     interaction = ROUTES[template].get(method)
+    if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
+        path += "?_id=p1"
+    if interaction is Interaction.PATCH:
+        return path, {"content-type": "application/json-patch+json"}, b"[]"
     if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT

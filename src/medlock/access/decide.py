@@ -33,6 +33,7 @@ _NEEDED = MappingProxyType(
         Interaction.HISTORY_SYSTEM: READ | SEARCH,
         Interaction.CREATE: CREATE,
         Interaction.UPDATE: UPDATE,
+        Interaction.PATCH: READ | UPDATE,  # its tests and its answer tell what is in the resource
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
         Interaction.EVERYTHING: READ,
@@ -59,7 +60,7 @@ def decide(principal: Principal, question: Question) -> Grant:
     if question.interaction is Interaction.HISTORY_SYSTEM:
         return _reach(principal, _some(principal, _readable(principal)), needed)
     _require(principal, question.type, needed)
-    query = question.query if question.query is not None else question.preconditions.if_none_exist
+    query = question.query or question.criteria or question.preconditions.if_none_exist
     if question.interaction is Interaction.EVERYTHING:
         types = _readable(principal)
     elif query is not None and needed != READ:
@@ -119,7 +120,7 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     """The types that the answer may hold, once every type the query names has passed."""
     if needed == SEARCH and query.type != own:
         raise Denied("the query is about another type than the question")
-    if needed != SEARCH:  # If-None-Exist: the answer tells whether a match exists
+    if needed != SEARCH:  # If-None-Exist and other criteria: the answer tells whether a match exists
         _require(principal, query.type, _LOOK)
     named = query.named_types()
     for other in named:

@@ -104,6 +104,7 @@ SHAPES = {
     Action.LOAD: Shape(_IMPORT, _interaction("operation"), "C", SOURCE, DESTINATION, AUTHOR),
     Action.CREATE: _write("create", "C"),
     Action.UPDATE: _write("update", "U"),
+    Action.PATCH: _write("patch", "U"),
     Action.DELETE: Shape(_REST, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
     Action.SHRED: Shape(_DESTROY, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
     Action.BATCH: _write("batch", "E"),

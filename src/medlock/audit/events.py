@@ -25,6 +25,7 @@ class Action(StrEnum):
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
     UPDATE = "record:resource:update"
+    PATCH = "record:resource:patch"  # the answer holds the resource
     DELETE = "record:resource:delete"
     SHRED = "record:patient:shred"
     BATCH = "record:bundle:batch"

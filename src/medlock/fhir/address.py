@@ -31,9 +31,10 @@ class Address(msgspec.Struct, frozen=True):
 
 
 BASE: Methods = MappingProxyType({"POST": Interaction.TRANSACTION})  # or batch: the body says which
-TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE})
+_BY_CRITERIA = {"PUT": Interaction.UPDATE, "PATCH": Interaction.PATCH, "DELETE": Interaction.DELETE}
+TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE} | _BY_CRITERIA)
 SEARCH: Methods = MappingProxyType({"POST": Interaction.SEARCH})
-INSTANCE: Methods = MappingProxyType({"GET": Interaction.READ, "PUT": Interaction.UPDATE, "DELETE": Interaction.DELETE})
+INSTANCE: Methods = MappingProxyType({"GET": Interaction.READ} | _BY_CRITERIA)
 HISTORY: Methods = MappingProxyType({"GET": Interaction.HISTORY})
 HISTORY_TYPE: Methods = MappingProxyType({"GET": Interaction.HISTORY_TYPE})
 HISTORY_SYSTEM: Methods = MappingProxyType({"GET": Interaction.HISTORY_SYSTEM})

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from medlock.fhir.address import ROUTES
+from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
@@ -50,6 +51,7 @@ def capability_statement(instance: Instance) -> bytes:
             "implementation": {"description": "medlock FHIR server", "url": instance.base_url},
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json", "json"],
+            "patchFormat": [JSON_PATCH, "application/fhir+json"],
             "rest": [
                 {
                     "mode": "server",
@@ -78,8 +80,8 @@ def _resource(resource_type: str) -> dict[str, Any]:
             "updateCreate": True,
             "conditionalCreate": True,
             "conditionalRead": "not-match",
-            "conditionalUpdate": False,
-            "conditionalDelete": "not-supported",
+            "conditionalUpdate": True,
+            "conditionalDelete": "single",
         }
     if resource_type == "Patient":
         found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]

@@ -85,6 +85,11 @@ def prefer_return(value: bytes | None) -> str:
     return "representation"
 
 
+def media_type(value: bytes) -> str:
+    """The media type that a Content-Type names, in lower case, without its parameters."""
+    return _media(value.decode("latin-1"))[0]
+
+
 def _acceptable(part: str) -> bool:
     """Whether one media range of an Accept header takes FHIR JSON; q=0 means it does not."""
     media, parameters = _media(part)

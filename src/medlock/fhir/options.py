@@ -6,6 +6,8 @@ milliseconds since 1970-01-01Z. Nothing here parses.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 Interval = tuple[int, int]
@@ -20,4 +22,18 @@ class HistoryOptions(msgspec.Struct, frozen=True, tag="history"):
     text: str = ""
 
 
-Options = HistoryOptions
+class PatchKind(StrEnum):
+    """The forms of a patch that this server reads (R4 §3.1.0.6)."""
+
+    JSON = "json-patch"
+    FHIRPATH = "fhirpath-patch"
+
+
+class PatchOptions(msgspec.Struct, frozen=True, tag="patch"):
+    """Which form the body of a patch has."""
+
+    kind: PatchKind
+    text: str = ""
+
+
+Options = HistoryOptions | PatchOptions

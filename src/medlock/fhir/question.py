@@ -24,6 +24,7 @@ class Interaction(StrEnum):
     HISTORY_SYSTEM = "history-system"
     CREATE = "create"
     UPDATE = "update"
+    PATCH = "patch"
     DELETE = "delete"
     SEARCH = "search-type"
     BATCH = "batch"
@@ -42,7 +43,8 @@ class Preconditions(msgspec.Struct, frozen=True):
 class Question(msgspec.Struct, frozen=True):
     """One request. `query` holds every search parameter, result parameters included.
 
-    `options` are the parameters of a history or an operation.
+    `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
+    or delete without an id means.
     """
 
     interaction: Interaction
@@ -56,3 +58,4 @@ class Question(msgspec.Struct, frozen=True):
     prefer: str = "representation"  # Prefer: return=minimal | representation | OperationOutcome
     purpose: str = "TREAT"
     options: Options | None = None
+    criteria: SearchQuery | None = None

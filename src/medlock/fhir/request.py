@@ -26,20 +26,24 @@ from medlock.fhir.negotiate import (
     entity_tag,
     prefer_return,
 )
-from medlock.fhir.options import Options
+from medlock.fhir.options import Options, PatchOptions
+from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
 _PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING}) | _HISTORIES
-_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+_CHANGES = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
 _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
-    b"if-match": frozenset({Interaction.UPDATE, Interaction.DELETE}),
-    b"if-none-match": frozenset(Interaction) - {Interaction.CREATE, Interaction.DELETE, *_BUNDLES.values()},
+    b"if-match": _CHANGES,
+    b"if-none-match": frozenset(Interaction)
+    - {Interaction.CREATE, Interaction.PATCH, Interaction.DELETE, *_BUNDLES.values()},
     b"if-none-exist": frozenset({Interaction.CREATE}),
 }
+_GENERAL = ("_format=", "_pretty=")  # `_general` has seen to them
 _PAGE_TOKEN_MAX = 60_000
 _NONE = Preconditions()
 
@@ -88,6 +92,8 @@ def parse(request: Request, frame: Frame) -> Question:
     params = _general(pairs(request.query)) if request.query else ()
     if request.method == "POST" and address.interaction in _PAGED:
         params += _general(_form(request, address))
+    elif address.interaction is Interaction.PATCH:
+        return _question(request, address, params, frame, PatchOptions(patch_kind(request.headers)))
     elif request.method in {"POST", "PUT"}:
         check_json_body(request.headers)
     return _question(request, address, params, frame)
@@ -116,18 +122,26 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
     address = locate(entry.method, decode_path(request.path))
     if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
-        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates or deletes.")
-    return _question(request, address, _general(pairs(query)), frame)
+        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates, patches or deletes.")
+    patch = None
+    if address.interaction is Interaction.PATCH:
+        kind, body = patch_of_entry(entry.body)
+        request, patch = msgspec.structs.replace(request, body=body), PatchOptions(kind)
+    return _question(request, address, _general(pairs(query)), frame, patch)
 
 
-def _question(request: Request, address: Address, params: Pairs, frame: Frame) -> Question:
+def _question(
+    request: Request, address: Address, params: Pairs, frame: Frame, options: Options | None = None
+) -> Question:
     """The parts put together."""
     interaction = address.interaction
-    query, options, page = None, None, _page(params) if interaction in _PAGED else ""
+    query, criteria, page = None, None, _page(params) if interaction in _PAGED else ""
     if page:
         pass  # the token says what is asked
     elif interaction in _PAGED:
         query, options = _asked(address, params, frame)
+    elif interaction in _CHANGES and not address.id:
+        criteria = _criteria(address.type, request.query, frame)
     elif params:
         raise BadRequest("This interaction takes no parameters but _format and _pretty.")
     if interaction is Interaction.TRANSACTION:
@@ -145,7 +159,14 @@ def _question(request: Request, address: Address, params: Pairs, frame: Frame) -
         _preconditions(request.headers, address, frame),
         prefer_return(request.headers.get(b"prefer")),
         options=options,
+        criteria=criteria,
     )
+
+
+def _criteria(resource_type: str, query: bytes, frame: Frame) -> SearchQuery:
+    """Which resource a conditional update, patch or delete means (R4 §3.1.0.4.3): at least one condition."""
+    given = "&".join(part for part in query.decode("latin-1").split("&") if not part.startswith(_GENERAL))
+    return parse_criteria(resource_type, given, now_ms=frame.now_ms, base_url=frame.base_url)
 
 
 def _general(params: Pairs) -> Pairs:

@@ -34,7 +34,7 @@ from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
 from medlock.ids import random_bytes
-from medlock.records import auditing, bundles, everything, history, read, search, write
+from medlock.records import auditing, bundles, everything, history, patch, read, search, write
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -90,6 +90,7 @@ class Door:
             Interaction.EVERYTHING: self._everything,
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
+            Interaction.PATCH: lambda visit: self._write(visit, patch.patch),
             Interaction.DELETE: lambda visit: self._write(visit, write.delete),
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
@@ -210,7 +211,8 @@ class Door:
         )
 
     def _context(self, visit: Visit) -> Context:
-        return Context(self._vault, visit.principal, self._base, visit.now)
+        limit = self._limits.resource_bytes
+        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)

@@ -20,6 +20,7 @@ ACTIONS = {
     Interaction.HISTORY_SYSTEM: Action.HISTORY_SYSTEM,
     Interaction.CREATE: Action.CREATE,
     Interaction.UPDATE: Action.UPDATE,
+    Interaction.PATCH: Action.PATCH,
     Interaction.DELETE: Action.DELETE,
     Interaction.SEARCH: Action.SEARCH,
     Interaction.BATCH: Action.BATCH,
@@ -90,8 +91,9 @@ class Scribe(msgspec.Struct, frozen=True):
     def _query(self) -> str:
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""
         asked = self.question
-        if asked.query is not None:
-            return f"{asked.type}?{asked.query.text}"
+        query = asked.query or asked.criteria
+        if query is not None:
+            return f"{asked.type}?{query.text}"
         named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
         return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
 

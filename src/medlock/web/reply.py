@@ -15,7 +15,7 @@ from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_heade
 from medlock.web.whole import block, head
 
 _CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})
-_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _DONE = operation_outcome((Problem("informational", "It is written.", severity="information"),))
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 
