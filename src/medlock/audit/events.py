@@ -36,6 +36,7 @@ class Action(StrEnum):
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
     STORE_OPEN = "admin:store:open"
+    STORE_MOVE = "admin:store:move"
 
 
 class Outcome(StrEnum):

@@ -5,9 +5,10 @@ Lists are bound as arrays: one text, hence one prepared statement, for any numbe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
-from medlock.store.grouping import Write
+from medlock.store.grouping import Piece, Write
 from medlock.store.tables import Table
 
 # ruff: noqa: S608 - names come from the enum
@@ -51,6 +52,16 @@ def writing(shape: tuple[tuple[Write, Table], ...]) -> str:
         parts.append(f"w{at} AS ({_part(how, table, at)})")
         at += 1 if how is Write.DELETE else 2
     return f"WITH {', '.join(parts)} SELECT"
+
+
+def shape_of(portion: Sequence[Piece]) -> tuple[tuple[Write, Table], ...]:
+    """What `writing` makes the statement of."""
+    return tuple((how, table) for how, table, _, _ in portion)
+
+
+def bound_for(portion: Sequence[Piece]) -> list[list[int] | list[bytes]]:
+    """What that statement is bound to."""
+    return [column for how, _, keys, cts in portion for column in ((keys,) if how is Write.DELETE else (keys, cts))]
 
 
 def _part(how: Write, table: Table, at: int) -> str:

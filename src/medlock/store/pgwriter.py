@@ -138,11 +138,8 @@ class PgWriter:
     async def _write(self, pieces: Sequence[Piece]) -> None:
         """Raises Tampered when a row of the log is there that its head does not know."""
         for portion in chunked(pieces, ROWS_MAX):
-            bound = [
-                column for how, _, keys, cts in portion for column in ((keys,) if how is Write.DELETE else (keys, cts))
-            ]
             try:
-                await self._db.execute(sql.writing(tuple((how, table) for how, table, _, _ in portion)), *bound)
+                await self._db.execute(sql.writing(sql.shape_of(portion)), *sql.bound_for(portion))
             except asyncpg.UniqueViolationError as fault:
                 if fault.table_name == Table.LOG.value:
                     raise Tampered("the log holds entries that its head does not know") from fault
