@@ -124,7 +124,17 @@ def test_any_path_is_an_address_or_a_refusal(raw):
 @given(
     st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     st.dictionaries(
-        st.sampled_from([b"accept", b"content-type", b"prefer", b"if-match", b"if-none-match", b"if-none-exist"]),
+        st.sampled_from(
+            [
+                b"accept",
+                b"content-type",
+                b"prefer",
+                b"if-match",
+                b"if-none-match",
+                b"if-none-exist",
+                b"if-modified-since",
+            ]
+        ),
         st.binary(max_size=40),
     ),
     st.binary(max_size=40),

@@ -33,11 +33,15 @@ class Interaction(StrEnum):
 
 
 class Preconditions(msgspec.Struct, frozen=True):
-    """The conditional headers, as given: weak ETags are reduced to the version id inside them."""
+    """The conditional headers, as given: weak ETags are reduced to the version id inside them.
+
+    `modified_since` is the last millisecond that If-Modified-Since covers.
+    """
 
     if_match: str | None = None
     if_none_match: str | None = None
     if_none_exist: SearchQuery | None = None
+    modified_since: int | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -59,3 +63,18 @@ class Question(msgspec.Struct, frozen=True):
     purpose: str = "TREAT"
     options: Options | None = None
     criteria: SearchQuery | None = None
+
+    def unchanged(self, version: str, updated: int) -> bool:
+        """Whether the caller has the version that a read would bring (RFC 9110 §13.1.2, §13.1.3).
+
+        If-None-Match outranks If-Modified-Since.
+        """
+        asked = self.preconditions
+        if self.interaction not in _CONDITIONAL_READS:
+            return False
+        if asked.if_none_match is not None:
+            return asked.if_none_match in {"*", version}
+        return asked.modified_since is not None and updated <= asked.modified_since
+
+
+_CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})

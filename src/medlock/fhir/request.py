@@ -8,6 +8,8 @@ asked for credentials or data, and two spellings never mean one thing. The gener
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 
 import msgspec
@@ -16,7 +18,7 @@ from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
-from medlock.fhir.history import read_history
+from medlock.fhir.history import instant, read_history
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -24,6 +26,7 @@ from medlock.fhir.negotiate import (
     check_format,
     check_json_body,
     entity_tag,
+    http_date,
     prefer_return,
 )
 from medlock.fhir.options import Options, PatchOptions
@@ -42,6 +45,7 @@ _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
     b"if-none-match": frozenset(Interaction)
     - {Interaction.CREATE, Interaction.PATCH, Interaction.DELETE, *_BUNDLES.values()},
     b"if-none-exist": frozenset({Interaction.CREATE}),
+    b"if-modified-since": frozenset(Interaction) - {Interaction.CREATE, *_CHANGES, *_BUNDLES.values()},
 }
 _GENERAL = ("_format=", "_pretty=")  # `_general` has seen to them
 _PAGE_TOKEN_MAX = 60_000
@@ -70,6 +74,7 @@ class EntryRequest(msgspec.Struct, frozen=True):
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
+    if_modified_since: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -117,8 +122,10 @@ def check_metadata(request: Request) -> None:
 def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
     """The Question of one entry, by the same rules as `parse`; its url is relative to the FHIR base."""
     path, _, query = entry.url.encode().partition(b"?")
-    given = zip(_CONDITIONS, (entry.if_match, entry.if_none_match, entry.if_none_exist), strict=True)
-    headers = {name: value.encode() for name, value in given if value}
+    conditions = entry.if_match, entry.if_none_match, entry.if_none_exist
+    headers = {name: value.encode() for name, value in zip(_CONDITIONS, conditions, strict=True) if value}
+    if entry.if_modified_since:
+        headers[b"if-modified-since"] = _as_http_date(entry.if_modified_since)
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
     address = locate(entry.method, decode_path(request.path))
     if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
@@ -128,6 +135,12 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
         kind, body = patch_of_entry(entry.body)
         request, patch = msgspec.structs.replace(request, body=body), PatchOptions(kind)
     return _question(request, address, _general(pairs(query)), frame, patch)
+
+
+def _as_http_date(text: str) -> bytes:
+    """The instant in ifModifiedSince as the header would have it: to the second, as HTTP knows time."""
+    seconds = instant("ifModifiedSince", text) // 1_000
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
 
 
 def _question(
@@ -228,7 +241,7 @@ def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | N
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
     """The conditional headers. Raises BadRequest for one that this interaction would not keep to."""
-    if b"if-match" not in headers and b"if-none-match" not in headers and b"if-none-exist" not in headers:
+    if _KEPT_BY.keys().isdisjoint(headers):
         return _NONE
     for name, interactions in _KEPT_BY.items():
         if name in headers and address.interaction not in interactions:
@@ -241,6 +254,7 @@ def _preconditions(headers: Headers, address: Address, frame: Frame) -> Precondi
         entity_tag(headers.get(b"if-match")),
         none_match,
         None if exists is None else _if_none_exist(exists, address.type, frame),
+        http_date(headers.get(b"if-modified-since")),
     )
 
 

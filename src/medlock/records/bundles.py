@@ -59,10 +59,8 @@ class Step:
 
 def question(entry: bundle.Entry, frame: Frame) -> Question:
     """The Question of one entry. Raises BadRequest when it cannot be understood."""
-    return parse_entry(
-        EntryRequest(entry.method, entry.url, entry.resource, entry.if_match, entry.if_none_match, entry.if_none_exist),
-        frame,
-    )
+    conditions = entry.if_match, entry.if_none_match, entry.if_none_exist, entry.if_modified_since
+    return parse_entry(EntryRequest(entry.method, entry.url, entry.resource, *conditions), frame)
 
 
 @contextmanager
@@ -279,7 +277,7 @@ def _response(step: Step) -> bundle.Response:
     if step.refused is not None:
         return failed_response(step.refused)
     if step.finding is not None:
-        return finding_response(step.finding)
+        return finding_response(step.finding, step.question)
     if step.found is not None:
         meta = step.found.meta
         status = "204" if meta.deleted else "200"
@@ -301,9 +299,11 @@ def written_response(written: Written) -> bundle.Response:
     return bundle.Response(status, location, str(meta.version), instant(meta.updated))
 
 
-def finding_response(finding: Finding) -> bundle.Response:
-    """The entry.response of anything else."""
+def finding_response(finding: Finding, asked: Question) -> bundle.Response:
+    """The entry.response of anything else; without the resource when the caller has this version."""
     updated = instant(finding.updated) if finding.updated else ""
+    if finding.status == 200 and asked.unchanged(finding.version, finding.updated):
+        return bundle.Response("304", "", finding.version, updated)
     return bundle.Response(str(finding.status), finding.location, finding.version, updated, finding.body)
 
 

@@ -277,13 +277,13 @@ class Door:
         try:
             question = bundles.question(part, self._frame(visit))
             if question.interaction in bundles.WRITES:
-                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)))
+                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)), question)
             allowance.check()
             shown = await self.answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
         allowance.spend(shown.body)
-        return bundles.finding_response(Finding(shown.status, shown.body, shown.version, shown.updated))
+        return bundles.finding_response(Finding(shown.status, shown.body, shown.version, shown.updated), question)
 
     def _frame(self, visit: Visit) -> Frame:
         return Frame(visit.now, self._limits.page_size_max, self._base)
