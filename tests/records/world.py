@@ -17,6 +17,7 @@ from medlock.clock import Clock
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Preconditions, Question
+from medlock.fhir.request import Frame, Request, parse
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
 from medlock.records.opening import StoreKeys as Keys
@@ -83,6 +84,16 @@ class World:
     ) -> Disclosure:
         """One question through the door."""
         return await self.door.answer(who, Question(interaction, type_, id_, **more))
+
+    async def send(self, who: Principal, line: str, body: Any = b"", **headers: str) -> Disclosure:
+        """One HTTP request: `line` is its method and what follows the base, `body` bytes or a resource."""
+        method, _, url = line.partition(" ")
+        path, _, query = url.partition("?")
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"content-type": "application/fhir+json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        raw = {name.encode(): value.encode() for name, value in sent.items()}
+        frame = Frame(self.clock.now_ms(), 1_000, BASE)
+        return await self.door.answer(who, parse(Request(method, path.encode(), query.encode(), raw, data), frame))
 
     async def put(self, resource: dict[str, Any], who: Principal | None = None, **conditions: str) -> dict[str, Any]:
         """PUT under the resource's own id; what came back."""
