@@ -20,6 +20,7 @@ VALUES = {
     "quantity": "1",
     "number": "1",
     "uri": "http://a.example",
+    "special": "48.2|16.4",
 }
 
 
@@ -42,7 +43,8 @@ def test_listed_parameters_are_evaluated_and_others_refused(resource_type):
     """Each listed parameter is understood by the grammar; each other one of R4 is refused."""
     listed = {each["name"]: each for each in RESOURCES[resource_type]["searchParam"]}
     for name, known in parameters(resource_type).items():
-        value = VALUES.get(known.type, "a")
+        parts = known.composite.parts if known.composite else ()
+        value = "$".join(VALUES[each.type] for each in parts) if parts else VALUES.get(known.type, "a")
         if known.kind is not None and known.kind == "reference" and known.targets and "Patient" not in known.targets:
             value = f"{known.targets[0]}/1"
         assert accepted(resource_type, name, value) is (name in listed), name
@@ -60,11 +62,15 @@ def test_listed_includes_are_accepted():
 
 def test_interactions_are_those_of_the_route_table():
     """Every type has the interactions that its routes have; the audit view can only be looked at."""
-    routed = {each.value for methods in ROUTES.values() for each in methods.values()} - {"transaction", "everything"}
+    routed = {each.value for methods in ROUTES.values() for each in methods.values()}
+    routed -= {"transaction", "search-system", "history-system", "everything"}
     for resource_type, each in RESOURCES.items():
         codes = {interaction["code"] for interaction in each["interaction"]}
         assert codes == ({"read", "search-type"} if resource_type == "AuditEvent" else routed)
-    assert [each["code"] for each in STATEMENT["rest"][0]["interaction"]] == ["transaction", "batch"]
+    assert [each["code"] for each in STATEMENT["rest"][0]["interaction"]] == [
+        "transaction", "batch", "search-system", "history-system",
+    ]  # fmt: skip
+    assert STATEMENT["rest"][0]["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
     assert RESOURCES["Patient"]["operation"][0]["name"] == Interaction.EVERYTHING
     assert not any("operation" in each for name, each in RESOURCES.items() if name != "Patient")
 
@@ -72,6 +78,7 @@ def test_interactions_are_those_of_the_route_table():
 def test_it_names_version_and_address():
     """FHIR 4.0.1, JSON only, this server's base and version, no CORS."""
     assert STATEMENT["fhirVersion"] == "4.0.1"
+    assert STATEMENT["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
     assert STATEMENT["format"] == ["application/fhir+json", "json"]
     assert STATEMENT["implementation"]["url"] == "https://x/fhir"
     assert STATEMENT["software"]["version"] == "1.2.3"

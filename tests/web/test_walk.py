@@ -14,6 +14,7 @@ from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
+from medlock.web.routes import HEALTH, READY
 
 BASE = "https://localhost:8443/fhir"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -63,11 +64,12 @@ def request_for(template, method):
     interaction = ROUTES[template].get("GET" if method == "HEAD" else method)
     if interaction is Interaction.SEARCH_SYSTEM and "{id}" not in template:
         path += "?_type=Patient"
-    if interaction in {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING} or method in {
-        "GET",
-        "HEAD",
-        "DELETE",
-    }:
+    if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
+        path += "?_id=p1"
+    if interaction is Interaction.PATCH:
+        return path, {"content-type": "application/json-patch+json"}, b"[]"
+    searches = {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING}
+    if interaction in searches or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
 
@@ -138,8 +140,7 @@ async def test_nothing_answers_outside_the_route_table(site):
         "Patient/$export",
         "Group/1/$export",
         "Patient/$match",
-        "_history",
-        "Patient/_history",
+        "_history/1",
         "Patient/p1/$validate",
         "$graphql",
         "Patient/p1/_history/1/x",
@@ -162,4 +163,7 @@ async def test_metadata_and_health_are_the_only_open_doors(site):
     _, client = site
     statement = (await client.get("metadata")).json()
     assert statement["implementation"]["url"] == BASE
-    assert (await client.get("https://localhost:8443/healthz")).json() == {"status": "ok"}
+    for address in (HEALTH, READY):
+        assert (await client.get("https://localhost:8443" + address)).json() == {"status": "ok"}
+        for method in set(METHODS) - {"GET", "HEAD"}:
+            assert (await client.request(method, "https://localhost:8443" + address)).status_code == 405

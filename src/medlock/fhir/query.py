@@ -28,6 +28,8 @@ class Kind(StrEnum):
     COMPOSITE = "composite"
     SPECIAL = "special"
 
+    __hash__ = str.__hash__  # an Enum's own is a function in Python
+
 
 COMPARTMENT = "_compartment"
 """The parameter of a condition that no caller can write: in this patient's compartment (R4 §3.1.1.1, compartments)."""
@@ -45,6 +47,8 @@ class Prefix(StrEnum):
     SA = "sa"
     EB = "eb"
     AP = "ap"
+
+    __hash__ = str.__hash__
 
 
 class TokenValue(msgspec.Struct, frozen=True):

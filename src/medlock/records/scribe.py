@@ -16,8 +16,11 @@ ACTIONS = {
     Interaction.READ: Action.READ,
     Interaction.VREAD: Action.VREAD,
     Interaction.HISTORY: Action.HISTORY,
+    Interaction.HISTORY_TYPE: Action.HISTORY_TYPE,
+    Interaction.HISTORY_SYSTEM: Action.HISTORY_SYSTEM,
     Interaction.CREATE: Action.CREATE,
     Interaction.UPDATE: Action.UPDATE,
+    Interaction.PATCH: Action.PATCH,
     Interaction.DELETE: Action.DELETE,
     Interaction.SEARCH: Action.SEARCH,
     Interaction.SEARCH_SYSTEM: Action.SEARCH,
@@ -25,6 +28,8 @@ ACTIONS = {
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
 }
+
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 
 
 @cache
@@ -89,10 +94,18 @@ class Scribe(msgspec.Struct, frozen=True):
     def _query(self) -> str:
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""
         asked = self.question
-        if asked.query is not None:
-            within = f"Patient/{asked.id}/{asked.type or '*'}" if asked.id else asked.type
-            return f"{within}?{asked.query.text}"
-        return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        query = asked.query or asked.criteria
+        if query is not None:
+            return f"{self._searched()}?{query.text}"
+        named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
+
+    def _searched(self) -> str:
+        """What a search is made in: a type, or the compartment of a patient."""
+        asked = self.question
+        if asked.id and asked.interaction in _SEARCHES:
+            return f"Patient/{asked.id}/{asked.type or '*'}"
+        return asked.type
 
     def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""

@@ -13,6 +13,7 @@ from medlock.fhir.question import Interaction
 PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
+READY = "/readyz"
 UNKNOWN = "unknown"
 
 _TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
@@ -33,4 +34,4 @@ def route_of(method: str, raw_path: bytes) -> str:
         address = locate(asked, decode_path(raw_path[len(PREFIX) :]))
     except MedlockError:
         return UNKNOWN
-    return _TEMPLATES[asked, address.interaction, bool(address.id)]
+    return _TEMPLATES[asked, address.interaction, address.id != ""]
