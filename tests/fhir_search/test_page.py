@@ -7,7 +7,7 @@ from pathlib import Path
 from medlock.fhir import coded, compound, directives, grammar, links, near, operands, terms
 from medlock.fhir.query import Prefix
 from medlock.fhir.searchparams import REASONS, RESOURCE_TYPES, parameters
-from medlock.records.chains import LINKED_MAX
+from medlock.records.chains import LINKED_MAX, VALUES_MAX
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text()
 
@@ -18,7 +18,7 @@ def test_numbers() -> None:
     assert f"all {len(RESOURCE_TYPES)} resource types: {len(evaluated):,} definitions" in PAGE
     limits = (
         *(operands.OPERANDS_MAX, grammar.CONDITIONS_MAX, directives.INCLUDES_MAX, links.DEPTH_MAX, links.SEARCHES_MAX),
-        *(f"{compound.CODES_MAX:,}", f"{LINKED_MAX:,}"),
+        *(f"{compound.CODES_MAX:,}", f"{LINKED_MAX:,}", f"{VALUES_MAX:,}"),
     )
     assert all(f"at most\n{limit}" in PAGE or f"at most {limit}" in PAGE for limit in limits)
 

@@ -27,8 +27,10 @@ from medlock.records.hitlist import Hit
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 
-LINKED_MAX = 1_000
-"""Resources that one step of a chain may lead over; beyond it the answer is 400."""
+LINKED_MAX = 10_000
+"""Resources that one step may lead over, each opened; beyond it the answer is 400."""
+VALUES_MAX = 1_000
+"""Targets that a step may leave to be looked up in every index; patients, who stand in one directory, aside."""
 _TRIES = 4
 _YIELD_EVERY = 64
 Find = Callable[[SearchQuery], Awaitable[Sequence[Hit]]]
@@ -49,8 +51,8 @@ class Chains:
 
     async def _followed(self, type_: str, link: Linked) -> Condition:
         found = [(wanted, each) for wanted in link.wanted for each in await self._linked(wanted)]
-        _bound(len(found))
         if not link.reverse:
+            _bound(len(found), VALUES_MAX)
             values = tuple(ReferenceValue(each.meta.type, each.meta.id) for _, each in found)
             return Condition(link.param, Kind.REFERENCE, values)
         ids: dict[str, None] = {}
@@ -58,6 +60,7 @@ class Chains:
             ids |= dict.fromkeys(_referred(wanted.type, link.param, each, type_))
             if count % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
+        _bound(len(ids), LINKED_MAX if type_ == "Patient" else VALUES_MAX)
         return Condition("_id", Kind.TOKEN, tuple(TokenValue(None, each) for each in ids))
 
     async def _linked(self, wanted: Wanted) -> list[Opened]:
@@ -65,11 +68,22 @@ class Chains:
         asked = SearchQuery(wanted.type, *_asked(wanted))
         for _ in range(_TRIES):
             hits = await self._find(asked)
-            _bound(len(hits))
-            opened = await self._vault.fetch([hit.row for hit in hits])
-            if None not in opened:
-                return [each for each in opened if each is not None and self._covers(each.meta)]
+            _bound(len(hits), LINKED_MAX)
+            opened = await self._opened(hits)
+            if opened is not None:
+                return [each for each in opened if self._covers(each.meta)]
         raise Conflict("These records are being changed right now; try again.")
+
+    async def _opened(self, hits: Sequence[Hit]) -> list[Opened] | None:
+        """The bodies of these hits, a few at a time; None when one has changed since it was found."""
+        found: list[Opened] = []
+        for start in range(0, len(hits), _YIELD_EVERY):
+            part = await self._vault.fetch([hit.row for hit in hits[start : start + _YIELD_EVERY]])
+            found += [each for each in part if each is not None]
+            if None in part:
+                return None
+            await asyncio.sleep(0)
+        return found
 
 
 def _asked(wanted: Wanted) -> tuple[tuple[Condition, ...], tuple[Linked, ...]]:
@@ -93,7 +107,7 @@ def _visit(source: str, param: str) -> Visit:
     return visit_of([known] if known is not None else [])
 
 
-def _bound(found: int) -> None:
-    if found > LINKED_MAX:
-        text = f"A chain or _has of this search leads over more than {LINKED_MAX} resources: narrow its condition."
+def _bound(found: int, most: int) -> None:
+    if found > most:
+        text = f"A chain or _has of this search leads over more than {most} resources: narrow its condition."
         raise BadRequest(text, problems=(Problem("too-costly", text),))
