@@ -9,6 +9,7 @@ from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
+from medlock.fhir.validate import validate
 
 STATEMENT = orjson.loads(capability_statement(Instance("https://x/fhir", "1.2.3", "2026-01-01T00:00:00Z")))
 RESOURCES = {each["type"]: each for each in STATEMENT["rest"][0]["resource"]}
@@ -58,6 +59,26 @@ def test_listed_includes_are_accepted():
     for resource_type, each in RESOURCES.items():
         for include in each.get("searchInclude", ()):
             assert accepted(resource_type, "_include", include), include
+
+
+def test_listed_reverse_includes_are_accepted():
+    """Each searchRevInclude is one that _revinclude takes; what US Core asks of nearly every type is there."""
+    for resource_type, each in RESOURCES.items():
+        for include in each.get("searchRevInclude", ()):
+            assert accepted(resource_type, "_revinclude", include), include
+        assert resource_type == "AuditEvent" or "Provenance:target" in each["searchRevInclude"]
+    assert "AuditEvent:entity" not in RESOURCES["Patient"]["searchRevInclude"]
+
+
+def test_parameters_of_every_type_are_listed_for_the_system():
+    """What can be asked of several types at once."""
+    names = {each["name"] for each in STATEMENT["rest"][0]["searchParam"]}
+    assert names == {"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"}
+
+
+def test_the_form_of_it_is_r4():
+    """It is a valid CapabilityStatement."""
+    assert validate(STATEMENT) == []
 
 
 def test_interactions_are_those_of_the_route_table():
