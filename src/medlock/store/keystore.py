@@ -116,11 +116,16 @@ class Keystore:
             after = page[-1][0]
 
     def many(self, slots: Sequence[int]) -> dict[int, PatientKeys]:
-        """The newest keys of those of these slots that have any, past the cache. Raises Tampered."""
+        """The newest keys of those of these slots that have any, read anew. Raises Tampered.
+
+        The cache takes in what it has room for: a start opens the keys of all patients, and they are asked for next.
+        """
         found: dict[int, PatientKeys] = {}
         for start in range(0, len(slots), _AT_ONCE):
             rows = self._epochs.read_many(self._file, slots[start : start + _AT_ONCE])
             found.update((row[0], PatientKeys(*row)) for row in rows)
+        for keys in found.values():
+            self._cache.spare(keys)
         return found
 
     def slots(self) -> Iterator[int]:

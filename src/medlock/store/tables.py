@@ -36,6 +36,8 @@ class Table(StrEnum):
     TOKEN = "token"  # PRF(bearer secret) → sealed grant of access
     JOB = "job"  # PRF(name) → sealed state of a job
 
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every read looks a table up
+
 
 class Batch(msgspec.Struct):
     """Changes that happen together or not at all.
