@@ -30,13 +30,17 @@ class Limits:
 class Settings:
     """Where medlock keeps its data and where it listens.
 
-    store  address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    store           address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    key_service     address of the key service, where `key_provider` is one
+    key_credential  file with what opens that service; None: the platform gives it
     """
 
     data_dir: Path
     store: str = field(default="", kw_only=True, repr=False)  # it may hold a password
     passphrase_file: Path | None = None
     key_provider: str = "passphrase-file"
+    key_service: str = ""
+    key_credential: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8443
     public_url: str = ""
@@ -62,10 +66,13 @@ class Settings:
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings as the environment gives them; unset means the default."""
     passphrase = environ.get("MEDLOCK_PASSPHRASE_FILE")
+    credential = environ.get("MEDLOCK_KEY_CREDENTIAL_FILE")
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
         passphrase_file=Path(passphrase) if passphrase else None,
         key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
+        key_service=environ.get("MEDLOCK_KEY_SERVICE", ""),
+        key_credential=Path(credential) if credential else None,
         store=environ.get("MEDLOCK_STORE", ""),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
     )
