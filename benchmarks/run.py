@@ -29,12 +29,13 @@ from servers import Bench, open_bench
 from storage import storage_measures
 
 from audit import audit_measures
+from broker import broker_measures
 from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir", "deid_text",
-    "deid_audit",
+    "deid_audit", "broker",
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "broker": lambda: broker_measures(rounds),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

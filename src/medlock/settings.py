@@ -33,6 +33,7 @@ class Settings:
     store           address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
     key_service     address of the key service, where `key_provider` is one
     key_credential  file with what opens that service; None: the platform gives it
+    broker          socket of the key broker that holds the epoch keys; None: this process holds them
     """
 
     data_dir: Path
@@ -41,6 +42,7 @@ class Settings:
     key_provider: str = "passphrase-file"
     key_service: str = ""
     key_credential: Path | None = None
+    broker: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8443
     public_url: str = ""

@@ -1,4 +1,4 @@
-"""`medlock keys status | ratchet | move | rotate`: the keystore's condition, and what an operator can do about it."""
+"""`medlock keys`: the keystore's condition, and what an operator can do about it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.progress import Progress
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, run, settings_for, show_json
 from medlock.settings import Settings
+from medlock.store.broker.commands import broker, unwraps
 from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keystatus import KeystoreStatus
@@ -208,6 +209,6 @@ def key_app(open_: Open) -> typer.Typer:
     """`medlock keys`."""
     app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
     mine = KeyCommands(open_)
-    for command in (mine.status, mine.ratchet, mine.move, mine.rotate):
+    for command in (mine.status, mine.ratchet, mine.move, mine.rotate, broker, unwraps):
         app.command()(command)
     return app

@@ -17,8 +17,10 @@ from pathlib import Path
 from medlock.clock import Clock
 from medlock.errors import Conflict, SetupError
 from medlock.settings import Settings
+from medlock.store.broker.keys import BrokeredKeys
 from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
+from medlock.store.keyport import Keys
 from medlock.store.keystore import Keystore
 
 DATA = "medlock.db"
@@ -39,6 +41,13 @@ def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> 
     make_directory(directory)
     with _one_at_a_time(directory):
         return _opened(directory, provider, clock)
+
+
+def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys:
+    """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
+    if settings.broker is not None:
+        return BrokeredKeys(settings.broker)
+    return open_keystore(settings, clock, create=create)
 
 
 def make_directory(directory: Path) -> None:
