@@ -8,6 +8,7 @@ is closed.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -73,6 +74,8 @@ def _serve(brokering: Brokering, desk: Desk, ready: Callable[[], None], signals:
         for number in signals:
             signal.signal(number, lambda _number, _frame: server.stop())
         desk.note(Kind.START, os.getpid(), brokering.limit)
+        gc.freeze()  # all that is here now stays; an unwrap leaves no cycles to look for
+        gc.set_threshold(50_000, 20, 50)
         ready()
         try:
             server.run()
