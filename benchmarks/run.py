@@ -25,6 +25,7 @@ from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
 from many import growth_measures, memory_measures
+from postgres import postgres_measures
 from servers import Bench, open_bench
 from storage import storage_measures
 
@@ -34,8 +35,8 @@ from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
-    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir", "deid_text",
-    "deid_audit", "broker",
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker",
+    "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ class Plan:
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
             "broker": lambda: broker_measures(rounds),
+            "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

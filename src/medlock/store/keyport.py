@@ -22,10 +22,15 @@ class Keys(Protocol):
     """An open keystore. What its methods promise and raise stands with `Keystore`."""
 
     tenant: TenantKeys
+    unwraps: int  # keys of patients that were unwrapped since the start
 
     @property
     def store_id(self) -> bytes:
         """Names the store."""
+
+    @property
+    def cached(self) -> int:
+        """How many keys are held in memory."""
 
     @property
     def entries(self) -> DirectoryKeys:

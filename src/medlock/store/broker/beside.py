@@ -34,39 +34,51 @@ Notice = Callable[[str, int], None]
 
 
 AUTO, ON, OFF = "auto", "on", "off"
+Held = Callable[[Settings], Settings]
 
 
 @contextmanager
-def keys_held(settings: Settings, broker: str, limit: int, notice: Notice) -> Iterator[Settings]:
-    """Settings under which workers find their keys: with a broker beside them, one that runs elsewhere, or none.
+def keys_held(settings: Settings, broker: str, limit: int, notice: Notice) -> Iterator[Held]:
+    """What tells workers where their keys are: with a broker beside them, one that runs elsewhere, or none.
 
-    `broker` is auto (one beside two workers or more), on, off, or the socket of one that was started apart. Makes the
+    `broker` is auto (one beside two workers or more), on, off, or the socket of one that was started apart. What this
+    yields is asked again with the settings of a reload: when the provider is another one, so is the broker. Makes the
     keystore when it is new. Raises SetupError.
     """
     if broker not in {AUTO, ON, OFF}:
-        yield replace(settings, broker=Path(broker))
+        yield lambda now: replace(now, broker=Path(broker))
     elif broker == ON or (broker == AUTO and settings.workers > 1 and sys.platform == "linux"):
         socket = settings.data_dir / SOCKET
-        with broker_beside(Brokering(settings, socket, limit, settings.workers), notice):
-            yield replace(settings, broker=socket)
+
+        def brokering(now: Settings) -> Brokering:
+            return Brokering(now, socket, limit, settings.workers)
+
+        with broker_beside(brokering(settings), notice) as change:
+
+            def held(now: Settings) -> Settings:
+                change(brokering(now))
+                return replace(now, broker=socket)
+
+            yield held
     else:
         if settings.workers > 1:  # make or refuse the data once, before every worker tries
             open_keystore(settings, Clock(), create=True).close()
-        yield settings
+        yield lambda now: now
 
 
 @contextmanager
-def broker_beside(brokering: Brokering, notice: Notice) -> Iterator[None]:
+def broker_beside(brokering: Brokering, notice: Notice) -> Iterator[Callable[[Brokering], None]]:
     """A broker that answers for as long as this lasts. `notice(event, code)` is told when it died.
 
-    Raises SetupError when it cannot start; the broker has said why by then.
+    Yields what replaces it by another one where that makes a difference. Raises SetupError when it cannot start; the
+    broker has said why by then.
     """
     keeper = _Keeper(brokering, notice)
     keeper.start()
     watch = threading.Thread(target=keeper.watch, daemon=True)
     watch.start()
     try:
-        yield
+        yield keeper.change
     finally:
         keeper.stopping.set()
         watch.join()
@@ -82,6 +94,21 @@ class _Keeper:
     stopping: threading.Event = field(default_factory=threading.Event)
     process: SpawnProcess | None = None
     pipe: Connection | None = None
+    changing: threading.Lock = field(default_factory=threading.Lock)
+
+    def change(self, brokering: Brokering) -> None:
+        """Start this one instead, if it finds its keys elsewhere. Raises SetupError: the former runs again then."""
+        with self.changing:
+            former = self.brokering
+            if _keys_of(former) == _keys_of(brokering):
+                return
+            self.stop()
+            self.brokering = brokering
+            try:
+                self.start()
+            except SetupError:
+                self.brokering = former
+                raise
 
     def start(self) -> None:
         """Start one and wait for its word. Raises SetupError."""
@@ -110,15 +137,20 @@ class _Keeper:
             if self.process is None:
                 return
             self.process.join(PAUSE_SECONDS)
-            if self.process.is_alive() or self.stopping.is_set():
-                continue
-            self.notice("broker-died", self.process.exitcode or 0)
-            while not self.stopping.wait(PAUSE_SECONDS):
-                try:
-                    self.start()
-                    break
-                except SetupError:
-                    self.notice("broker-does-not-start", 0)
+            with self.changing:
+                if not (self.process.is_alive() or self.stopping.is_set()):
+                    self._again(self.process.exitcode or 0)
+
+    def _again(self, code: int) -> None:
+        """Start another for one that died."""
+        self.notice("broker-died", code)
+        while not self.stopping.wait(PAUSE_SECONDS):
+            try:
+                self.start()
+            except SetupError:
+                self.notice("broker-does-not-start", 0)
+            else:
+                return
 
     def stop(self) -> None:
         """End it; it finishes what it does."""
@@ -128,6 +160,19 @@ class _Keeper:
             if self.process.is_alive():
                 self.process.kill()
                 self.process.join()
+
+
+def _keys_of(brokering: Brokering) -> Settings:
+    """What decides where the keys are found."""
+    now = brokering.settings
+    return replace(
+        Settings(now.data_dir),
+        keystore_dir=now.keystore_dir,
+        passphrase_file=now.passphrase_file,
+        key_provider=now.key_provider,
+        key_service=now.key_service,
+        key_credential=now.key_credential,
+    )
 
 
 def _said_ready(pipe: Connection) -> bool:

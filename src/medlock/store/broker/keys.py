@@ -56,6 +56,10 @@ class NarrowKeys:
         """Seals the entry."""
         return Aead(self.key)
 
+    def bare(self) -> None:
+        """Let go of what was made of the key."""
+        self.__dict__.pop("directory", None)
+
 
 class _Entries:
     """`directory.Keys` through the broker: a directory of all patients is loaded without a key to any record."""
@@ -91,6 +95,7 @@ class BrokeredKeys:
         self._cache = KeyCache(cache_entries)
         self._spares: list[PatientKeys] = []
         self._lock = threading.Lock()
+        self.unwraps = 0
         self._root = self._opened(SHARED, 0)[1]
         self._erasures = self._asked_erasures()
         self.tenant = TenantKeys(self._root, self.keys(SHARED))
@@ -98,6 +103,11 @@ class BrokeredKeys:
 
     def __repr__(self) -> str:
         return "<BrokeredKeys>"
+
+    @property
+    def cached(self) -> int:
+        """How many keys are held in memory."""
+        return len(self._cache)
 
     def keys(self, slot: int, generation: int | None = None) -> PatientKeys:
         """The keys of one slot, the newest generation unless another is named. Raises KeyDestroyed, Capped."""
@@ -206,6 +216,7 @@ class BrokeredKeys:
         return older
 
     def _opened(self, slot: int, generation: int | None) -> tuple[int, bytes]:
+        self.unwraps += 1
         answer = self._channel.ask(Operation.OPEN, _OPEN.pack(slot, NEWEST if generation is None else generation))
         return int.from_bytes(answer[:4], "big"), answer[4:]
 

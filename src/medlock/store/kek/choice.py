@@ -36,9 +36,9 @@ def provider_of(settings: Settings) -> KekProvider:
     if name in SERVICES:
         if not settings.key_service:
             raise SetupError(f"Set MEDLOCK_KEY_SERVICE to the address of {name}: docs/keys.md shows its form.")
-        return EpochKeys(SERVICES[name](settings.key_service, settings.key_credential, Judge(settings.data_dir)))
+        return EpochKeys(SERVICES[name](settings.key_service, settings.key_credential, Judge(settings.keys_dir)))
     if name != PassphraseFile.name:
         raise SetupError(f"MEDLOCK_KEY_PROVIDER is one of {', '.join(NAMES)}.")
     if settings.passphrase_file is None:
         raise SetupError(_NO_PASSPHRASE)
-    return PassphraseFile(settings.passphrase_file, settings.data_dir)
+    return PassphraseFile(settings.passphrase_file, settings.keys_dir)
