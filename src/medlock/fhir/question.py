@@ -29,7 +29,11 @@ class Interaction(StrEnum):
     SEARCH = "search-type"
     BATCH = "batch"
     TRANSACTION = "transaction"
-    EVERYTHING = "everything"  # operation Patient/[id]/$everything
+    EVERYTHING = "everything"  # this and the following are operations, by their names
+    VALIDATE = "validate"
+    DOCREF = "docref"
+    LASTN = "lastn"
+    MATCH = "match"
 
 
 class Preconditions(msgspec.Struct, frozen=True):
