@@ -133,9 +133,19 @@ def ids(bundle: dict[str, Any]) -> set[str]:
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
 
 
+def store_of(directory: Path) -> str:
+    """The address of the database that holds a directory's rows; empty when a file does."""
+    path = directory.with_name(f"{directory.name}.store")
+    return path.read_text() if path.exists() else ""
+
+
 async def open_world(directory: Path, limits: Limits | None = None, store: str = "") -> World:
-    """Start a process on a data directory, making it when it is new; its rows lie in the database `store`, if any."""
+    """Start a process on a data directory, making it when it is new.
+
+    Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any.
+    """
     directory.mkdir(exist_ok=True)
+    store = store or store_of(directory)
     path = directory / "keystore.db"
     kek = provider(directory)
     keystore = Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek)

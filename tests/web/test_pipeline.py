@@ -84,7 +84,9 @@ async def test_head_is_get_without_the_body(world, client):
     """HEAD asks the same question and sends the same headers."""
     got, head = await client.get("Patient/1", headers=AUTH), await client.head("Patient/1", headers=AUTH)
     assert (head.status_code, head.content) == (200, b"")
+    names = got.headers.pop("x-request-id"), head.headers.pop("x-request-id")
     assert head.headers == got.headers
+    assert names[0] != names[1]
     assert world.door.questions[0] == world.door.questions[1]
 
 
@@ -370,16 +372,16 @@ async def test_metadata_needs_no_token(world, client):
     assert world.gate.asked == 0
 
 
-async def test_health_says_one_word(world, client):
-    """/healthz is 200 while the store answers and 503 when it does not, and holds no data."""
-    response = await client.get("https://localhost:8443/healthz")
+async def test_readiness_says_one_word(world, client):
+    """/readyz is 200 while the store answers and 503 when it does not, and holds no data; /healthz stays 200."""
+    response = await client.get("https://localhost:8443/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     check_security_headers(response)
     world.probe.fault = Unavailable("The store is not there.", reason="private reason")
-    response = await client.get("https://localhost:8443/healthz")
-    assert response.status_code == 503
-    assert "private" not in response.text
-    world.probe.fault = ValueError("private reason")
+    response = await client.get("https://localhost:8443/readyz")
+    assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
+    check_security_headers(response)
+    assert (await client.get("https://localhost:8443/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(

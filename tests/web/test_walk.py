@@ -14,6 +14,7 @@ from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
+from medlock.web.routes import HEALTH, READY
 
 BASE = "https://localhost:8443/fhir"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -171,4 +172,7 @@ async def test_metadata_and_health_are_the_only_open_doors(site):
     _, client = site
     statement = (await client.get("metadata")).json()
     assert statement["implementation"]["url"] == BASE
-    assert (await client.get("https://localhost:8443/healthz")).json() == {"status": "ok"}
+    for address in (HEALTH, READY):
+        assert (await client.get("https://localhost:8443" + address)).json() == {"status": "ok"}
+        for method in set(METHODS) - {"GET", "HEAD"}:
+            assert (await client.request(method, "https://localhost:8443" + address)).status_code == 405

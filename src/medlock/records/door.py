@@ -313,7 +313,5 @@ def _recheck(finding: Finding, visit: Visit) -> None:
     """Everything that a Finding discloses must be covered. A bundle's entries were checked one by one."""
     if visit.grant is None:
         return
-    covers = visit.grant.judge()
-    for opened in finding.disclosed:
-        if not covers(opened.meta):
-            raise Tampered(f"a handler brought a {opened.meta.type} that the Grant does not cover")
+    if not visit.grant.covers_all([opened.meta for opened in finding.disclosed]):
+        raise Tampered("a handler brought a resource that the Grant does not cover")

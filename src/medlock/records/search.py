@@ -100,8 +100,10 @@ def _place_of(hits: Sequence[Hit], rid: int) -> int:
 async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, links: Links) -> Finding:
     """The Bundle: matches and included resources, minimised and cut down to what was asked for."""
     grant = reach.grant
-    covers = grant.judge()
-    matches = [opened for opened in cut.shown if covers(opened.meta)]
+    matches = cut.shown
+    if not grant.covers_all([opened.meta for opened in matches]):
+        covers = grant.judge()
+        matches = [opened for opened in matches if covers(opened.meta)]
     included: list[Opened] = []
     if query.includes or query.revincludes:
         included = await Includer(vault, reach, links.include_max).collect(query, matches)

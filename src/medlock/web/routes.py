@@ -13,6 +13,7 @@ from medlock.fhir.question import Interaction
 PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
+READY = "/readyz"
 UNKNOWN = "unknown"
 
 _TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
