@@ -17,6 +17,7 @@ import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
+from medlock.fhir.binary import is_content, refuse_context, wants_content, wrapped
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
 from medlock.fhir.history import instant, read_history
@@ -39,6 +40,8 @@ from medlock.fhir.question import Interaction, Preconditions, Question
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
 _PAGED = frozenset({Interaction.SEARCH, *OPERATIONS}) - {Interaction.VALIDATE, Interaction.MATCH} | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+_READS = frozenset({Interaction.READ, Interaction.VREAD})
+_BINARY = b"/Binary"  # no other type's name begins so
 _CHANGES = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _ASKING = _PAGED | OPERATIONS
@@ -95,8 +98,31 @@ class Frame(msgspec.Struct, frozen=True):
 
 def parse(request: Request, frame: Frame) -> Question:
     """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
+    if request.path.startswith(_BINARY):
+        return _binary(request, frame)
     check_accept(request.headers)
     address = _located(request.method, request.path)
+    return _parsed(request, address, frame)
+
+
+def _binary(request: Request, frame: Frame) -> Question:
+    """The Question that a request about a Binary asks: content itself may be brought, and given back."""
+    address = _located(request.method, request.path)
+    if address.interaction in _READS and b"_format=" not in request.query and wants_content(request.headers):
+        return msgspec.structs.replace(_parsed(request, address, frame), raw=True)
+    check_accept(request.headers)
+    if address.interaction not in {Interaction.CREATE, Interaction.UPDATE}:
+        return _parsed(request, address, frame)
+    if not is_content(request.headers):
+        refuse_context(request.headers)
+        return _parsed(request, address, frame)
+    headers = {**request.headers, b"content-type": b"application/fhir+json"}
+    body = wrapped(request.body, request.headers, address.id)
+    return _parsed(msgspec.structs.replace(request, headers=headers, body=body), address, frame)
+
+
+def _parsed(request: Request, address: Address, frame: Frame) -> Question:
+    """The Question, once it is known what address is meant."""
     params = _general(pairs(request.query)) if request.query else ()
     if address.interaction is Interaction.PATCH:
         return _question(request, address, params, frame, patch_kind(request.headers))

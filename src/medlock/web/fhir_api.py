@@ -36,6 +36,7 @@ from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
 _CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
+_BINARY = PREFIX + b"/Binary"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -126,12 +127,17 @@ class FhirApi:
             raise
         body = b""
         if method in _WITH_BODY:
-            limit = self._limits.bundle_bytes if path in _ROOTS else self._limits.resource_bytes
-            body = await read_body(receive, headers, limit)  # 2
+            body = await read_body(receive, headers, self._limit(path))  # 2
         question = self._question(scope, headers, body)  # 3
         asked.interaction = question.interaction
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    def _limit(self, path: bytes) -> int:
+        """How long a body may be there."""
+        if path in _ROOTS:
+            return self._limits.bundle_bytes
+        return self._limits.binary_bytes if path.startswith(_BINARY) else self._limits.resource_bytes
 
     def _question(self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Question:
         """The Question in the request."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Unavailable
+from medlock.fhir.binary import Content, content_of
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
 from medlock.records.disclosure import Disclosure
@@ -66,7 +67,20 @@ class Replies:
             headers.append((b"location", self._base + disclosure.location.encode()))
         if disclosure.status == 200 and question.unchanged(disclosure.version, disclosure.updated):
             return Reply(304, self._bare, headers)
+        if question.raw and disclosure.status == 200:
+            return self._content(content_of(disclosure.body), headers)
         return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
+
+    def _content(self, content: Content, headers: RawHeaders) -> Reply:
+        """A Binary as what it holds; a browser saves it and never shows it as ours."""
+        headers += [
+            (b"content-type", content.media.encode()),
+            (b"content-disposition", b"attachment"),
+            (b"content-length", b"%d" % len(content.data)),
+        ]
+        if content.context:
+            headers.append((b"x-security-context", content.context.encode()))
+        return Reply(200, self._bare, headers, content.data)
 
     async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
         """FHIR JSON, deflated when that is wanted and worth it."""
