@@ -7,7 +7,7 @@ from medlock.errors import BadRequest
 from medlock.fhir.address import ROUTES
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.grammar import parse_search
-from medlock.fhir.question import Interaction
+from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 from medlock.fhir.validate import validate
 
@@ -84,7 +84,7 @@ def test_the_form_of_it_is_r4():
 def test_interactions_are_those_of_the_route_table():
     """Every type has the interactions that its routes have; the audit view can only be looked at."""
     routed = {each.value for methods in ROUTES.values() for each in methods.values()}
-    routed -= {"transaction", "search-system", "history-system", "everything"}
+    routed -= {"transaction", "search-system", "history-system", *OPERATIONS}
     for resource_type, each in RESOURCES.items():
         codes = {interaction["code"] for interaction in each["interaction"]}
         assert codes == ({"read", "search-type"} if resource_type == "AuditEvent" else routed)
@@ -92,8 +92,15 @@ def test_interactions_are_those_of_the_route_table():
         "transaction", "batch", "search-system", "history-system",
     ]  # fmt: skip
     assert STATEMENT["rest"][0]["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
-    assert RESOURCES["Patient"]["operation"][0]["name"] == Interaction.EVERYTHING
-    assert not any("operation" in each for name, each in RESOURCES.items() if name != "Patient")
+
+
+def test_operations_are_those_of_the_route_table():
+    """Each operation stands where its route is: $validate of every type that is stored, the others of their one type."""
+    for resource_type, each in RESOURCES.items():
+        told = {operation["name"] for operation in each.get("operation", ())}
+        paths = {path for path in ROUTES if "$" in path and path.split("/")[1] in {"{type}", resource_type}}
+        routed = {path.rpartition("$")[2] for path in paths}
+        assert told == (set() if resource_type == "AuditEvent" else routed)
 
 
 def test_it_names_version_and_address():

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from medlock.fhir.address import ROUTES
+from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
@@ -25,9 +26,8 @@ _OF_THE_WHOLE = (
     *(Interaction.TRANSACTION, Interaction.BATCH),
     *(Interaction.SEARCH_SYSTEM, Interaction.HISTORY_SYSTEM),
 )
-_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, Interaction.EVERYTHING})
+_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, *OPERATIONS})
 _COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/patient"
-_EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 _COMMON = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"})
 _SEARCHES = (
     "Searches also take chains and _has over at most three references, _list, composite values, and the modifiers "
@@ -35,6 +35,14 @@ _SEARCHES = (
     "defines them. A search of the system names its types with _type; one of a patient's compartment need not. What is "
     "not understood is refused."
 )
+_DEFINED = "http://hl7.org/fhir/OperationDefinition/"
+_US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
+_OPERATIONS = {
+    "Patient": {"everything": f"{_DEFINED}Patient-everything", "match": f"{_DEFINED}Patient-match"},
+    "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
+    "DocumentReference": {"docref": f"{_US_CORE}docref"},
+}
+_VALIDATE = {"validate": f"{_DEFINED}Resource-validate"}
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
     "of the caller's role, its scopes and, where it has one, its patient."
@@ -99,8 +107,8 @@ def _resource(resource_type: str) -> dict[str, Any]:
             "conditionalUpdate": True,
             "conditionalDelete": "single",
         }
-    if resource_type == "Patient":
-        found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]
+        known = _OPERATIONS.get(resource_type, {}) | _VALIDATE
+        found["operation"] = [{"name": name, "definition": definition} for name, definition in known.items()]
     return {name: value for name, value in found.items() if value != []}
 
 
