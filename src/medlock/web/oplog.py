@@ -33,6 +33,8 @@ class Told(StrEnum):
     SERVER = "server"
     WORKER_DIED = "worker-died"
     CRASH_LOOP = "crash-loop"
+    BROKER_DIED = "broker-died"
+    BROKER_DOWN = "broker-does-not-start"
     RELOADED = "reloaded"
     RELOAD_FAILED = "reload-failed"
 
