@@ -28,6 +28,7 @@ from many import growth_measures, memory_measures
 from postgres import postgres_measures
 from servers import Bench, open_bench
 from storage import storage_measures
+from workers import workers_measures
 
 from audit import audit_measures
 from broker import broker_measures
@@ -35,7 +36,7 @@ from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
-    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker",
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -63,6 +64,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "workers": lambda: workers_measures(bench, corpus, rounds, seconds),
             "broker": lambda: broker_measures(rounds),
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "deid_audit": lambda: deid_audit_measures(rounds),
