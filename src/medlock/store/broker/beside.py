@@ -34,6 +34,7 @@ Notice = Callable[[str, int], None]
 
 
 AUTO, ON, OFF = "auto", "on", "off"
+DIED, DOWN = "died", "does not start"  # what a `Notice` is told
 Held = Callable[[Settings], Settings]
 
 
@@ -143,12 +144,12 @@ class _Keeper:
 
     def _again(self, code: int) -> None:
         """Start another for one that died."""
-        self.notice("broker-died", code)
+        self.notice(DIED, code)
         while not self.stopping.wait(PAUSE_SECONDS):
             try:
                 self.start()
             except SetupError:
-                self.notice("broker-does-not-start", 0)
+                self.notice(DOWN, 0)
             else:
                 return
 
