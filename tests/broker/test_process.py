@@ -244,6 +244,26 @@ def test_a_second_broker_is_refused(data, tmp_path):
     assert "running" in done.stderr
 
 
+def test_a_server_whose_broker_is_missing_says_so(data, tmp_path):
+    """With a code that means: try again."""
+    done = medlock(data, "serve", "--port", "0", "--broker", str(tmp_path / "none.sock"))
+    assert done.returncode == 4
+    assert "No key broker answers" in done.stderr
+
+
+def test_signals_to_all_leave_the_broker_for_last(data):
+    """A service manager may signal every process: workers still find their keys, and all end with 0."""
+    server = Server(data, "--workers", "2")
+    (broker,) = named(server.process.pid)["broker"]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(broker, number)
+    with server.client(token(data)) as client:
+        assert [client.get(f"Patient/{each['id']}").status_code for each in PATIENTS] == [200] * 8
+        os.kill(broker, signal.SIGTERM)
+    assert server.stop() == (0, "")
+    assert [record["kind"] for record in unwraps(data)].count("stop") == 1
+
+
 def test_off_means_none(data):
     """Workers then hold the keys themselves, as before."""
     with running(data, "--workers", "2", "--broker", "off") as server:
