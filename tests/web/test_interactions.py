@@ -1,6 +1,7 @@
 """The interactions beyond reading and writing by id, over a socket: what a client of the real server sees."""
 
 import time
+from contextlib import ExitStack
 from random import Random
 
 import orjson
@@ -15,11 +16,12 @@ NUMBER = [{"system": "urn:mrn", "value": "17"}]
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
     """A clinician's client of a server with one patient."""
-    with running(tmp_path_factory.mktemp("interactions") / "data") as server:
-        with server.client(new_token(server.directory)[0]) as client:
-            made = {"resourceType": "Patient", "id": "p1", "identifier": NUMBER}
-            assert client.put("Patient/p1", json=made).status_code == 201
-            yield client
+    with ExitStack() as stack:
+        server = stack.enter_context(running(tmp_path_factory.mktemp("interactions") / "data"))
+        client = stack.enter_context(server.client(new_token(server.directory)[0]))
+        made = {"resourceType": "Patient", "id": "p1", "identifier": NUMBER}
+        assert client.put("Patient/p1", json=made).status_code == 201
+        yield client
 
 
 def test_patches_and_criteria(client):
