@@ -140,7 +140,7 @@ class Directory:
         for each in reversed(self._segments):
             at = each.find(rid)
             if at >= 0:
-                _, slot, tag, _, version, _, flags, _ = each.rows[at].item()
+                _, slot, tag, _, version, _, flags, _ = each.row(at)
                 return None if flags & DROPPED else IndexRow(rid, slot, version, tag, bool(flags & DELETED))
         return None
 
