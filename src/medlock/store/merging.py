@@ -8,13 +8,14 @@ tenth of the time: a fold is paid by whoever happens to write then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlock.store.entries import DROPPED
-from medlock.store.segment import POSTINGS, TEXTS, Segment, label_number
+from medlock.store.segment import POSTINGS, TEXTS, Segment, label_number, of_arrays
 
 _ROW_BITS = np.uint64(32)
 _GONE = np.iinfo(np.uint32).max
@@ -35,7 +36,7 @@ def merge(segments: Sequence[Segment], *, whole: bool) -> Segment:
     places = np.split(numbers, np.cumsum([len(each) for each in segments])[:-1])
     rows = rows[kept]
     rows["label"], labels = _labels(segments, kept)
-    return Segment(rows, _postings(segments, places), _dates(segments, places), _texts(segments, places), labels)
+    return of_arrays(rows, _postings(segments, places), _dates(segments, places), _texts(segments, places), labels)
 
 
 def _run_ends(ordered: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -59,7 +60,7 @@ def _postings(segments: Sequence[Segment], places: Sequence[Numbers]) -> tuple[N
     """Sorted as one number each, which is many times faster than by two columns: rank of the hash, then row."""
     distinct, ranks = np.unique(np.concatenate([each.postings["hash"] for each in segments]), return_inverse=True)
     counts = [np.diff(each.postings["end"], prepend=np.uint32(0)) for each in segments]
-    rows = np.concatenate([place[each.listed] for each, place in zip(segments, places, strict=True)])
+    rows = np.concatenate([place[np.asarray(each.listed)] for each, place in zip(segments, places, strict=True)])
     keys = np.repeat(ranks.astype(np.uint64), np.concatenate(counts)) << _ROW_BITS | rows
     keys = keys[rows != _GONE]
     keys.sort()
@@ -85,7 +86,9 @@ def _texts(segments: Sequence[Segment], places: Sequence[Numbers]) -> tuple[NDAr
     for each, place in zip(segments, places, strict=True):
         if len(each.texts):
             params, rows = each.texts["param"].tolist(), place[each.texts["row"]].tolist()
-            found += [one for one in zip(params, each.each_text(), rows, strict=True) if one[2] != _GONE]
+            spans = pairwise([0, *each.texts["end"].tolist()])
+            texts = [each.text[low:high] for low, high in spans]
+            found += [one for one in zip(params, texts, rows, strict=True) if one[2] != _GONE]
     found.sort()
     table = np.empty(len(found), TEXTS)
     table["param"] = [param for param, _, _ in found]

@@ -8,9 +8,10 @@ few megabytes; whoever serves one must still ask the keystore for its key, which
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medlock.store.bodies import Opened
+from medlock.store.capsule import IndexRow
 
 KEPT = 4_096
 BODY_BYTES = 8_192
@@ -18,11 +19,12 @@ BODY_BYTES = 8_192
 
 
 class OpenedBodies:
-    """Row id → what its row held; least recently used first out."""
+    """Row id → what its row held; least recently used first out. `cleared`: how often keys were destroyed."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._known: OrderedDict[int, Opened] = OrderedDict()
+        self.cleared = 0
 
     def get(self, rid: int, ct: bytes) -> Opened | None:
         """The body that this ciphertext holds; None when it is not known."""
@@ -32,13 +34,14 @@ class OpenedBodies:
         self._known.move_to_end(rid)
         return known
 
-    def get_all(self, rows: Sequence[tuple[int, bytes]]) -> list[Opened | None]:
-        """As `get`, of many."""
-        known, used = self._known, self._known.move_to_end
+    def get_all(self, rows: Sequence[IndexRow], cts: Mapping[int, bytes]) -> list[Opened | None]:
+        """As `get`, of many: of those rows just read whose ciphertext is the one that the index names."""
+        known, used = self._known.get, self._known.move_to_end
         found: list[Opened | None] = []
-        for rid, ct in rows:
-            opened = known.get(rid)
-            if opened is not None and opened.ct == ct:
+        for row in rows:
+            rid = row.rid
+            opened = known(rid)
+            if opened is not None and opened.tag == row.tag and opened.ct == cts.get(rid):
                 used(rid)
                 found.append(opened)
             else:
@@ -57,3 +60,4 @@ class OpenedBodies:
     def clear(self) -> None:
         """Forget all: keys were destroyed, and nothing of what lay under them shall stay in memory."""
         self._known.clear()
+        self.cleared += 1
