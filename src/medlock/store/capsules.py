@@ -4,7 +4,7 @@ Before a cached capsule is used, one statement asks for its last delta (which a 
 deleted) and for the next (which a write would have added). Both as expected: the capsule is current.
 
 A write need not ask: its commit is refused when what it was made from is not current. So it is asked only about
-indexes that another process was seen to write.
+indexes that a race was lost for before.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Capsules:
             if len(found) == 1 and capsule.probe[0] in found:
                 self._cache.move_to_end(slot)
                 return capsule
-            self.lost(slot)
+            self.forget(slot)
         capsule = await self._load(slot)
         if slot and not capsule.number:
             raise Tampered("a patient's index is gone")
@@ -89,7 +89,7 @@ class Capsules:
         return await self.open(slot) if capsule is None else capsule
 
     def lost(self, slot: int) -> None:
-        """Another process wrote this index while we thought ours current: it may again."""
+        """A change was refused because another process had written this index: it may again, so we ask from now on."""
         self.forget(slot)
         if len(self._contested) >= CACHED:
             self._contested.clear()
@@ -110,7 +110,7 @@ class Capsules:
         """Whether what `peek` gave was current, by which deltas exist; when it was not it is forgotten."""
         if probe.last in deltas and probe.following not in deltas:
             return True
-        self.lost(probe.slot)
+        self.forget(probe.slot)
         return False
 
     def fresh(self, slot: int) -> Capsule:
@@ -137,7 +137,8 @@ class Capsules:
         self._cached_rows = 0
 
     def _keep(self, slot: int, capsule: Capsule) -> None:
-        before = capsule.cached_rows if slot in self._cache else 0
+        known = self._cache.get(slot)
+        before = 0 if known is None else known.cached_rows
         capsule.cached_rows = capsule.size()
         self._cache[slot] = capsule
         self._cache.move_to_end(slot)
