@@ -66,6 +66,10 @@ class MemoryBackend:
         self._seen = self.disk
 
     @property
+    def file(self) -> None:
+        """The tables are nowhere else."""
+
+    @property
     def fault(self) -> Fault | None:
         """The present misbehaviour."""
         return self._fault
