@@ -230,7 +230,9 @@ def _run_some(db: sqlite3.Connection, verb: str, rows: Sequence[Row]) -> None:
     at = 0
     while at < len(rows):
         width = 1 << (len(rows) - at).bit_length() - 1
-        bound = [each for _, key, ct in rows[at : at + width] for each in (key, bytearray(ct))]
+        bound: list[int | bytearray] = [0] * (2 * width)
+        bound[::2] = [key for _, key, _ in rows[at : at + width]]
+        bound[1::2] = [bytearray(ct) for _, _, ct in rows[at : at + width]]
         db.execute(_statement(verb, rows[at][0], width), bound)
         at += width
 
