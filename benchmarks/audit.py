@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
@@ -28,8 +31,20 @@ _STAGGER = 0.001  # seconds: longer than sealing a group
 
 def audit_measures(bench: Bench, count: int) -> list[dict[str, Any]]:
     """`count` events appended and verified; the time to verify is told for a million."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _collected_as_in_the_server(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measures(bench, count))
+
+
+@contextmanager
+def _collected_as_in_the_server() -> Iterator[None]:
+    """Python's cycle collector as `medlock.web.server` sets it."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 async def _measures(bench: Bench, count: int) -> list[dict[str, Any]]:

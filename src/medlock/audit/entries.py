@@ -102,7 +102,7 @@ class EntrySealer:
             kept = minimal_of(event, counts)
             kept += _MINIMAL_PADDING[len(kept) % MINIMAL_BYTES]
             note(other, event)
-            yield b"".join((_head(len(kept)), other, seal_minimal(other, kept, minimal_place + full), full))
+            yield _head(len(kept)) + other + seal_minimal(other, kept, minimal_place + full) + full
 
     def noted(self, entries: Iterable[bytes]) -> Iterator[Noted]:
         """What the index wants of these entries, from memory where they were sealed here. Raises Tampered.

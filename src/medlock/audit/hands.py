@@ -15,13 +15,11 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 from medlock.crypto.merkle import HASH_BYTES, perfect_root
 from medlock.crypto.tiles import WIDTH, split
@@ -32,37 +30,39 @@ SHARE = 1_024
 """So many tiles are worth a process: a third of a second, and a tenth of one to start it."""
 
 ODD = bytes(HASH_BYTES)
+_TURN = 16  # tiles, some milliseconds; then others may go, and what the hands say is taken in
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """The tiles that one hand hashes, and what it says."""
+async def roots(backend: Backend, tiles: int) -> AsyncGenerator[tuple[int, bytes], None]:
+    """The first `tiles` tiles of level 0 in order, each with its root, or with ODD where it must be looked into.
 
-    tiles: range
-    said: asyncio.Task[bytes]
-
-    async def roots(self) -> list[bytes]:
-        """The root of each tile, or ODD where it must be looked into; all are when the hand did not get done."""
-        said = await self.said
-        return split(said) if len(said) == len(self.tiles) * HASH_BYTES else [ODD] * len(self.tiles)
-
-
-@asynccontextmanager
-async def shared(backend: Backend, tiles: int) -> AsyncIterator[tuple[range, Sequence[Share]]]:
-    """The first tiles, which are left to whoever asks, and the shares of the hands behind them, in order."""
-    file = backend.file
-    hands = 1 if file is None else max(1, min(_processors(), tiles // SHARE))
-    ends = [tiles * (number + 1) // hands for number in range(hands)]
-    shares = [
-        Share(range(first, last), asyncio.create_task(_ask(str(file), str(first), str(last))))
-        for first, last in pairwise(ends)
-    ]
+    This process takes the first share itself. Of a back end without a file nothing is known here: all are ODD.
+    """
+    if backend.file is None:
+        for tile in range(tiles):
+            yield tile, ODD
+        return
+    ends = _ends(tiles)
+    asked = [asyncio.create_task(_ask(backend.file, range(*share))) for share in pairwise(ends)]
     try:
-        yield range(ends[0]), shares
+        with closing(FileReader(backend.file)) as reader:
+            for tile, root in enumerate(roots_of(reader, range(ends[0]))):
+                yield tile, root
+                if tile % _TURN == 0:
+                    await asyncio.sleep(0)
+        for first, task in zip(ends, asked, strict=False):
+            for tile, root in enumerate(await task, first):
+                yield tile, root
     finally:
-        for share in shares:
-            share.said.cancel()
-        await asyncio.gather(*(share.said for share in shares), return_exceptions=True)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+def _ends(tiles: int) -> list[int]:
+    """Where each share ends: as many shares as processors, unless they became too small."""
+    hands = max(1, min(_processors(), tiles // SHARE))
+    return [tiles * (number + 1) // hands for number in range(hands)]
 
 
 def _processors() -> int:
@@ -70,9 +70,14 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-async def _ask(*what: str) -> bytes:
-    """What a hand says; nothing when none can be had."""
-    command = (sys.executable, "-P", "-m", __name__, *what)
+async def _ask(file: Path, tiles: range) -> list[bytes]:
+    """What a hand says of these tiles; all are ODD when it did not get done."""
+    said = await _said(sys.executable, "-P", "-m", __name__, str(file), str(tiles.start), str(tiles.stop))
+    return split(said) if len(said) == len(tiles) * HASH_BYTES else [ODD] * len(tiles)
+
+
+async def _said(*command: str) -> bytes:
+    """What a command writes; nothing when it fails."""
     try:
         hand = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     except OSError:
@@ -85,14 +90,15 @@ async def _ask(*what: str) -> bytes:
             hand.kill()
 
 
-def hash_tiles(reader: FileReader, tiles: range, out: BinaryIO) -> None:
-    """The work of a hand."""
+def roots_of(reader: FileReader, tiles: range) -> Iterator[bytes]:
+    """The root of each tile that agrees with its entries, ODD for others. Raises Unavailable."""
     for tile in tiles:
         entries = reader.within(Table.LOG, range(tile * WIDTH, (tile + 1) * WIDTH))
         leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
         as_said = len(leaves) == WIDTH and [b"".join(leaves)] == reader.within(Table.TILE, range(tile, tile + 1))
-        out.write(perfect_root(leaves) if as_said else ODD)
+        yield perfect_root(leaves) if as_said else ODD
 
 
 if __name__ == "__main__":
-    hash_tiles(FileReader(Path(sys.argv[1])), range(int(sys.argv[2]), int(sys.argv[3])), sys.stdout.buffer)
+    for _root in roots_of(FileReader(Path(sys.argv[1])), range(int(sys.argv[2]), int(sys.argv[3]))):
+        sys.stdout.buffer.write(_root)

@@ -7,18 +7,16 @@ is decided in `audit.blame`, from the head downwards.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from medlock.audit.hands import ODD, shared
+from medlock.audit.hands import ODD, roots
 from medlock.audit.ledger import last_tiles, tile_key
 from medlock.crypto.merkle import fold, perfect_root, subtrees
 from medlock.crypto.tiles import LEVEL_BITS, TILE_BYTES, WIDTH, split, widths
 from medlock.store.tables import Backend, Table
-
-_TURN = 16  # tiles, some milliseconds; then others may go, and what the hands say is taken in
 
 Leaf = bytes | None
 """A leaf hash, or None where the entry is missing."""
@@ -61,17 +59,12 @@ async def retrace(backend: Backend, size: int) -> Retraced:
     """Read all entries below `size` and compute the tree."""
     traced = Retraced(size)
     complete = size // WIDTH
-    async with shared(backend, complete) as (mine, shares):
-        for tile in mine:
-            await _hash_tile(traced, backend, tile)
-            if tile % _TURN == 0:
-                await asyncio.sleep(0)
-        for share in shares:
-            for tile, root in zip(share.tiles, await share.roots(), strict=True):
-                if root == ODD:
-                    await _hash_tile(traced, backend, tile)
-                else:
-                    traced.levels[1].append(root)
+    async with aclosing(roots(backend, complete)) as told:
+        async for tile, root in told:
+            if root == ODD:
+                await _hash_tile(traced, backend, tile)
+            else:
+                traced.levels[1].append(root)
     traced.tail = await leaves_of(backend, complete * WIDTH, size % WIDTH)
     while len(traced.levels[-1]) >= WIDTH:
         below = traced.levels[-1]

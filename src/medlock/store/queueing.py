@@ -16,7 +16,7 @@ from medlock.store.tables import Batch
 GROUP_MAX = 512
 GATHER_TURNS = 3
 GATHERED = 64
-"""So many rows are a group worth a sync of its own: nobody is waited for."""
+"""So many audit entries are a group worth a sync of its own: nobody is waited for."""
 
 Result = int | MedlockError
 
@@ -44,6 +44,7 @@ class Queue:
         self._abandon = abandon
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Waiting] = []
+        self._entries = 0  # in the batches that wait
         self._wishes: list[tuple[asyncio.Future[int], Callable[[], Awaitable[Result]]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -53,6 +54,7 @@ class Queue:
         self._demand_open()
         waiting = Waiting(batch, self._loop.create_future())
         self._waiting.append(waiting)
+        self._entries += len(batch.entries)
         self._wake()
         return waiting.future
 
@@ -85,6 +87,7 @@ class Queue:
             while self._waiting or self._wishes:
                 await self._gather()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                self._entries = sum(len(waiting.batch.entries) for waiting in self._waiting)
                 if group:
                     await self._serve(group)
                 if self._wishes:
@@ -124,13 +127,9 @@ class Queue:
         two at a time, a fifth more of them a second.
         """
         for _ in range(GATHER_TURNS):
-            if sum(_rows(waiting.batch) for waiting in self._waiting) >= GATHERED:
+            if self._entries >= GATHERED:
                 return
             await asyncio.sleep(0)
-
-
-def _rows(batch: Batch) -> int:
-    return len(batch.entries) + len(batch.inserts) + len(batch.puts) + len(batch.deletes)
 
 
 def _answer(future: asyncio.Future[int], result: Result) -> None:
