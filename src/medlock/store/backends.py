@@ -6,9 +6,11 @@ Only the one that is used is imported: asyncpg is an optional extra.
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 
 from medlock.errors import SetupError
 from medlock.settings import Settings
+from medlock.store.leaving import moved_to
 from medlock.store.opening import DATA
 from medlock.store.sqlite import open_sqlite
 from medlock.store.tables import Backend, Ledger
@@ -31,16 +33,25 @@ async def open_backend(settings: Settings, ledger: Ledger, store: bytes, *, used
                 "or put the file back from a backup that is as new as the keystore."
             )
         return open_sqlite(file, ledger)
-    if not settings.store.startswith(_SCHEMES):
-        raise SetupError("MEDLOCK_STORE is the address of a PostgreSQL database: postgresql://role@host/database.")
-    if file.exists():
+    demand_address(settings.store)
+    if file.exists() and moved_to(file) is None:
         raise SetupError(
             f"{file} holds this keystore's records already, and MEDLOCK_STORE names another place for them: unset "
             "it, or use a data directory of its own for the PostgreSQL store."
         )
+    backend: Backend = await postgres_module("postgres").open_postgres(settings.store, ledger, store)
+    return backend
+
+
+def demand_address(store: str) -> None:
+    """Raises SetupError unless it is the address of a PostgreSQL database."""
+    if not store.startswith(_SCHEMES):
+        raise SetupError("MEDLOCK_STORE is the address of a PostgreSQL database: postgresql://role@host/database.")
+
+
+def postgres_module(name: str) -> ModuleType:
+    """A module of this package that needs the driver. Raises SetupError when that is not installed."""
     try:
-        postgres = import_module("medlock.store.postgres")
+        return import_module(f"medlock.store.{name}")
     except ModuleNotFoundError as missing:
         raise SetupError("MEDLOCK_STORE needs the package asyncpg: pip install 'medlock[postgres]'.") from missing
-    backend: Backend = await postgres.open_postgres(settings.store, ledger, store)
-    return backend

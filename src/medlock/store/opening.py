@@ -2,7 +2,9 @@
 
     medlock.db   sealed tables        keystore.db   wrapped keys        store.id   names the store, for both
 
-Several processes may do this at once; a lock file lets one at a time in, so that a new directory is made once.
+The keystore may lie in a directory of its own (`MEDLOCK_KEYSTORE_DIR`), which several data directories share when their
+records are in one PostgreSQL database. Several processes may do this at once; a lock file lets one at a time in, so
+that a new directory is made once.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def provider_of(settings: Settings) -> KekProvider:
         raise SetupError("MEDLOCK_KEY_PROVIDER is passphrase-file or os-keyring.")
     if settings.passphrase_file is None:
         raise SetupError(_NO_PASSPHRASE)
-    return PassphraseFile(settings.passphrase_file, settings.data_dir)
+    return PassphraseFile(settings.passphrase_file, settings.keys_dir)
 
 
 def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> Keystore:
@@ -48,13 +50,14 @@ def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> 
 
     Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
     """
-    directory = settings.data_dir
+    directory, keys = settings.data_dir, settings.keys_dir
     provider = provider_of(settings)
-    if not create and not (directory / KEYS).exists() and not (directory / DATA).exists():
+    if not create and not (keys / KEYS).exists() and not (directory / DATA).exists():
         raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
     make_directory(directory)
-    with _one_at_a_time(directory):
-        return _opened(directory, provider, clock)
+    make_directory(keys)
+    with _one_at_a_time(keys):
+        return _opened(directory, keys / KEYS, provider, clock)
 
 
 def make_directory(directory: Path) -> None:
@@ -67,9 +70,9 @@ def make_directory(directory: Path) -> None:
         raise SetupError(f"The data directory {directory} is not writable for this user: change its owner or mode.")
 
 
-def _opened(directory: Path, provider: KekProvider, clock: Clock) -> Keystore:
+def _opened(directory: Path, path: Path, provider: KekProvider, clock: Clock) -> Keystore:
     """The keystore there, or a new one if nothing was ever sealed here."""
-    path, name = directory / KEYS, directory / NAME
+    name = directory / NAME
     expect = bytes.fromhex(name.read_text()) if name.exists() else None
     if expect is None and not (directory / DATA).exists() and _blank(path):
         keystore = Keystore.create(path, provider, clock=clock)

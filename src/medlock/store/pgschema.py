@@ -17,6 +17,8 @@ from medlock.store.tables import Table
 
 LOCK = 0x6D65646C6F636B00
 """Advisory lock of whoever brings the schema forward; one above it is the writers'."""
+ARRIVING = "medlock_arriving"
+"""The table that is there while a migration fills the database."""
 _VERSION = "SELECT version, store FROM medlock"
 _SHAPE = """
 SELECT c.relname::text AS name, c.relpersistence::text AS kept,
@@ -28,6 +30,7 @@ SELECT c.relname::text AS name, c.relpersistence::text AS kept,
      FROM pg_index i WHERE i.indrelid = c.oid) AS indexes
 FROM pg_class c WHERE c.oid = ANY($1::text[]::regclass[]::oid[])
 """
+_ELSEWHERE = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') OR EXISTS (SELECT FROM pg_foreign_table)"
 _SEALED = ("p", False, "key bigint, ct bytea", "key 1 true")
 """Logged; nothing acts by itself; two columns; one index, on one column, the primary key's."""
 
@@ -47,13 +50,19 @@ MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {1: _create_
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 
 
-async def migrate(db: Connection, store: bytes) -> None:
+async def migrate(db: Connection, store: bytes, *, arriving: bool = False) -> None:
     """Bring the database to `VERSION` in one transaction, and bind it to the keystore named `store`.
 
-    Raises SetupError when it was written by a newer medlock, or is sealed under another keystore.
+    arriving  whether the caller is the migration that fills it
+    Raises SetupError when it was written by a newer medlock, is sealed under another keystore, or half a copy.
     """
     async with db.transaction():
         await db.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        if not arriving and await db.fetchval("SELECT to_regclass($1) IS NOT NULL", ARRIVING):
+            raise SetupError(
+                "The PostgreSQL database is being filled by medlock migrate-store: unset MEDLOCK_STORE until that "
+                "command says that the records were moved, or run it again to finish."
+            )
         await db.execute("CREATE TABLE IF NOT EXISTS medlock (version INTEGER NOT NULL, store BYTEA NOT NULL)")
         row = await db.fetchrow(_VERSION)
         found, bound = (0, store) if row is None else row
@@ -70,6 +79,11 @@ async def migrate(db: Connection, store: bytes) -> None:
         elif found < VERSION:
             await db.execute("UPDATE medlock SET version = $1", VERSION)
         await _demand_shape(db)
+
+
+async def on_one_server(db: Connection) -> bool:
+    """Whether no row can lie on another server: no Citus, no foreign partition."""
+    return not await db.fetchval(_ELSEWHERE)
 
 
 async def _demand_shape(db: Connection) -> None:

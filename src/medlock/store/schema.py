@@ -14,6 +14,8 @@ from medlock.errors import SetupError
 from medlock.store.tables import Table
 
 VERSION = 2
+MOVED = -1
+"""The version of a file whose records were moved to another back end."""
 PAGE_SIZE = 4096
 
 
@@ -38,6 +40,11 @@ def version_of(db: sqlite3.Connection) -> int:
 
 def demand_known(found: int) -> None:
     """Raises SetupError when a store, on whichever back end, has a version that this program does not know."""
+    if found == MOVED:
+        raise SetupError(
+            "The records of this data directory were moved to PostgreSQL: set MEDLOCK_STORE to the address of that "
+            "database, and remove medlock.db when you are sure of the move (docs/postgres.md)."
+        )
     if found > VERSION:
         raise SetupError(
             f"This data directory was written by a newer medlock (store format {found}, this program knows "
