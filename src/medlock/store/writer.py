@@ -181,7 +181,7 @@ class Writer:
             self._ledger.load([row for table, keys in wanted for row in self._within(table, keys)])
         sequence, rows = self._ledger.extend(entries)
         try:
-            await self._run(_INSERT, rows[: len(entries)])
+            await self._run_sorted(_INSERT, rows[: len(entries)])
         except sqlite3.IntegrityError as fault:
             raise Tampered("the log holds entries that its head does not know") from fault
         await self._run(_PUT, rows[len(entries) :])
@@ -203,14 +203,16 @@ class Writer:
         by_table: dict[Table, list[Row]] = {}
         for row in rows:
             by_table.setdefault(row[0], []).append(row)
-        written = 0
         for some in by_table.values():
             some.sort(key=_KEY)
-            for start in range(0, len(some), ROWS_MAX):
-                _run_some(self._db, verb, some[start : start + ROWS_MAX])
-                written += ROWS_MAX
-                if written % ROWS_A_TURN == 0:
-                    await asyncio.sleep(0)
+            await self._run_sorted(verb, some)
+
+    async def _run_sorted(self, verb: str, rows: Sequence[Row]) -> None:
+        """Rows of one table, ascending by key."""
+        for start in range(0, len(rows), ROWS_MAX):
+            _run_some(self._db, verb, rows[start : start + ROWS_MAX])
+            if (start + ROWS_MAX) % ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _truncate(self) -> int | MedlockError:
         """Move the journal into the file and cut it to zero bytes."""
@@ -234,7 +236,7 @@ def _unavailable(fault: sqlite3.Error) -> Unavailable:
     return Unavailable(f"The store cannot be written now ({fault}); nothing was changed.")
 
 
-def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
+def _run_some(db: sqlite3.Connection, verb: str, rows: Sequence[Row]) -> None:
     """Write up to ROWS_MAX rows of a table in statements whose widths are powers of two, so that few are ever compiled.
 
     A bytearray is bound as it is; for bytes sqlite3 looks for an adapter first, which costs three times more.
@@ -242,7 +244,9 @@ def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
     at = 0
     while at < len(rows):
         width = 1 << (len(rows) - at).bit_length() - 1
-        bound = [each for _, key, ct in rows[at : at + width] for each in (key, bytearray(ct))]
+        bound: list[int | bytearray] = [0] * (2 * width)
+        bound[::2] = [key for _, key, _ in rows[at : at + width]]
+        bound[1::2] = [bytearray(ct) for _, _, ct in rows[at : at + width]]
         db.execute(_statement(verb, rows[at][0], width), bound)
         at += width
 
