@@ -27,6 +27,8 @@ class Interaction(StrEnum):
     TRANSACTION = "transaction"
     EVERYTHING = "everything"  # operation Patient/[id]/$everything
 
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
+
 
 class Preconditions(msgspec.Struct, frozen=True):
     """The conditional headers, as given: weak ETags are reduced to the version id inside them."""
