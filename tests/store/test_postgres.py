@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -90,7 +91,7 @@ async def test_the_role_of_the_operators_page_suffices(url: str) -> None:
     """A role that owns the database and is nothing else makes, fills, scrubs and rewrites the store; a stranger may not."""
     role = f"role_{name_of(url)}"
     await ask(url, f"CREATE ROLE {role} LOGIN")
-    own = url.replace("//postgres:@", f"//{role}@")
+    own = re.sub(r"//postgres:?@", f"//{role}@", url)
     assert own != url
     with pytest.raises(SetupError, match=r"permission denied.*owns it"):
         await open_postgres(own, CountingLedger(), STORE)

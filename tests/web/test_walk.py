@@ -14,6 +14,7 @@ from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
+from medlock.web.routes import HEALTH, READY
 
 BASE = "https://localhost:8443/fhir"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -25,6 +26,13 @@ BUNDLE = orjson.dumps(
     }
 )
 PATIENT = orjson.dumps({"resourceType": "Patient", "id": "p1"})
+MATCH = orjson.dumps(
+    {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "resource", "resource": {"resourceType": "Patient", "telecom": [
+            {"system": "phone", "value": "1"}]}}],
+    }
+)  # fmt: skip
 WALK = [(template, method) for template in ROUTES for method in METHODS]
 
 
@@ -60,7 +68,18 @@ async def token(app, role, scopes="user/*.cruds"):
 def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
-    interaction = ROUTES[template].get(method)
+    interaction = ROUTES[template].get("GET" if method == "HEAD" else method)
+    if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
+        path += "?_id=p1"
+    json = {"content-type": "application/fhir+json"}
+    if interaction is Interaction.MATCH:
+        return path, json, MATCH
+    if interaction in {Interaction.DOCREF, Interaction.LASTN}:
+        return f"{path}?patient=p1", json, b""
+    if interaction is Interaction.VALIDATE:
+        return path, json, PATIENT if method == "POST" else b""
+    if interaction is Interaction.PATCH:
+        return path, {"content-type": "application/json-patch+json"}, b"[]"
     if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
@@ -131,10 +150,10 @@ async def test_nothing_answers_outside_the_route_table(site):
         "$export",
         "Patient/$export",
         "Group/1/$export",
-        "Patient/$match",
-        "_history",
-        "Patient/_history",
-        "Patient/p1/$validate",
+        "_history/1",
+        "Patient/p1/$match",
+        "Patient/$docref",
+        "Patient/p1/$validate/x",
         "$graphql",
         "Patient/p1/_history/1/x",
         "Nothing",
@@ -153,4 +172,7 @@ async def test_metadata_and_health_are_the_only_open_doors(site):
     _, client = site
     statement = (await client.get("metadata")).json()
     assert statement["implementation"]["url"] == BASE
-    assert (await client.get("https://localhost:8443/healthz")).json() == {"status": "ok"}
+    for address in (HEALTH, READY):
+        assert (await client.get("https://localhost:8443" + address)).json() == {"status": "ok"}
+        for method in set(METHODS) - {"GET", "HEAD"}:
+            assert (await client.request(method, "https://localhost:8443" + address)).status_code == 405

@@ -21,6 +21,7 @@ from medlock.access.principal import Principal, Role
 from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights
 from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
 from medlock.errors import Denied
+from medlock.fhir.options import ValidateMode, ValidateOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 
@@ -29,16 +30,31 @@ _NEEDED = MappingProxyType(
         Interaction.READ: READ,
         Interaction.VREAD: READ,
         Interaction.HISTORY: READ,
+        Interaction.HISTORY_TYPE: READ | SEARCH,
+        Interaction.HISTORY_SYSTEM: READ | SEARCH,
         Interaction.CREATE: CREATE,
         Interaction.UPDATE: UPDATE,
+        Interaction.PATCH: READ | UPDATE,  # its tests and its answer tell what is in the resource
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
         Interaction.EVERYTHING: READ,
+        Interaction.VALIDATE: READ,  # and what its mode asks about
+        Interaction.DOCREF: READ | SEARCH,
+        Interaction.LASTN: READ | SEARCH,
+        Interaction.MATCH: READ | SEARCH,
     }
 )
 _LOOK = READ | SEARCH
 _WRITES = CREATE | UPDATE | DELETE
-_LETTERS = MappingProxyType({bits: letters(bits) for bits in _NEEDED.values()})
+_VALIDATED = MappingProxyType(
+    {
+        ValidateMode.GENERAL: READ,
+        ValidateMode.CREATE: CREATE,
+        ValidateMode.UPDATE: READ | UPDATE,
+        ValidateMode.DELETE: READ | DELETE,
+    }
+)
+_LETTERS = MappingProxyType({bits: letters(bits) for bits in (*_NEEDED.values(), *_VALIDATED.values())})
 _NOBODY: frozenset[str] = frozenset()
 _ONE_TYPE = MappingProxyType({name: frozenset({name}) for name in ALL_TYPES})
 _RULES = MappingProxyType({name: Rules(types, MappingProxyType({})) for name, types in _ONE_TYPE.items()})
@@ -49,20 +65,31 @@ def decide(principal: Principal, question: Question) -> Grant:
 
     Batch and transaction are refused here: the door decides on each entry's own Question.
     """
-    needed = _NEEDED.get(question.interaction, 0)
+    needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
+    if question.interaction is Interaction.HISTORY_SYSTEM:
+        return _reach(principal, _some(principal, _readable(principal)), needed)
     _require(principal, question.type, needed)
-    query = question.query if question.query is not None else question.preconditions.if_none_exist
+    query = question.query or question.criteria or question.preconditions.if_none_exist
     if question.interaction is Interaction.EVERYTHING:
         types = _readable(principal)
     elif query is not None and needed != READ:
         types = _searched(principal, query, question.type, needed)
     else:
         types = _ONE_TYPE[question.type]
+    if question.interaction is Interaction.MATCH and principal.patient:
+        raise Denied("a match looks at every patient, and the caller is held to one")
     return _reach(principal, types, needed)
+
+
+def _needed(question: Question) -> int:
+    """The rights that an interaction needs, 0 for a bundle."""
+    if isinstance(question.options, ValidateOptions):
+        return _VALIDATED[question.options.mode]
+    return _NEEDED.get(question.interaction, 0)
 
 
 @lru_cache(maxsize=4_096)
@@ -115,7 +142,7 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     """The types that the answer may hold, once every type the query names has passed."""
     if needed == SEARCH and query.type != own:
         raise Denied("the query is about another type than the question")
-    if needed != SEARCH:  # If-None-Exist: the answer tells whether a match exists
+    if needed != SEARCH:  # If-None-Exist and other criteria: the answer tells whether a match exists
         _require(principal, query.type, _LOOK)
     named = query.named_types()
     for other in named:
@@ -130,6 +157,13 @@ def _readable(principal: Principal) -> frozenset[str]:
     """All types this caller may both read and search, the audit log aside: it is asked for by name only."""
     known = frozenset[str]().union(*(known_types(role) for role in principal.roles)) - AUDIT
     return frozenset(name for name in known if allowed(principal, name) & _LOOK == _LOOK)
+
+
+def _some(principal: Principal, types: frozenset[str]) -> frozenset[str]:
+    """The types that a question without a type is about. Raises Denied when there are none."""
+    if not types:
+        raise Denied(f"{_roles(principal)} may not {letters(_LOOK)} any type with these scopes")
+    return types
 
 
 def _reach(principal: Principal, types: frozenset[str], needed: int) -> Grant:

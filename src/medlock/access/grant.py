@@ -93,6 +93,11 @@ class Grant(msgspec.Struct, frozen=True):
         alike = {(each.type, each.patients, each.labels): each for each in resources}
         return all(map(self.covers, alike.values()))
 
+    def types(self) -> frozenset[str]:
+        """Every type that it allows of somebody; whose, `covers` says."""
+        known = [self.shared, *(rules.types for rules in self.rules.values())]
+        return frozenset().union(*known, self.everyone.types if self.everyone is not None else ())
+
     def masks_nothing(self) -> bool:
         """Whether no rule of this Grant masks anything."""
         return not (self.everyone is not None and self.everyone.masks) and not any(

@@ -26,6 +26,9 @@ _BRINGS: Final = {"POST", "PUT", "PATCH"}
 _CHANGES: Final = {"PUT", "PATCH", "DELETE"}
 _STAND_IN: Final = {"resourceType": "Parameters"}  # the smallest valid resource, where bdl-5 wants to see one
 
+_MATCH_GRADE: Final = "http://hl7.org/fhir/StructureDefinition/match-grade"
+_CONDITIONS: Final = ("ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince")
+
 _join = msgspec.json.Encoder().encode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -40,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True):
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
+    if_modified_since: str = ""
 
 
 def entries(data: bytes, limit: int) -> tuple[Entry, ...]:
@@ -174,16 +178,18 @@ def _parsed(data: bytes, path: str) -> dict[str, Any]:
 
 def _entry(rest: dict[str, Any], resource: bytes) -> Entry:
     request = rest.get("request", {})
-    conditions = (request.get(name, "") for name in ("ifMatch", "ifNoneMatch", "ifNoneExist"))
+    conditions = (request.get(name, "") for name in _CONDITIONS)
     return Entry(rest.get("fullUrl", ""), request.get("method", ""), request.get("url", ""), resource, *conditions)
 
 
 class SearchEntry(msgspec.Struct, frozen=True):
-    """A resource in a searchset; `mode` is match, include or outcome."""
+    """A resource in a searchset; `mode` is match, include or outcome. A match by likeness has a score and a grade."""
 
     full_url: str
     resource: bytes
     mode: str = "match"
+    score: str = ""
+    grade: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
@@ -241,11 +247,19 @@ def _bundle(kind: str, total: int | None, links: Mapping[str, str], packed: list
 
 
 def _search_entry(each: SearchEntry) -> bytes:
+    if each.score:
+        return _object(fullUrl=_text(each.full_url), resource=each.resource, search=_likeness(each))
     return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (
         _text(each.full_url),
         each.resource,
         each.mode.encode(),
     )
+
+
+def _likeness(each: SearchEntry) -> bytes:
+    """How sure a match is (R4 operation Patient-match)."""
+    extension = _object(url=_text(_MATCH_GRADE), valueCode=_text(each.grade))
+    return _object(extension=_array([extension]), mode=_text(each.mode), score=each.score.encode())
 
 
 def _history_entry(each: HistoryEntry) -> bytes:

@@ -13,14 +13,24 @@ from typing import Any
 import orjson
 
 from medlock.fhir.address import ROUTES
+from medlock.fhir.operations import OPERATIONS
+from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 VIEWS = frozenset({"AuditEvent"})
-_NOT_OF_A_TYPE = frozenset({Interaction.TRANSACTION, Interaction.EVERYTHING})
-_EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+_OF_THE_WHOLE = (Interaction.TRANSACTION, Interaction.BATCH, Interaction.HISTORY_SYSTEM)
+_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, *OPERATIONS})
+_DEFINED = "http://hl7.org/fhir/OperationDefinition/"
+_US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
+_OPERATIONS = {
+    "Patient": {"everything": f"{_DEFINED}Patient-everything", "match": f"{_DEFINED}Patient-match"},
+    "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
+    "DocumentReference": {"docref": f"{_US_CORE}docref"},
+}
+_VALIDATE = {"validate": f"{_DEFINED}Resource-validate"}
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
     "of the caller's role, its scopes and, where it has one, its patient."
@@ -49,12 +59,13 @@ def capability_statement(instance: Instance) -> bytes:
             "implementation": {"description": "medlock FHIR server", "url": instance.base_url},
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json", "json"],
+            "patchFormat": [JSON_PATCH, "application/fhir+json"],
             "rest": [
                 {
                     "mode": "server",
                     "security": {"cors": False, "description": _SECURITY},
                     "resource": [_resource(name) for name in stored],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                    "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
                 }
             ],
         }
@@ -76,12 +87,12 @@ def _resource(resource_type: str) -> dict[str, Any]:
             "readHistory": True,
             "updateCreate": True,
             "conditionalCreate": True,
-            "conditionalRead": "not-match",
-            "conditionalUpdate": False,
-            "conditionalDelete": "not-supported",
+            "conditionalRead": "full-support",
+            "conditionalUpdate": True,
+            "conditionalDelete": "single",
         }
-    if resource_type == "Patient":
-        found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]
+        known = _OPERATIONS.get(resource_type, {}) | _VALIDATE
+        found["operation"] = [{"name": name, "definition": definition} for name, definition in known.items()]
     return {name: value for name, value in found.items() if value != []}
 
 

@@ -8,14 +8,19 @@ asked for credentials or data, and two spellings never mean one thing. The gener
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
+from medlock.fhir.binary import is_content, refuse_context, wants_content, wrapped
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
+from medlock.fhir.history import instant, read_history
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -23,20 +28,32 @@ from medlock.fhir.negotiate import (
     check_format,
     check_json_body,
     entity_tag,
+    http_date,
     prefer_return,
 )
+from medlock.fhir.operations import OPERATIONS, About, read_operation
+from medlock.fhir.options import Options, PatchKind, PatchOptions
+from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
-_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
-_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
+_PAGED = frozenset({Interaction.SEARCH, *OPERATIONS}) - {Interaction.VALIDATE, Interaction.MATCH} | _HISTORIES
+_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+_READS = frozenset({Interaction.READ, Interaction.VREAD})
+_BINARY = b"/Binary"  # no other type's name begins so
+_CHANGES = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
+_ASKING = _PAGED | OPERATIONS
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
 _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
-    b"if-match": frozenset({Interaction.UPDATE, Interaction.DELETE}),
-    b"if-none-match": frozenset(Interaction) - {Interaction.CREATE, Interaction.DELETE, *_BUNDLES.values()},
+    b"if-match": _CHANGES,
+    b"if-none-match": frozenset(Interaction)
+    - {Interaction.CREATE, Interaction.PATCH, Interaction.DELETE, *_BUNDLES.values()},
     b"if-none-exist": frozenset({Interaction.CREATE}),
+    b"if-modified-since": frozenset(Interaction) - {Interaction.CREATE, *_CHANGES, *_BUNDLES.values()},
 }
+_GENERAL = ("_format=", "_pretty=")  # `_general` has seen to them
 _PAGE_TOKEN_MAX = 60_000
 _NONE = Preconditions()
 
@@ -63,6 +80,7 @@ class EntryRequest(msgspec.Struct, frozen=True):
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
+    if_modified_since: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -80,12 +98,37 @@ class Frame(msgspec.Struct, frozen=True):
 
 def parse(request: Request, frame: Frame) -> Question:
     """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
+    if request.path.startswith(_BINARY):
+        return _binary(request, frame)
     check_accept(request.headers)
     address = _located(request.method, request.path)
+    return _parsed(request, address, frame)
+
+
+def _binary(request: Request, frame: Frame) -> Question:
+    """The Question that a request about a Binary asks: content itself may be brought, and given back."""
+    address = _located(request.method, request.path)
+    if address.interaction in _READS and b"_format=" not in request.query and wants_content(request.headers):
+        return msgspec.structs.replace(_parsed(request, address, frame), raw=True)
+    check_accept(request.headers)
+    if address.interaction not in {Interaction.CREATE, Interaction.UPDATE}:
+        return _parsed(request, address, frame)
+    if not is_content(request.headers):
+        refuse_context(request.headers)
+        return _parsed(request, address, frame)
+    headers = {**request.headers, b"content-type": b"application/fhir+json"}
+    body = wrapped(request.body, request.headers, address.id)
+    return _parsed(msgspec.structs.replace(request, headers=headers, body=body), address, frame)
+
+
+def _parsed(request: Request, address: Address, frame: Frame) -> Question:
+    """The Question, once it is known what address is meant."""
     params = _general(pairs(request.query)) if request.query else ()
-    if request.method == "POST" and address.interaction in _PAGED:
-        params += _general(_form(request, address))
-    elif request.method in {"POST", "PUT"}:
+    if address.interaction is Interaction.PATCH:
+        return _question(request, address, params, frame, patch_kind(request.headers))
+    if request.method == "POST" and address.interaction is Interaction.SEARCH:
+        params += _general(_form(request))
+    elif request.method in {"POST", "PUT"} and (request.body or address.interaction not in OPERATIONS):
         check_json_body(request.headers)
     return _question(request, address, params, frame)
 
@@ -108,38 +151,99 @@ def check_metadata(request: Request) -> None:
 def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
     """The Question of one entry, by the same rules as `parse`; its url is relative to the FHIR base."""
     path, _, query = entry.url.encode().partition(b"?")
-    given = zip(_CONDITIONS, (entry.if_match, entry.if_none_match, entry.if_none_exist), strict=True)
-    headers = {name: value.encode() for name, value in given if value}
+    conditions = entry.if_match, entry.if_none_match, entry.if_none_exist
+    headers = {name: value.encode() for name, value in zip(_CONDITIONS, conditions, strict=True) if value}
+    if entry.if_modified_since:
+        headers[b"if-modified-since"] = _as_http_date(entry.if_modified_since)
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
     address = locate(entry.method, decode_path(request.path))
-    if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
-        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates or deletes.")
-    return _question(request, address, _general(pairs(query)), frame)
+    if entry.method == "POST" and address.interaction is not Interaction.CREATE:
+        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates, patches or deletes.")
+    kind = None
+    if address.interaction is Interaction.PATCH:
+        kind, body = patch_of_entry(entry.body)
+        request = msgspec.structs.replace(request, body=body)
+    return _question(request, address, _general(pairs(query)), frame, kind)
 
 
-def _question(request: Request, address: Address, params: Pairs, frame: Frame) -> Question:
+def _as_http_date(text: str) -> bytes:
+    """The instant in ifModifiedSince as the header would have it: to the second, as HTTP knows time."""
+    seconds = instant("ifModifiedSince", text) // 1_000
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
+
+
+def _question(
+    request: Request, address: Address, params: Pairs, frame: Frame, patch: PatchKind | None = None
+) -> Question:
     """The parts put together."""
     interaction = address.interaction
-    query, page = None, ""
-    if interaction in _PAGED:
-        query, page = _paged(address, params, frame)
-    elif params:
-        raise BadRequest("This interaction takes no parameters but _format and _pretty.")
     if interaction is Interaction.TRANSACTION:
         interaction = _bundle_kind(request.body)
     elif interaction in _BRINGS and not request.body:
         raise BadRequest("The request brings no resource.")
+    by_criteria = interaction in _CHANGES and not address.id
+    asked = _asked(request, address, params, frame) if params or interaction in _ASKING or by_criteria else _NOTHING
     return Question(
         interaction,
         address.type,
         address.id,
         address.version,
-        query,
-        page,
-        request.body if request.body and interaction not in _PAGED else b"",
+        asked.query,
+        asked.page,
+        asked.body if interaction in _ASKING else request.body,
         _preconditions(request.headers, address, frame),
         prefer_return(request.headers.get(b"prefer")),
+        options=asked.options if patch is None else PatchOptions(patch),
+        criteria=asked.criteria,
     )
+
+
+class _Asked(NamedTuple):
+    """What the parameters of a request ask for."""
+
+    query: SearchQuery | None = None
+    options: Options | None = None
+    criteria: SearchQuery | None = None
+    page: str = ""
+    body: bytes = b""
+
+
+_NOTHING = _Asked()
+
+
+def _asked(request: Request, address: Address, params: Pairs, frame: Frame) -> _Asked:
+    """What parameters ask for, in an interaction that has some."""
+    interaction = address.interaction
+    if interaction in _PAGED and (page := _page(params)):
+        return _Asked(page=page)
+    if interaction is Interaction.SEARCH:
+        query = parse_search(
+            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
+        )
+        return _Asked(query)
+    if interaction in _HISTORIES:
+        return _Asked(options=read_history(params, frame.max_count))
+    if interaction in OPERATIONS:
+        about = About(address.type, address.id, frame.now_ms, frame.max_count, frame.base_url)
+        read = read_operation(interaction, about, params, request.body)
+        return _Asked(read.query, read.options, body=read.body)
+    if interaction in _CHANGES and not address.id:
+        return _Asked(criteria=_criteria(address.type, request.query, frame))
+    raise BadRequest("This interaction takes no parameters but _format and _pretty.")
+
+
+def continued(
+    interaction: Interaction, resource_type: str, logical_id: str, text: str, frame: Frame
+) -> tuple[SearchQuery | None, Options | None]:
+    """What a page link goes on with: `text` is the canonical query string of the first page."""
+    asked = _asked(Request("GET", b""), Address(interaction, resource_type, logical_id), pairs(text.encode()), frame)
+    return asked.query, asked.options
+
+
+def _criteria(resource_type: str, query: bytes, frame: Frame) -> SearchQuery:
+    """Which resource a conditional update, patch or delete means (R4 §3.1.0.4.3): at least one condition."""
+    given = "&".join(part for part in query.decode("latin-1").split("&") if not part.startswith(_GENERAL))
+    return parse_criteria(resource_type, given, now_ms=frame.now_ms, base_url=frame.base_url)
 
 
 def _general(params: Pairs) -> Pairs:
@@ -155,46 +259,27 @@ def _general(params: Pairs) -> Pairs:
     return tuple(kept)
 
 
-def _form(request: Request, address: Address) -> Pairs:
-    """The parameters in the body of a POST that asks. $everything takes its parameters in the address only."""
+def _form(request: Request) -> Pairs:
+    """The parameters in the body of a search by POST."""
     if not request.body:
         return ()
-    if address.interaction is Interaction.EVERYTHING:
-        raise BadRequest("Send the parameters of $everything in the address.")
     check_form_body(request.headers)
     return pairs(request.body)
 
 
-def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, str]:
-    """The query, or the token of a later page, which stands alone."""
-    if len(params) == 1 and params[0][0] == "_page":
-        token = params[0][1]
-        if not 0 < len(token) <= _PAGE_TOKEN_MAX:
-            raise BadRequest("The page token is not one of this server's.")
-        return None, token
-    if address.interaction is Interaction.SEARCH:
-        query = parse_search(
-            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
-        )
-        return query, ""
-    return _counted(address.type, params, frame), ""
-
-
-def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:
-    """$everything takes _count and nothing else."""
-    if not params:
-        return None
-    if len(params) != 1 or params[0][0] != "_count":
-        raise BadRequest("$everything takes only _count and _page.")
-    text = params[0][1]
-    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-        raise BadRequest("_count is a positive whole number.")
-    return SearchQuery(resource_type, count=min(int(text[:9]), frame.max_count), text=f"_count={int(text[:9])}")
+def _page(params: Pairs) -> str:
+    """The token of a later page, which stands alone; "" for a first one."""
+    if len(params) != 1 or params[0][0] != "_page":
+        return ""
+    token = params[0][1]
+    if not 0 < len(token) <= _PAGE_TOKEN_MAX:
+        raise BadRequest("The page token is not one of this server's.")
+    return token
 
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
     """The conditional headers. Raises BadRequest for one that this interaction would not keep to."""
-    if b"if-match" not in headers and b"if-none-match" not in headers and b"if-none-exist" not in headers:
+    if _KEPT_BY.keys().isdisjoint(headers):
         return _NONE
     for name, interactions in _KEPT_BY.items():
         if name in headers and address.interaction not in interactions:
@@ -207,6 +292,7 @@ def _preconditions(headers: Headers, address: Address, frame: Frame) -> Precondi
         entity_tag(headers.get(b"if-match")),
         none_match,
         None if exists is None else _if_none_exist(exists, address.type, frame),
+        http_date(headers.get(b"if-modified-since")),
     )
 
 

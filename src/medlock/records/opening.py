@@ -18,8 +18,8 @@ from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
 from medlock.settings import Settings
 from medlock.store.backends import open_backend
-from medlock.store.keystore import Keystore
-from medlock.store.opening import open_keystore
+from medlock.store.keyport import Keys
+from medlock.store.opening import open_keys
 from medlock.store.tables import Backend
 
 CHECKPOINT_SECONDS = 10
@@ -35,7 +35,7 @@ INDEX_SECONDS = 0.5
 class StoreKeys:
     """`audit.keys.LogKeys` out of a keystore."""
 
-    keystore: Keystore
+    keystore: Keys
 
     @property
     def store_id(self) -> bytes:
@@ -76,7 +76,7 @@ class Records:
 
     settings: Settings
     clock: Clock
-    keystore: Keystore
+    keystore: Keys
     backend: Backend
     log: AuditLog
     vault: Vault
@@ -87,7 +87,7 @@ class Records:
 async def open_records(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
     """A data directory, ready to answer: directory in memory, interrupted erasures and ratchets finished.
 
-    Raises SetupError and what else `open_keystore` and `open_backend` raise. Signs the log when it closes.
+    Raises SetupError and what else `open_keys` and `open_backend` raise. Signs the log when it closes.
     """
     async with open_tables(settings, clock, create=create) as records:
         records.keystore.finish_ratchet()
@@ -100,7 +100,7 @@ async def open_records(settings: Settings, clock: Clock, *, create: bool = False
 @asynccontextmanager
 async def open_tables(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
     """The same without touching a row: for verification, which must not depend on what it judges."""
-    keystore = open_keystore(settings, clock, create=create)
+    keystore = open_keys(settings, clock, create=create)
     try:
         keys = StoreKeys(keystore)
         mark = keystore.watermark()

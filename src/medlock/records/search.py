@@ -27,11 +27,15 @@ _TRIES = 4
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them."""
+    """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them.
+
+    In a history the last of them is told by its time (`shown`), row and version.
+    """
 
     size: int
     shown: int = 0
     last: int = 0
+    version: int = 0
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -53,9 +57,9 @@ class Links(msgspec.Struct, frozen=True):
     interaction: str
     subject: str = ""
 
-    def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int) -> str:
+    def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int, *, version: int = 0) -> str:
         """The address of the page that starts after `shown` resources, the last of which is row `last`."""
-        place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires)
+        place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires, version)
         return f"{self.here.partition('?')[0]}?_page={vault.page_token(self.account, place)}"
 
 

@@ -59,6 +59,11 @@ class Capsules:
         self._cache: OrderedDict[int, Capsule] = OrderedDict()
         self._cached_rows = 0
 
+    @property
+    def cached(self) -> int:
+        """How many are held in memory."""
+        return len(self._cache)
+
     async def open(self, slot: int) -> Capsule:
         """The capsule of a slot as it stands now. Raises Tampered when its rows do not fit together."""
         capsule = self._cache.get(slot)

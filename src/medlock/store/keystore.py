@@ -61,6 +61,7 @@ class Keystore:
         self._changes = KeyChanges(file, epochs, TenantKeys(self._root))
         self._erasures = self._changes.state().erasures
         self._seen = file.changes()
+        self.unwraps = 0
         self.tenant = TenantKeys(self._root, self.keys(SHARED))
 
     @classmethod
@@ -101,6 +102,25 @@ class Keystore:
         Raises KeyDestroyed when there are none, Tampered when the row does not open.
         """
         return self._cache.get(slot, generation) or self._load(slot, generation)
+
+    def secret(self, slot: int, generation: int | None = None) -> tuple[int, bytes]:
+        """Generation and secret of one row, past the cache; for the broker, which hands it on. Raises as `keys`."""
+        return self._epochs.read_key(self._file, slot, generation)
+
+    @property
+    def entries(self) -> Self:
+        """What opens directory entries."""
+        return self
+
+    @property
+    def erasures(self) -> int:
+        """Counts changes after which a cached key may be wrong, as the last `refresh` found it."""
+        return self._erasures
+
+    @property
+    def cached(self) -> int:
+        """How many keys are held in memory."""
+        return len(self._cache)
 
     def every(self) -> Iterator[PatientKeys]:
         """The newest keys of every slot but the tenant's, ascending, past the cache; for start-up and checks."""
@@ -300,6 +320,7 @@ class Keystore:
         return older
 
     def _opened(self, slot: int, generation: int | None) -> PatientKeys:
+        self.unwraps += 1
         return patient_keys(slot, *self._epochs.read_key(self._file, slot, generation))
 
     def _make(self, count: int) -> list[PatientKeys]:

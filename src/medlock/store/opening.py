@@ -2,7 +2,9 @@
 
     medlock.db   sealed tables        keystore.db   wrapped keys        store.id   names the store, for both
 
-Several processes may do this at once; a lock file lets one at a time in, so that a new directory is made once.
+The keystore may lie in a directory of its own (`MEDLOCK_KEYSTORE_DIR`), which several data directories share when their
+records are in one PostgreSQL database. Several processes may do this at once; a lock file lets one at a time in, so
+that a new directory is made once.
 """
 
 from __future__ import annotations
@@ -17,30 +19,16 @@ from pathlib import Path
 from medlock.clock import Clock
 from medlock.errors import Conflict, SetupError
 from medlock.settings import Settings
-from medlock.store.kek.oskeyring import OsKeyring
-from medlock.store.kek.passphrase import PassphraseFile
+from medlock.store.broker.keys import BrokeredKeys
+from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
+from medlock.store.keyport import Keys
 from medlock.store.keystore import Keystore
 
 DATA = "medlock.db"
 KEYS = "keystore.db"
 NAME = "store.id"
 _LOCK = "open.lock"
-_NO_PASSPHRASE = (
-    "Set MEDLOCK_PASSPHRASE_FILE to a file, outside the data directory, that holds a passphrase of at least 12 "
-    "characters (or MEDLOCK_KEY_PROVIDER=os-keyring); medlock demo makes one by itself."
-)
-
-
-def provider_of(settings: Settings) -> KekProvider:
-    """What guards the keys, by the settings. Raises SetupError when they name none."""
-    if settings.key_provider == OsKeyring.name:
-        return OsKeyring()
-    if settings.key_provider != PassphraseFile.name:
-        raise SetupError("MEDLOCK_KEY_PROVIDER is passphrase-file or os-keyring.")
-    if settings.passphrase_file is None:
-        raise SetupError(_NO_PASSPHRASE)
-    return PassphraseFile(settings.passphrase_file, settings.data_dir)
 
 
 def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> Keystore:
@@ -48,13 +36,21 @@ def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> 
 
     Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
     """
-    directory = settings.data_dir
+    directory, keys = settings.data_dir, settings.keys_dir
     provider = provider_of(settings)
-    if not create and not (directory / KEYS).exists() and not (directory / DATA).exists():
+    if not create and not (keys / KEYS).exists() and not (directory / DATA).exists():
         raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
     make_directory(directory)
-    with _one_at_a_time(directory):
-        return _opened(directory, provider, clock)
+    make_directory(keys)
+    with _one_at_a_time(keys):
+        return _opened(directory, keys / KEYS, provider, clock)
+
+
+def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys:
+    """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
+    if settings.broker is not None:
+        return BrokeredKeys(settings.broker)
+    return open_keystore(settings, clock, create=create)
 
 
 def make_directory(directory: Path) -> None:
@@ -67,9 +63,9 @@ def make_directory(directory: Path) -> None:
         raise SetupError(f"The data directory {directory} is not writable for this user: change its owner or mode.")
 
 
-def _opened(directory: Path, provider: KekProvider, clock: Clock) -> Keystore:
+def _opened(directory: Path, path: Path, provider: KekProvider, clock: Clock) -> Keystore:
     """The keystore there, or a new one if nothing was ever sealed here."""
-    path, name = directory / KEYS, directory / NAME
+    name = directory / NAME
     expect = bytes.fromhex(name.read_text()) if name.exists() else None
     if expect is None and not (directory / DATA).exists() and _blank(path):
         keystore = Keystore.create(path, provider, clock=clock)

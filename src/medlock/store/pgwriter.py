@@ -27,6 +27,7 @@ from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, s
 from medlock.store.pgschema import LOCK
 from medlock.store.queueing import Queue, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tally import Tally
 
 ROWS_MAX = 4096
 """In one statement; a bundle of some megabytes."""
@@ -59,6 +60,10 @@ class PgWriter:
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
         return self._queue.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._queue.tally()
 
     async def close(self) -> None:
         """Finish what is queued, even when whoever waits here is cancelled; then let go of the connection."""

@@ -20,6 +20,7 @@ from medlock.store.pgreads import GatheredReads
 from medlock.store.pgschema import migrate, on_one_server
 from medlock.store.pgwriter import PgWriter
 from medlock.store.tables import Batch, Ledger, Table
+from medlock.store.tally import Tally
 
 GATHERED_MAX = 64
 """Keys of one read, above which it asks by itself."""
@@ -85,6 +86,10 @@ class PostgresBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._writer.tally()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from medlock.errors import SetupError, Unavailable
 from medlock.store import schema
 from medlock.store.tables import Batch, Ledger, Table
+from medlock.store.tally import Tally
 from medlock.store.writer import Writer
 
 BUSY_MS = 10_000
@@ -149,6 +150,10 @@ class SqliteBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._writer.tally()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from medlock.store.tally import Tally
+
 Row = tuple["Table", int, bytes]
 Wanted = tuple["Table", range]
 """All rows of a table whose keys are in a range."""
@@ -102,6 +104,9 @@ class Backend(Protocol):
         refuses.
         Concurrent commits share one fsync.
         """
+
+    def tally(self) -> Tally:
+        """What was committed since this object was made, and how many wait."""
 
     def snapshot(self) -> AbstractAsyncContextManager[None]:
         """Within it every read of this object sees the store as it was on entering, whoever writes meanwhile."""

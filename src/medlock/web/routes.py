@@ -13,11 +13,13 @@ from medlock.fhir.question import Interaction
 PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
+READY = "/readyz"
+ASYNC = PREFIX + b"/_async/"
 UNKNOWN = "unknown"
 
-_TEMPLATES: Mapping[tuple[str, Interaction], str] = MappingProxyType(
+_TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
     {
-        (method, interaction): PREFIX.decode() + template
+        (method, interaction, "{id}" in template): PREFIX.decode() + template
         for template, methods in ROUTES.items()
         for method, interaction in methods.items()
     }
@@ -28,9 +30,11 @@ def route_of(method: str, raw_path: bytes) -> str:
     """The template that an address below /fhir fits; "unknown" for what is not offered."""
     if raw_path == METADATA:
         return METADATA.decode()
+    if raw_path.startswith(ASYNC):
+        return f"{ASYNC.decode()}{{answer}}"
     asked = "GET" if method == "HEAD" else method
     try:
         address = locate(asked, decode_path(raw_path[len(PREFIX) :]))
     except MedlockError:
         return UNKNOWN
-    return _TEMPLATES[asked, address.interaction]
+    return _TEMPLATES[asked, address.interaction, address.id != ""]
