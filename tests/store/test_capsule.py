@@ -197,6 +197,24 @@ async def test_every_row_is_needed() -> None:
                 await capsules(damaged).open(SLOT)
 
 
+@pytest.mark.parametrize("kept", range(3, 28))
+async def test_up_to_three_changes_are_missed_between_others(kept: int) -> None:
+    """Wherever a look ends, it goes on where so many follow on one another that are not there."""
+    disk = Disk()
+    process = capsules(disk)
+    for version in range(1, 31):
+        await write(process, [entry(1, version)])
+    capsule = await process.open(SLOT)
+    assert capsule.head.base == 0
+    for gap in (1, 2, 3):
+        if kept + gap < 30:
+            damaged = disk.copy()
+            for number in range(kept + 1, kept + gap + 1):
+                damaged.delete(Table.DELTA, capsule.cipher.key("delta", number))
+            with pytest.raises(Tampered):
+                await capsules(damaged).open(SLOT)
+
+
 async def test_a_flipped_bit_does_not_open() -> None:
     """Any byte changed in any row of an index makes it Tampered."""
     disk = Disk()

@@ -265,7 +265,7 @@ def kill_replaced(earlier: Iterable[Segment], later: Iterable[Segment]) -> None:
             each.kill(segment.rids)
 
 
-class IndexRow(msgspec.Struct, frozen=True):
+class IndexRow(msgspec.Struct, frozen=True, gc=False):
     """Where the current version of a resource lies, and the tag that its sealed body must have."""
 
     rid: int

@@ -74,7 +74,8 @@ class Capsules:
         if capsule is not None:
             found = await self._backend.get_many(Table.DELTA, capsule.probe)
             if len(found) == 1 and capsule.probe[0] in found:
-                self._cache.move_to_end(slot)
+                if slot in self._cache:  # or forgotten while this was asked
+                    self._cache.move_to_end(slot)
                 return capsule
             self.forget(slot)
         capsule = await self._load(slot)
