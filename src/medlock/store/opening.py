@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from medlock.clock import Clock
@@ -20,6 +23,7 @@ from medlock.settings import Settings
 from medlock.store.kek.oskeyring import OsKeyring
 from medlock.store.kek.passphrase import PassphraseFile
 from medlock.store.kek.provider import KekProvider
+from medlock.store.keycopy import KeyExport
 from medlock.store.keystore import Keystore
 
 DATA = "medlock.db"
@@ -43,18 +47,37 @@ def provider_of(settings: Settings) -> KekProvider:
     return PassphraseFile(settings.passphrase_file, settings.data_dir)
 
 
-def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> Keystore:
+def open_keystore(
+    settings: Settings, clock: Clock, *, create: bool = False, provider: KekProvider | None = None
+) -> Keystore:
     """The keystore of a data directory; with `create`, a new one in a directory that holds nothing yet.
 
+    provider  what guards the keys, when it is not what the settings name
     Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
     """
     directory = settings.data_dir
-    provider = provider_of(settings)
+    provider = provider or provider_of(settings)
     if not create and not (directory / KEYS).exists() and not (directory / DATA).exists():
         raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
     make_directory(directory)
     with _one_at_a_time(directory):
         return _opened(directory, provider, clock)
+
+
+def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
+    """The keys in a copy of a keystore's file, which the provider in the settings opens. The copy stays as it is.
+
+    Secrets that lie in the data directory are looked for beside the copy. Raises as `open_keystore`.
+    """
+    provider = provider_of(replace(settings, data_dir=file.parent))
+    with tempfile.TemporaryDirectory(prefix="medlock-") as directory:
+        copy = Path(directory) / KEYS
+        shutil.copyfile(file, copy)
+        keystore = Keystore.open(copy, provider, clock=clock)
+        try:
+            return keystore.export()
+        finally:
+            keystore.close()
 
 
 def make_directory(directory: Path) -> None:
