@@ -26,7 +26,7 @@ def read_measures(bench: Bench, corpus: Corpus, *, rounds: int, seconds: float) 
         servers = [protected, *(running.enter_context(bench.variant(name)) for name in ("unsealed", "unprotected"))]
         for server in servers:
             bench.ask(server, [server.post("", bundle) for bundle in corpus.put], once=True, connections=1)
-        patients = _patients(protected)
+        patients = fetch_patients(protected)
         bodies = bench.fresh("bodies.msgpack")
         bodies.write_bytes(msgspec.msgpack.encode({each: fetch(protected, f"Patient/{each}") for each in patients}))
         bare = running.enter_context(bench.variant("bare", bodies=bodies))
@@ -78,7 +78,8 @@ def _pages(bench: Bench, servers: list[Server], ids: list[str], rounds: int, sec
     return run_rounds(bench, servers, requests, rounds, seconds)
 
 
-def _patients(server: Server) -> list[str]:
+def fetch_patients(server: Server) -> list[str]:
+    """The ids of all patients."""
     found = json.loads(fetch(server, "Patient?_count=1000"))
     return [entry["resource"]["id"] for entry in found["entry"]]
 

@@ -18,7 +18,7 @@ from medlock.fhir.normalise import fold
 from medlock.fhir.values import Values
 from medlock.store.schema import prepare
 
-_TABLES = {
+INDEXES = {
     "token": ("param TEXT, system TEXT, code TEXT", "param, code, system"),
     "reference": ("param TEXT, target TEXT", "param, target"),
     "date": ("param TEXT, low INTEGER, high INTEGER", "param, low, high"),
@@ -50,6 +50,18 @@ class Item:
     values: Values
 
 
+def rows_of(key: int, item: Item) -> dict[str, list[tuple[int | str, ...]]]:
+    """The index rows of a resource, for each table."""
+    values, kind = item.values, item.type
+    return {
+        "token": [(key, f"{kind}.{p}", s, c) for p, s, c in values.tokens],
+        "reference": [(key, f"{kind}.{p}", target) for p, target in values.references],
+        "date": [(key, f"{kind}.{p}", low, high) for p, low, high in values.dates],
+        "string": [(key, f"{kind}.{p}", fold(text)) for p, text in values.strings],
+        "uri": [(key, f"{kind}.{p}", uri) for p, uri in values.uris],
+    }
+
+
 class Rival:
     """The plain store. Use within one thread."""
 
@@ -64,7 +76,7 @@ class Rival:
             "CREATE TABLE resource (key INTEGER PRIMARY KEY, type TEXT, id TEXT, version INTEGER, json BLOB)"
         )
         self.db.execute("CREATE UNIQUE INDEX resource_name ON resource (type, id)")
-        for name, (columns, index) in _TABLES.items():
+        for name, (columns, index) in INDEXES.items():
             self.db.execute(f"CREATE TABLE v_{name} (key INTEGER, {columns})")
             self.db.execute(f"CREATE INDEX i_{name} ON v_{name} ({index}, key)")
             self.db.execute(f"CREATE INDEX k_{name} ON v_{name} (key)")
@@ -81,17 +93,10 @@ class Rival:
         self.db.execute("COMMIT")
 
     def _index(self, key: int, item: Item) -> None:
-        values, kind = item.values, item.type
-        self._add("token", [(key, f"{kind}.{p}", s, c) for p, s, c in values.tokens])
-        self._add("reference", [(key, f"{kind}.{p}", target) for p, target in values.references])
-        self._add("date", [(key, f"{kind}.{p}", low, high) for p, low, high in values.dates])
-        self._add("string", [(key, f"{kind}.{p}", fold(text)) for p, text in values.strings])
-        self._add("uri", [(key, f"{kind}.{p}", uri) for p, uri in values.uris])
-
-    def _add(self, table: str, rows: list[tuple[int | str, ...]]) -> None:
-        if rows:
-            marks = ", ".join("?" * len(rows[0]))
-            self.db.executemany(f"INSERT INTO v_{table} VALUES ({marks})", rows)
+        for table, rows in rows_of(key, item).items():
+            if rows:
+                marks = ", ".join("?" * len(rows[0]))
+                self.db.executemany(f"INSERT INTO v_{table} VALUES ({marks})", rows)
 
     def observations(self, patient: str, system: str, code: str, since: int) -> list[bytes]:
         """The JSON of a patient's Observations with a code, on or after an instant."""

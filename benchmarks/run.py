@@ -25,6 +25,7 @@ from http_import import import_measures
 from http_reads import read_measures
 from machine import facts
 from many import growth_measures, memory_measures
+from postgres import postgres_measures
 from servers import Bench, open_bench
 from storage import storage_measures
 
@@ -33,8 +34,8 @@ from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
-    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "deid_table", "deid_fhir", "deid_text",
-    "deid_audit",
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres",
+    "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

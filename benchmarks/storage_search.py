@@ -88,7 +88,7 @@ class Contest:
         """How many resources were found in all. Raises RuntimeError when the answers differ."""
         found = 0
         for wish in wanted:
-            ours, theirs = _ids(await self.ours(wish)), _ids(self.theirs(wish))
+            ours, theirs = ids_of(await self.ours(wish)), ids_of(self.theirs(wish))
             if ours != theirs:
                 raise RuntimeError("the two stores give different answers")
             found += len(ours)
@@ -139,5 +139,6 @@ def _measure(name: str, kept: Rounds, mean: float) -> dict[str, Any]:
     return measure(name, compared["by_wall"], **compared, mean_results=round(mean, 2), **found)
 
 
-def _ids(bodies: Iterable[bytes]) -> list[str]:
+def ids_of(bodies: Iterable[bytes]) -> list[str]:
+    """The ids of resources, sorted."""
     return sorted(orjson.loads(body)["id"] for body in bodies)

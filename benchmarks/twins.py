@@ -27,7 +27,7 @@ from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.door import Door, Visit
 from medlock.records.scribe import Scribe
 from medlock.records.vault import Vault
-from medlock.store.bodies import Header, KeyFinder, Meta, Opened
+from medlock.store.bodies import Header, KeyFinder, Meta, Opened, tag_of
 from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Probe
 from medlock.store.keyring import PatientKeys, TenantKeys
@@ -122,19 +122,19 @@ class PlainBodies:
     def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, _further: Sequence[bytes]) -> Opened:
         """A row, taken apart; the key is fetched as for a sealed one."""
         keys(header.slot, 0)
-        return taken_apart(rid, ct)
+        return taken_apart(rid, ct, tag_of(ct))
 
     def open_all(self, rows: Sequence[tuple[int, bytes]], keys: KeyFinder) -> list[Opened]:
         """The same of many rows, the key fetched once."""
         if rows:
             keys(self.slot(rows[0][1]), 0)
-        return [taken_apart(rid, ct) for rid, ct in rows]
+        return [taken_apart(rid, ct, tag_of(ct)) for rid, ct in rows]
 
 
-def taken_apart(rid: int, ct: bytes) -> Opened:
-    """What a plain row holds."""
+def taken_apart(rid: int, ct: bytes, tag: int = 0) -> Opened:
+    """What a plain row holds; the tag only where somebody asks for it."""
     end = 16 + int.from_bytes(ct[14:16], "big")
-    return Opened(_decode_meta(ct[16:end]), ct[end:-16], rid, int.from_bytes(ct[:8], "big"), ct)
+    return Opened(_decode_meta(ct[16:end]), ct[end:-16], rid, int.from_bytes(ct[:8], "big"), ct, tag=tag)
 
 
 class OpenVault(Vault):

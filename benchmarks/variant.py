@@ -44,7 +44,8 @@ from medlock.web.listening import listen
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
-from medlock.web.server import Serving, Worker, with_port
+from medlock.web.seat import Seat
+from medlock.web.server import Serving, Words, Worker, with_port
 from medlock.web.tls import prepare_tls
 from medlock.web.watch import RefusalWatch
 
@@ -59,7 +60,7 @@ class Variant:
         self.token = "any"
 
     @asynccontextmanager
-    async def build(self, settings: Settings) -> AsyncIterator[ASGIApp]:
+    async def build(self, settings: Settings, _seat: Seat) -> AsyncIterator[ASGIApp]:
         """The site over a new data directory."""
         clock = Clock()
         keystore = open_keystore(settings, clock, create=True)
@@ -96,8 +97,8 @@ def serve_variant(name: str, settings: Settings, announce: Announce) -> None:
     bound = with_port(settings, listener)
     files = prepare_tls(bound, Clock().now()) if bound.tls else None
     variant = Variant(protected=name == "unsealed")
-    Worker(Serving(bound, variant.build, files)).run(
-        listener, lambda: announce(_line(bound, files and files.authority, variant.token))
+    Worker(Serving(bound, variant.build, files), Seat()).run(
+        listener, Words(lambda: announce(_line(bound, files and files.authority, variant.token)))
     )
 
 

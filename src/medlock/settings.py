@@ -6,11 +6,16 @@ Nothing below reads the environment; `app.py` hands each part the few values tha
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medlock.errors import SetupError
+
 MIB = 1024 * 1024
+DRAIN_MAX = 3_600
+_LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,17 @@ class Limits:
 class Settings:
     """Where medlock keeps its data and where it listens.
 
-    store  address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    store          address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    keystore_dir   where the keystore lies, when it is not in `data_dir`: for several servers on one store
+    drain_seconds  how long running requests may go on when a process is to end
+    admin          where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
+    otlp           address that takes traces; empty: none are made
+    notify_socket  where a service manager listens (sd_notify); empty: nobody does
     """
 
     data_dir: Path
     store: str = field(default="", kw_only=True, repr=False)  # it may hold a password
+    keystore_dir: Path | None = field(default=None, kw_only=True)
     passphrase_file: Path | None = None
     key_provider: str = "passphrase-file"
     host: str = "127.0.0.1"
@@ -45,7 +56,16 @@ class Settings:
     tls_key: Path | None = None
     workers: int = 1
     log_requests: bool = False
+    drain_seconds: int = 20
+    notify_socket: str = ""
+    admin: str = ""
+    otlp: str = ""
     limits: Limits = Limits()
+
+    @property
+    def keys_dir(self) -> Path:
+        """The directory of the keystore."""
+        return self.keystore_dir or self.data_dir
 
     @property
     def base_url(self) -> str:
@@ -61,11 +81,46 @@ class Settings:
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings as the environment gives them; unset means the default."""
+    environ = {**environ, **_from_file(environ.get("MEDLOCK_ENV_FILE", ""))}
     passphrase = environ.get("MEDLOCK_PASSPHRASE_FILE")
+    keystore = environ.get("MEDLOCK_KEYSTORE_DIR")
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
+        keystore_dir=Path(keystore) if keystore else None,
         passphrase_file=Path(passphrase) if passphrase else None,
         key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
         store=environ.get("MEDLOCK_STORE", ""),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
+        drain_seconds=_seconds(environ.get("MEDLOCK_DRAIN_SECONDS", "20")),
+        otlp=environ.get("MEDLOCK_OTLP_ENDPOINT", ""),
+        notify_socket=environ.get("NOTIFY_SOCKET", ""),
     )
+
+
+def _seconds(text: str) -> int:
+    """How long to drain. Raises SetupError."""
+    if not text.isdecimal() or int(text) > DRAIN_MAX:
+        raise SetupError(f"MEDLOCK_DRAIN_SECONDS is a number of seconds from 0 to {DRAIN_MAX}.")
+    return int(text)
+
+
+def _from_file(path: str) -> dict[str, str]:
+    """The variables in a file of NAME=value lines. They win over the environment's, which a running process keeps.
+
+    Raises SetupError with the number of a line that cannot be read, never with its text.
+    """
+    if not path:
+        return {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as fault:
+        raise SetupError(f"The file {path} that MEDLOCK_ENV_FILE names cannot be read.") from fault
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        form = _LINE.fullmatch(line)
+        if form is None:
+            raise SetupError(f"Line {number} of {path} is not of the form MEDLOCK_NAME=value.")
+        found[form[1]] = form[2] if form[3] is None else form[3]
+    return found

@@ -59,6 +59,12 @@ class Truth:
     """Every version of every resource, as the test wrote it."""
 
     versions: dict[str, list[Resource | None]] = field(default_factory=dict)
+    order: list[tuple[str, int]] = field(default_factory=list)  # reference and version, as they were written
+
+    def write(self, reference: str, version: Resource | None) -> None:
+        """Remember the next version."""
+        self.versions.setdefault(reference, []).append(version)
+        self.order.append((reference, len(self.versions[reference])))
 
     def current(self) -> list[Resource]:
         """Resources that are alive."""
@@ -98,12 +104,12 @@ class Builder:
 
     async def put(self, resource: Resource) -> None:
         stored = await self.world.put(resource)
-        self.truth.versions.setdefault(f"{resource['resourceType']}/{resource['id']}", []).append(stored)
+        self.truth.write(f"{resource['resourceType']}/{resource['id']}", stored)
 
     async def delete(self, reference: str) -> None:
         type_, _, id_ = reference.partition("/")
         await self.world.ask(clinician(), Interaction.DELETE, type_, id_)
-        self.truth.versions[reference].append(None)
+        self.truth.write(reference, None)
 
     async def build(self) -> Truth:
         for who in PATIENTS:

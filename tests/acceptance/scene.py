@@ -121,9 +121,9 @@ class Past:
         self.earlier.append(kept)
 
 
-async def live_through(root: Path, reads: int) -> Past:
+async def live_through(root: Path, reads: int, made: type[Past] = Past) -> Past:
     """Make a directory and everything that happened to it, with so many reads among it."""
-    past = Past(root / "data")
+    past = made(root / "data")
     await _found(past)
     past.keep()
     await _go_on(past, reads)

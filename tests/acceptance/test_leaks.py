@@ -11,6 +11,7 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,20 @@ from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Preconditions
 from records.world import World, ids, open_world
+from store.pgserver import database
 
 CASES = int(os.environ.get("MEDLOCK_LEAK_CASES", "300"))
 TYPES = ("Observation", "Patient", "Condition", "Appointment", "Device", "Provenance", "Practitioner", "Medication")
 
 
-@pytest.fixture
-async def clinic(tmp_path: Path) -> AsyncIterator[tuple[World, Truth]]:
-    """The clinic full of traps."""
-    world = await open_world(tmp_path / "data")
-    yield world, await Builder(world, 11).build()
-    await world.close()
+@pytest.fixture(params=["file", "postgres"])
+async def clinic(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, Truth]]:
+    """The clinic full of traps, on either back end."""
+    async with AsyncExitStack() as kept:
+        store = await kept.enter_async_context(database()) if request.param == "postgres" else ""
+        world = await open_world(tmp_path / "data", store=store)
+        kept.push_async_callback(world.close)
+        yield world, await Builder(world, 11).build()
 
 
 def refs(resources: list[Resource]) -> set[str]:

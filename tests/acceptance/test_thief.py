@@ -73,12 +73,17 @@ class Theft:
 @pytest.fixture
 def theft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Theft:
     """Directories under watch, and a passphrase that is a marker."""
-    made = Theft(tmp_path)
+    return watched(tmp_path, monkeypatch)
+
+
+def watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> Theft:
+    """A clinic whose temporary files, home and log lie below `root`."""
+    made = Theft(root)
     for name, variable in (("tmp", "TMPDIR"), ("home", "HOME")):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv(variable, str(tmp_path / name))
+        (root / name).mkdir()
+        monkeypatch.setenv(variable, str(root / name))
     made.log.parent.mkdir()
-    passphrase = tmp_path / "data.passphrase"
+    passphrase = root / "data.passphrase"
     passphrase.write_text(made.mint.text("secret", 30) + "\n")
     passphrase.chmod(0o600)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from acceptance.scene import DATA, KEYS
+from acceptance.scene import KEYS
 from medlock.app import verify_checks
 from medlock.audit.findings import Finding
 from medlock.audit.ledger import MerkleLedger
@@ -15,10 +15,10 @@ from medlock.records.opening import Records
 from medlock.records.vault import Vault
 from medlock.records.verify import verify_all
 from medlock.settings import Limits, Settings
+from medlock.store.backends import open_backend
 from medlock.store.kek.passphrase import Cost, PassphraseFile
 from medlock.store.keystore import Keystore
-from medlock.store.sqlite import open_sqlite
-from records.world import BASE, Keys, StillClock
+from records.world import BASE, Keys, StillClock, store_of
 
 
 @dataclass
@@ -43,11 +43,12 @@ class Offline:
 
     async def _judged(self, keystore: Keystore) -> list[Finding]:
         clock, keys = StillClock(), Keys(keystore)
-        backend = open_sqlite(self.directory / DATA, MerkleLedger(keys, clock.now_ms))
+        settings = Settings(self.directory, store=store_of(self.directory))
+        backend = await open_backend(settings, MerkleLedger(keys, clock.now_ms), keystore.store_id)
         try:
             vault, log = Vault(backend, keystore), AuditLog(backend, keys, clock)
             door = Door(vault, log, clock, BASE, Limits())
-            records = Records(Settings(self.directory), clock, keystore, backend, log, vault, door)
+            records = Records(settings, clock, keystore, backend, log, vault, door)
             return await verify_all(records, verify_checks(records))
         finally:
             await backend.close()

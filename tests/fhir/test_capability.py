@@ -60,11 +60,12 @@ def test_listed_includes_are_accepted():
 
 def test_interactions_are_those_of_the_route_table():
     """Every type has the interactions that its routes have; the audit view can only be looked at."""
-    routed = {each.value for methods in ROUTES.values() for each in methods.values()} - {"transaction", "everything"}
+    routed = {each.value for methods in ROUTES.values() for each in methods.values()}
+    routed -= {"transaction", "history-system", "everything"}
     for resource_type, each in RESOURCES.items():
         codes = {interaction["code"] for interaction in each["interaction"]}
         assert codes == ({"read", "search-type"} if resource_type == "AuditEvent" else routed)
-    assert [each["code"] for each in STATEMENT["rest"][0]["interaction"]] == ["transaction", "batch"]
+    assert [each["code"] for each in STATEMENT["rest"][0]["interaction"]] == ["transaction", "batch", "history-system"]
     assert RESOURCES["Patient"]["operation"][0]["name"] == Interaction.EVERYTHING
     assert not any("operation" in each for name, each in RESOURCES.items() if name != "Patient")
 
@@ -72,6 +73,7 @@ def test_interactions_are_those_of_the_route_table():
 def test_it_names_version_and_address():
     """FHIR 4.0.1, JSON only, this server's base and version, no CORS."""
     assert STATEMENT["fhirVersion"] == "4.0.1"
+    assert STATEMENT["patchFormat"] == ["application/json-patch+json", "application/fhir+json"]
     assert STATEMENT["format"] == ["application/fhir+json", "json"]
     assert STATEMENT["implementation"]["url"] == "https://x/fhir"
     assert STATEMENT["software"]["version"] == "1.2.3"

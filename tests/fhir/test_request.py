@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 from medlock.errors import BadRequest, MedlockError, MethodNotAllowed, NotFound
 from medlock.fhir.address import ROUTES, locate
 from medlock.fhir.form import decode, pairs
+from medlock.fhir.options import PatchKind, PatchOptions
 from medlock.fhir.question import Interaction, Preconditions, Question
 from medlock.fhir.request import EntryRequest, Frame, Request, check_metadata, parse, parse_entry
 
 VECTORS = orjson.loads((Path(__file__).parents[1] / "vectors/request/requests.json").read_bytes())["vectors"]
 METHODS = ("get", "post", "put", "delete", "patch", "options", "trace")
+MEDIA = {
+    "json": b"application/fhir+json",
+    "json-patch": b"application/json-patch+json",
+    "form": b"application/x-www-form-urlencoded",
+}
 FRAME = Frame(1_700_000_000_000, 100)
 
 
@@ -26,7 +32,7 @@ def request_of(vector):
     method = next(method for method in METHODS if method in vector)
     path, _, query = vector[method].partition("?")
     headers, body = {}, b""
-    for kind, media in (("json", b"application/fhir+json"), ("form", b"application/x-www-form-urlencoded")):
+    for kind, media in MEDIA.items():
         if kind in vector:
             headers[b"content-type"], body = media, vector[kind].encode()
     headers |= {name.encode(): value.encode() for name, value in vector.get("headers", {}).items()}
@@ -50,6 +56,13 @@ def facts_of(question):
         found["query"] = question.query.text
     elif question.query is not None:
         found["count"] = question.query.count
+    if question.criteria is not None:
+        found["criteria"] = question.criteria.text
+    if isinstance(question.options, PatchOptions):
+        found["kind"] = question.options.kind.value
+    elif question.options is not None:
+        found |= {"count": getattr(question.options, "count", None), "options": question.options.text}
+        found["options"] = "" if found["options"] == f"_count={found['count']}" else found["options"]
     if question.preconditions.if_none_exist is not None:
         found["if_none_exist"] = question.preconditions.if_none_exist.text
     return {name: value for name, value in found.items() if value or name == "query"}
@@ -102,13 +115,26 @@ def test_any_path_is_an_address_or_a_refusal(raw):
         question = parse(Request("GET", b"/" + raw), FRAME)
     except (BadRequest, NotFound):
         return
-    assert question.interaction in {Interaction.SEARCH, Interaction.READ, Interaction.HISTORY, Interaction.VREAD}
+    assert question.interaction in {
+        Interaction.SEARCH, Interaction.READ, Interaction.VREAD,
+        Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM,
+    }  # fmt: skip
 
 
 @given(
     st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
     st.dictionaries(
-        st.sampled_from([b"accept", b"content-type", b"prefer", b"if-match", b"if-none-match", b"if-none-exist"]),
+        st.sampled_from(
+            [
+                b"accept",
+                b"content-type",
+                b"prefer",
+                b"if-match",
+                b"if-none-match",
+                b"if-none-exist",
+                b"if-modified-since",
+            ]
+        ),
         st.binary(max_size=40),
     ),
     st.binary(max_size=40),
@@ -136,6 +162,10 @@ def test_too_many_parameters():
             Question(Interaction.UPDATE, "Patient", "1", body=b"{}", preconditions=Preconditions(if_match="2")),
         ),
         (EntryRequest("DELETE", "Patient/1"), Question(Interaction.DELETE, "Patient", "1")),
+        (
+            EntryRequest("PATCH", "Patient/1", b"{}"),
+            Question(Interaction.PATCH, "Patient", "1", body=b"{}", options=PatchOptions(PatchKind.FHIRPATH)),
+        ),
         (EntryRequest("GET", "Patient/1/_history/2"), Question(Interaction.VREAD, "Patient", "1", "2")),
     ],
 )
@@ -154,16 +184,16 @@ def test_an_entry_of_a_bundle_is_the_same_question(entry, asked):
         ("GET", "/Patient/1"),
         ("GET", "https://elsewhere.example/fhir/Patient/1"),
         ("GET", "metadata"),
-        ("PATCH", "Patient/1"),
         ("HEAD", "Patient/1"),
-        ("PUT", "Patient?identifier=1"),
+        ("PUT", "Patient?_count=1"),
+        ("DELETE", "Patient"),
         ("GET", "Patient?familly=x"),
         ("get", "Patient/1"),
         ("", "Patient/1"),
     ],
 )
 def test_entries_that_are_refused(method, url):
-    """Bundles in bundles, searches by POST, absolute addresses and conditional updates are not read."""
+    """Bundles in bundles, searches by POST, absolute addresses and conditions that say nothing are not read."""
     with pytest.raises((BadRequest, NotFound)):
         parse_entry(EntryRequest(method, url, b"{}"), FRAME)
 

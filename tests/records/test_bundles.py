@@ -115,3 +115,20 @@ async def test_short_questions_do_not_bring_endless_answers(world: World) -> Non
         await world.transact([*reads, NEW])
     assert told.value.problems[0].path == "Bundle.entry[4]"
     assert await patients(world) == 3
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_reads_of_what_the_caller_has(world: World, kind: str) -> None:
+    """IfNoneMatch and ifModifiedSince in an entry answer 304 without the resource; the read is written down all the same."""
+    updated = (await world.read(clinician(), "Patient/ann"))["meta"]["lastUpdated"]
+    entries = [
+        asked("GET", "Patient/ann", ifNoneMatch='W/"1"'),
+        asked("GET", "Patient/ann", ifModifiedSince=updated),
+        asked("GET", "Patient/ann", ifModifiedSince="2020-01-01T00:00:00Z"),
+        asked("GET", "Patient/bob", ifNoneMatch='W/"7"'),
+    ]
+    body = json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries}).encode()
+    interaction = Interaction.BATCH if kind == "batch" else Interaction.TRANSACTION
+    told = json.loads((await world.ask(clinician(), interaction, body=body)).body)["entry"]
+    assert [each["response"]["status"] for each in told] == ["304", "304", "200", "200"]
+    assert ["resource" in each for each in told] == [False, False, True, True]

@@ -17,6 +17,7 @@ from medlock.clock import Clock
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Preconditions, Question
+from medlock.fhir.request import Frame, Request, parse
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
 from medlock.records.opening import StoreKeys as Keys
@@ -84,6 +85,16 @@ class World:
         """One question through the door."""
         return await self.door.answer(who, Question(interaction, type_, id_, **more))
 
+    async def send(self, who: Principal, line: str, body: Any = b"", **headers: str) -> Disclosure:
+        """One HTTP request: `line` is its method and what follows the base, `body` bytes or a resource."""
+        method, _, url = line.partition(" ")
+        path, _, query = url.partition("?")
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"content-type": "application/fhir+json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        raw = {name.encode(): value.encode() for name, value in sent.items()}
+        frame = Frame(self.clock.now_ms(), 1_000, BASE)
+        return await self.door.answer(who, parse(Request(method, path.encode(), query.encode(), raw, data), frame))
+
     async def put(self, resource: dict[str, Any], who: Principal | None = None, **conditions: str) -> dict[str, Any]:
         """PUT under the resource's own id; what came back."""
         shown = await self.ask(
@@ -122,9 +133,19 @@ def ids(bundle: dict[str, Any]) -> set[str]:
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
 
 
+def store_of(directory: Path) -> str:
+    """The address of the database that holds a directory's rows; empty when a file does."""
+    path = directory.with_name(f"{directory.name}.store")
+    return path.read_text() if path.exists() else ""
+
+
 async def open_world(directory: Path, limits: Limits | None = None, store: str = "") -> World:
-    """Start a process on a data directory, making it when it is new; its rows lie in the database `store`, if any."""
+    """Start a process on a data directory, making it when it is new.
+
+    Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any.
+    """
     directory.mkdir(exist_ok=True)
+    store = store or store_of(directory)
     path = directory / "keystore.db"
     kek = provider(directory)
     keystore = Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek)

@@ -53,6 +53,16 @@ class BackendConformance:
         assert await store.get_many(Table.BODY, [1, 3, 2**62]) == {1: b"b", 2**62: b"a"}
         assert await store.get_many(Table.BODY, []) == {}
 
+    async def test_commits_are_counted(self, reopen: Reopen) -> None:
+        """The tally has each batch in the size of one commit, a time for each commit, and nobody waiting afterwards."""
+        store = reopen()
+        await asyncio.gather(*(store.commit(Batch(puts=[(Table.BODY, key, b"x")])) for key in range(20)))
+        tally = store.tally()
+        assert tally.sizes[-1] == 20
+        assert 1 <= sum(tally.sizes[:-1]) == sum(tally.seconds[:-1]) <= 20
+        assert tally.seconds[-1] > 0
+        assert tally.waiting == 0
+
     async def test_many_keys(self, reopen: Reopen) -> None:
         """More keys than fit one statement are all found."""
         store = reopen()

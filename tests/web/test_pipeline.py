@@ -84,7 +84,9 @@ async def test_head_is_get_without_the_body(world, client):
     """HEAD asks the same question and sends the same headers."""
     got, head = await client.get("Patient/1", headers=AUTH), await client.head("Patient/1", headers=AUTH)
     assert (head.status_code, head.content) == (200, b"")
+    names = got.headers.pop("x-request-id"), head.headers.pop("x-request-id")
     assert head.headers == got.headers
+    assert names[0] != names[1]
     assert world.door.questions[0] == world.door.questions[1]
 
 
@@ -101,6 +103,32 @@ async def test_no_content_has_neither_body_nor_length(client):
     assert response.status_code == 204
     assert "content-length" not in response.headers
     assert "content-type" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("since", "more", "status"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", {}, 304),
+        ("Wed, 15 Nov 2023 00:00:00 GMT", {}, 304),
+        ("Tuesday, 14-Nov-23 22:13:20 GMT", {}, 304),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", {}, 200),
+        ("Tue, 14 Nov 2023 22:13:20 GMT", {"if-none-match": 'W/"2"'}, 200),
+        ("Tue, 14 Nov 2023 22:13:19 GMT", {"if-none-match": 'W/"3"'}, 304),
+        ("2023-11-14T22:13:20Z", {}, 400),
+        ("yesterday", {}, 400),
+    ],
+)
+async def test_a_version_that_is_not_newer(client, since, more, status):
+    """If-Modified-Since gives 304 to the second; If-None-Match outranks it; what is no HTTP date is refused."""
+    response = await client.get("Patient/1", headers=AUTH | {"if-modified-since": since} | more)
+    assert response.status_code == status
+    assert (response.content == b"") is (status == 304)
+
+
+async def test_if_modified_since_is_for_reading(client):
+    """A write that would not keep to it refuses it."""
+    headers = AUTH | JSON | {"if-modified-since": "Tue, 14 Nov 2023 22:13:20 GMT"}
+    assert (await client.put("Patient/1", content=b"{}", headers=headers)).status_code == 400
 
 
 @pytest.mark.parametrize(("tag", "status"), [('W/"3"', 304), ("*", 304), ('"3"', 304), ('W/"2"', 200), (None, 200)])
@@ -251,9 +279,9 @@ async def test_problems_keep_their_places(world, client):
 
 async def test_a_method_that_is_not_offered(client):
     """405 lists the methods that are (RFC 9110 §15.5.6)."""
-    response = await client.patch("Patient/1", content=b"[]", headers=AUTH | JSON)
+    response = await client.post("Patient/1", content=b"{}", headers=AUTH | JSON)
     assert response.status_code == 405
-    assert response.headers["allow"] == "GET, HEAD, PUT, DELETE"
+    assert response.headers["allow"] == "GET, HEAD, PUT, PATCH, DELETE"
 
 
 async def test_cors_is_off(client):
@@ -344,16 +372,16 @@ async def test_metadata_needs_no_token(world, client):
     assert world.gate.asked == 0
 
 
-async def test_health_says_one_word(world, client):
-    """/healthz is 200 while the store answers and 503 when it does not, and holds no data."""
-    response = await client.get("https://localhost:8443/healthz")
+async def test_readiness_says_one_word(world, client):
+    """/readyz is 200 while the store answers and 503 when it does not, and holds no data; /healthz stays 200."""
+    response = await client.get("https://localhost:8443/readyz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     check_security_headers(response)
     world.probe.fault = Unavailable("The store is not there.", reason="private reason")
-    response = await client.get("https://localhost:8443/healthz")
-    assert response.status_code == 503
-    assert "private" not in response.text
-    world.probe.fault = ValueError("private reason")
+    response = await client.get("https://localhost:8443/readyz")
+    assert (response.status_code, response.json()) == (503, {"status": "unavailable"})
+    check_security_headers(response)
+    assert (await client.get("https://localhost:8443/healthz")).status_code == 200
 
 
 @pytest.mark.parametrize(

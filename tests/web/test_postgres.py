@@ -1,11 +1,12 @@
 """Two workers on PostgreSQL, the real program: what one writes the other reads, and connections may break meanwhile."""
 
 import asyncio
+from contextlib import contextmanager
 
 import pytest
 
 from store.pgserver import ask, database
-from web.running import medlock, new_token, running
+from web.running import Server, medlock, new_token
 
 WRITES = 24
 
@@ -21,9 +22,20 @@ def store(tmp_path):
         runner.run(entered.__aexit__(None, None, None))
 
 
+@contextmanager
+def stopping(server):
+    """Stop the server at the end, and see that it ended well."""
+    try:
+        yield
+    finally:
+        code, _ = server.stop()
+    assert code == 0
+
+
 def test_two_workers_on_one_database(store, tmp_path):
     """Every acknowledged write is read back, whichever worker answers, also after the server ended all connections."""
-    with running(tmp_path / "data", "--workers", "2") as server:
+    server = Server(tmp_path / "data", "--workers", "2", log=tmp_path / "log")  # it may tell of what was ended
+    with stopping(server):
         token = new_token(server.directory)[0]
         for number in range(WRITES):
             if number == WRITES // 2:

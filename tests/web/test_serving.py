@@ -7,13 +7,12 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
 import pytest
 
-from medlock.web.server import DRAIN_SECONDS
-from web.running import Server, medlock, new_token, running
+from medlock.settings import Settings
+from web.running import Server, children, eventually, gone, medlock, new_token, running
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "active": True}
 
@@ -157,7 +156,7 @@ def test_an_idle_client_does_not_hold_up_the_end(tmp_path):
         assert client.get("Patient").status_code == 200
         began = time.monotonic()
         assert server.stop() == (0, "")
-    assert time.monotonic() - began < DRAIN_SECONDS / 2
+    assert time.monotonic() - began < Settings(tmp_path).drain_seconds / 2
 
 
 def test_plain_http_only_on_loopback(tmp_path):
@@ -186,36 +185,6 @@ def test_your_own_certificate(tmp_path, server, directory):
     (tmp_path / "broken.pem").write_text("no certificate")
     done = medlock(tmp_path / "data", "serve", "--tls-cert", str(tmp_path / "broken.pem"), "--tls-key", own)
     assert done.returncode == 3
-
-
-def children(pid):
-    """Process ids of the serving processes below one."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == pid and b"spawn_main" in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return found
-
-
-def gone(pid):
-    """Whether a process has ended."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-def eventually(true, seconds=30):
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_several_workers_serve_one_directory(tmp_path):

@@ -14,6 +14,7 @@ from medlock.fhir.question import Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
+from medlock.web.routes import HEALTH, READY
 
 BASE = "https://localhost:8443/fhir"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
@@ -61,6 +62,10 @@ def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
     interaction = ROUTES[template].get(method)
+    if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
+        path += "?_id=p1"
+    if interaction is Interaction.PATCH:
+        return path, {"content-type": "application/json-patch+json"}, b"[]"
     if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
@@ -132,8 +137,7 @@ async def test_nothing_answers_outside_the_route_table(site):
         "Patient/$export",
         "Group/1/$export",
         "Patient/$match",
-        "_history",
-        "Patient/_history",
+        "_history/1",
         "Patient/p1/$validate",
         "$graphql",
         "Patient/p1/_history/1/x",
@@ -153,4 +157,7 @@ async def test_metadata_and_health_are_the_only_open_doors(site):
     _, client = site
     statement = (await client.get("metadata")).json()
     assert statement["implementation"]["url"] == BASE
-    assert (await client.get("https://localhost:8443/healthz")).json() == {"status": "ok"}
+    for address in (HEALTH, READY):
+        assert (await client.get("https://localhost:8443" + address)).json() == {"status": "ok"}
+        for method in set(METHODS) - {"GET", "HEAD"}:
+            assert (await client.request(method, "https://localhost:8443" + address)).status_code == 405

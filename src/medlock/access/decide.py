@@ -29,8 +29,11 @@ _NEEDED = MappingProxyType(
         Interaction.READ: READ,
         Interaction.VREAD: READ,
         Interaction.HISTORY: READ,
+        Interaction.HISTORY_TYPE: READ | SEARCH,
+        Interaction.HISTORY_SYSTEM: READ | SEARCH,
         Interaction.CREATE: CREATE,
         Interaction.UPDATE: UPDATE,
+        Interaction.PATCH: READ | UPDATE,  # its tests and its answer tell what is in the resource
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
         Interaction.EVERYTHING: READ,
@@ -54,8 +57,10 @@ def decide(principal: Principal, question: Question) -> Grant:
         raise Denied("a bundle is decided entry by entry")
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
+    if question.interaction is Interaction.HISTORY_SYSTEM:
+        return _reach(principal, _some(principal, _readable(principal)), needed)
     _require(principal, question.type, needed)
-    query = question.query if question.query is not None else question.preconditions.if_none_exist
+    query = question.query or question.criteria or question.preconditions.if_none_exist
     if question.interaction is Interaction.EVERYTHING:
         types = _readable(principal)
     elif query is not None and needed != READ:
@@ -115,7 +120,7 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     """The types that the answer may hold, once every type the query names has passed."""
     if needed == SEARCH and query.type != own:
         raise Denied("the query is about another type than the question")
-    if needed != SEARCH:  # If-None-Exist: the answer tells whether a match exists
+    if needed != SEARCH:  # If-None-Exist and other criteria: the answer tells whether a match exists
         _require(principal, query.type, _LOOK)
     named = query.named_types()
     for other in named:
@@ -130,6 +135,13 @@ def _readable(principal: Principal) -> frozenset[str]:
     """All types this caller may both read and search, the audit log aside: it is asked for by name only."""
     known = frozenset[str]().union(*(known_types(role) for role in principal.roles)) - AUDIT
     return frozenset(name for name in known if allowed(principal, name) & _LOOK == _LOOK)
+
+
+def _some(principal: Principal, types: frozenset[str]) -> frozenset[str]:
+    """The types that a question without a type is about. Raises Denied when there are none."""
+    if not types:
+        raise Denied(f"{_roles(principal)} may not {letters(_LOOK)} any type with these scopes")
+    return types
 
 
 def _reach(principal: Principal, types: frozenset[str], needed: int) -> Grant:

@@ -6,7 +6,7 @@ no patient. `covers` is asked for every resource that came back, on every path; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -87,6 +87,16 @@ class Grant(msgspec.Struct, frozen=True):
             return answer
 
         return covers
+
+    def covers_all(self, resources: Iterable[Sealed]) -> bool:
+        """Whether every one is covered: asked once for those that are alike in all that decides."""
+        alike = {(each.type, each.patients, each.labels): each for each in resources}
+        return all(map(self.covers, alike.values()))
+
+    def types(self) -> frozenset[str]:
+        """Every type that it allows of somebody; whose, `covers` says."""
+        known = [self.shared, *(rules.types for rules in self.rules.values())]
+        return frozenset().union(*known, self.everyone.types if self.everyone is not None else ())
 
     def masks_nothing(self) -> bool:
         """Whether no rule of this Grant masks anything."""

@@ -17,12 +17,15 @@ class Action(StrEnum):
     READ = "record:resource:read"
     VREAD = "record:resource:vread"
     HISTORY = "record:resource:history"
+    HISTORY_TYPE = "record:type:history"
+    HISTORY_SYSTEM = "record:tenant:history"
     SEARCH = "record:resource:search"
     EVERYTHING = "record:patient:everything"
     EXPORT = "record:tenant:export"
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
     UPDATE = "record:resource:update"
+    PATCH = "record:resource:patch"  # the answer holds the resource
     DELETE = "record:resource:delete"
     SHRED = "record:patient:shred"
     BATCH = "record:bundle:batch"

@@ -132,9 +132,11 @@ class BackupCommands:
         settings = settings_for(data_dir)
         exported = exported_from(keystore_backup, read_shares(share or []), settings, Clock())
         with building(settings.data_dir) as partial:
-            inside = replace(settings, data_dir=partial)
+            inside = replace(settings, data_dir=partial, keystore_dir=None)
             ground = self._ground(inside, provider_of(inside))
             report = run(self._restored(ground, directory, exported, backup, checkpoint))
+        if settings.keystore_dir is not None:
+            report = replace(report, remarks=(*report.remarks, _elsewhere(settings)))
         _show(report, json=json, sentence=f"Restored into {settings.data_dir}.")
 
     def drill(  # noqa: PLR0917 - each is an option on the command line
@@ -166,7 +168,7 @@ class BackupCommands:
         else:
             exported = exported_from(file, read_shares(share or []), settings, Clock())
         with passing(settings.data_dir / _DRILL) as place:
-            ground = self._ground(replace(settings, store="", data_dir=place), Ephemeral())
+            ground = self._ground(replace(settings, store="", data_dir=place, keystore_dir=None), Ephemeral())
             return run(self._restored(ground, directory, exported, backup, checkpoint))
 
     def _ground(self, settings: Settings, provider: KekProvider) -> Ground:
@@ -181,6 +183,14 @@ class BackupCommands:
         known = _text(checkpoint) if checkpoint else ""
         fitting = fit(shelf, exported, backup, known, ground.clock.now_ms())
         return await Restorer(ground, shelf, fitting).restore()
+
+
+def _elsewhere(settings: Settings) -> str:
+    """What remains to be done when the keystore is to lie apart: what lies there now is the operator's to judge."""
+    return (
+        f"The keystore lies in {settings.data_dir}, and MEDLOCK_KEYSTORE_DIR names {settings.keystore_dir}: move "
+        "keystore.db (and keystore.kek, if it is there) to that directory before medlock is started."
+    )
 
 
 def _living(settings: Settings) -> KeyExport:

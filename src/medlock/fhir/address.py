@@ -31,10 +31,13 @@ class Address(msgspec.Struct, frozen=True):
 
 
 BASE: Methods = MappingProxyType({"POST": Interaction.TRANSACTION})  # or batch: the body says which
-TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE})
+_BY_CRITERIA = {"PUT": Interaction.UPDATE, "PATCH": Interaction.PATCH, "DELETE": Interaction.DELETE}
+TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE} | _BY_CRITERIA)
 SEARCH: Methods = MappingProxyType({"POST": Interaction.SEARCH})
-INSTANCE: Methods = MappingProxyType({"GET": Interaction.READ, "PUT": Interaction.UPDATE, "DELETE": Interaction.DELETE})
+INSTANCE: Methods = MappingProxyType({"GET": Interaction.READ} | _BY_CRITERIA)
 HISTORY: Methods = MappingProxyType({"GET": Interaction.HISTORY})
+HISTORY_TYPE: Methods = MappingProxyType({"GET": Interaction.HISTORY_TYPE})
+HISTORY_SYSTEM: Methods = MappingProxyType({"GET": Interaction.HISTORY_SYSTEM})
 VERSION: Methods = MappingProxyType({"GET": Interaction.VREAD})
 EVERYTHING: Methods = MappingProxyType({"GET": Interaction.EVERYTHING, "POST": Interaction.EVERYTHING})
 
@@ -42,14 +45,19 @@ EVERYTHING: Methods = MappingProxyType({"GET": Interaction.EVERYTHING, "POST": I
 ROUTES: Mapping[str, Methods] = MappingProxyType(
     {
         "/": BASE,
+        "/_history": HISTORY_SYSTEM,
         "/{type}": TYPE,
         "/{type}/_search": SEARCH,
+        "/{type}/_history": HISTORY_TYPE,
         "/{type}/{id}": INSTANCE,
         "/{type}/{id}/_history": HISTORY,
         "/{type}/{id}/_history/{version}": VERSION,
         "/Patient/{id}/$everything": EVERYTHING,
     }
 )
+
+_OF_TYPE: Mapping[str, Methods] = MappingProxyType({"_search": SEARCH, "_history": HISTORY_TYPE})
+_RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
 
 def locate(method: str, path: str) -> Address:
@@ -59,15 +67,30 @@ def locate(method: str, path: str) -> Address:
     id that cannot be one.
     """
     segments = path.split("/")[1:]
-    if len(segments) == 2 and segments[1] != "_search":
+    if len(segments) == 2 and segments[1][:1] not in _RESERVED:
         return _instance(method, segments[0], segments[1], INSTANCE)
     if segments in ([], [""]):
         return Address(_offered(BASE, method))
     if len(segments) == 1:
-        return Address(_pick(TYPE, method, segments[0]), segments[0])
+        return _above(method, segments[0])
     if len(segments) == 2:
-        return Address(_pick(SEARCH, method, segments[0]), segments[0])
+        return _beside(method, *segments)
     return _deep(method, segments)
+
+
+def _above(method: str, segment: str) -> Address:
+    """Addresses of one segment: a type, or the history of everything."""
+    if segment == "_history":
+        return Address(_offered(HISTORY_SYSTEM, method))
+    return Address(_pick(TYPE, method, segment), segment)
+
+
+def _beside(method: str, resource_type: str, tail: str) -> Address:
+    """What can be asked of a type as a whole, beside its instances."""
+    methods = _OF_TYPE.get(tail)
+    if methods is None:
+        raise NotFound("This address is not offered.")
+    return Address(_pick(methods, method, resource_type), resource_type)
 
 
 def _deep(method: str, segments: list[str]) -> Address:

@@ -26,6 +26,8 @@ _BRINGS: Final = {"POST", "PUT", "PATCH"}
 _CHANGES: Final = {"PUT", "PATCH", "DELETE"}
 _STAND_IN: Final = {"resourceType": "Parameters"}  # the smallest valid resource, where bdl-5 wants to see one
 
+_CONDITIONS: Final = ("ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince")
+
 _join = msgspec.json.Encoder().encode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -40,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
+    if_modified_since: str = ""
 
 
 def entries(data: bytes, limit: int) -> tuple[Entry, ...]:
@@ -174,7 +177,7 @@ def _parsed(data: bytes, path: str) -> dict[str, Any]:
 
 def _entry(rest: dict[str, Any], resource: bytes) -> Entry:
     request = rest.get("request", {})
-    conditions = (request.get(name, "") for name in ("ifMatch", "ifNoneMatch", "ifNoneExist"))
+    conditions = (request.get(name, "") for name in _CONDITIONS)
     return Entry(rest.get("fullUrl", ""), request.get("method", ""), request.get("url", ""), resource, *conditions)
 
 

@@ -13,13 +13,15 @@ from typing import Any
 import orjson
 
 from medlock.fhir.address import ROUTES
+from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 VIEWS = frozenset({"AuditEvent"})
-_NOT_OF_A_TYPE = frozenset({Interaction.TRANSACTION, Interaction.EVERYTHING})
+_OF_THE_WHOLE = (Interaction.TRANSACTION, Interaction.BATCH, Interaction.HISTORY_SYSTEM)
+_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, Interaction.EVERYTHING})
 _EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
@@ -49,12 +51,13 @@ def capability_statement(instance: Instance) -> bytes:
             "implementation": {"description": "medlock FHIR server", "url": instance.base_url},
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json", "json"],
+            "patchFormat": [JSON_PATCH, "application/fhir+json"],
             "rest": [
                 {
                     "mode": "server",
                     "security": {"cors": False, "description": _SECURITY},
                     "resource": [_resource(name) for name in stored],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                    "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
                 }
             ],
         }
@@ -76,9 +79,9 @@ def _resource(resource_type: str) -> dict[str, Any]:
             "readHistory": True,
             "updateCreate": True,
             "conditionalCreate": True,
-            "conditionalRead": "not-match",
-            "conditionalUpdate": False,
-            "conditionalDelete": "not-supported",
+            "conditionalRead": "full-support",
+            "conditionalUpdate": True,
+            "conditionalDelete": "single",
         }
     if resource_type == "Patient":
         found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]

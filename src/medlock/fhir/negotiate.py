@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from medlock.errors import BadRequest, NotAcceptable, UnsupportedMedia
 
@@ -17,6 +19,7 @@ _JSON = frozenset({"application/fhir+json", "application/json", "json", "text/js
 _RANGES = _JSON | {"application/*", "*/*"}
 _PLAIN_ACCEPT = frozenset({b"application/fhir+json", b"application/json", b"*/*", b""})
 _PLAIN_CONTENT = frozenset({b"application/fhir+json", b"application/json"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 _TAG = re.compile(rb'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 _BARE_TAG = re.compile(rb"([A-Za-z0-9\-.]{1,64})")
@@ -74,6 +77,19 @@ def entity_tag(value: bytes | None, *, star: bool = False) -> str | None:
     return form[1].decode("ascii")
 
 
+def http_date(value: bytes | None) -> int | None:
+    """The last millisecond of the second that an HTTP date names (RFC 9110 §5.6.7). Raises BadRequest."""
+    if value is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(value.decode("ascii"))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        raise BadRequest("If-Modified-Since takes a date such as Tue, 24 Nov 2026 17:46:00 GMT.") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(seconds=1) * 1_000 + 999
+
+
 def prefer_return(value: bytes | None) -> str:
     """What the caller wants back after a write; other preferences are passed over (RFC 7240 §2)."""
     if value is None:
@@ -83,6 +99,11 @@ def prefer_return(value: bytes | None) -> str:
         if name.strip().lower() == "return":
             return _RETURN.get(chosen.strip().strip('"').lower(), "representation")
     return "representation"
+
+
+def media_type(value: bytes) -> str:
+    """The media type that a Content-Type names, in lower case, without its parameters."""
+    return _media(value.decode("latin-1"))[0]
 
 
 def _acceptable(part: str) -> bool:

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     NUMBER = "number"
     URI = "uri"
 
+    __hash__ = str.__hash__  # an Enum's own is a function in Python
+
 
 class Prefix(StrEnum):
     """Comparators of R4 §3.1.1.4.3."""
@@ -36,6 +38,8 @@ class Prefix(StrEnum):
     SA = "sa"
     EB = "eb"
     AP = "ap"
+
+    __hash__ = str.__hash__
 
 
 class TokenValue(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from medlock.fhir.options import Options
 from medlock.fhir.query import SearchQuery
 
 
@@ -19,8 +20,11 @@ class Interaction(StrEnum):
     READ = "read"
     VREAD = "vread"
     HISTORY = "history-instance"
+    HISTORY_TYPE = "history-type"
+    HISTORY_SYSTEM = "history-system"
     CREATE = "create"
     UPDATE = "update"
+    PATCH = "patch"
     DELETE = "delete"
     SEARCH = "search-type"
     BATCH = "batch"
@@ -29,15 +33,23 @@ class Interaction(StrEnum):
 
 
 class Preconditions(msgspec.Struct, frozen=True):
-    """The conditional headers, as given: weak ETags are reduced to the version id inside them."""
+    """The conditional headers, as given: weak ETags are reduced to the version id inside them.
+
+    `modified_since` is the last millisecond that If-Modified-Since covers.
+    """
 
     if_match: str | None = None
     if_none_match: str | None = None
     if_none_exist: SearchQuery | None = None
+    modified_since: int | None = None
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request. `query` holds every search parameter, result parameters included."""
+    """One request. `query` holds every search parameter, result parameters included.
+
+    `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
+    or delete without an id means.
+    """
 
     interaction: Interaction
     type: str = ""
@@ -49,3 +61,20 @@ class Question(msgspec.Struct, frozen=True):
     preconditions: Preconditions = Preconditions()
     prefer: str = "representation"  # Prefer: return=minimal | representation | OperationOutcome
     purpose: str = "TREAT"
+    options: Options | None = None
+    criteria: SearchQuery | None = None
+
+    def unchanged(self, version: str, updated: int) -> bool:
+        """Whether the caller has the version that a read would bring (RFC 9110 §13.1.2, §13.1.3).
+
+        If-None-Match outranks If-Modified-Since.
+        """
+        asked = self.preconditions
+        if self.interaction not in _CONDITIONAL_READS:
+            return False
+        if asked.if_none_match is not None:
+            return asked.if_none_match in {"*", version}
+        return asked.modified_since is not None and updated <= asked.modified_since
+
+
+_CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})

@@ -8,6 +8,8 @@ asked for credentials or data, and two spellings never mean one thing. The gener
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import lru_cache
 
 import msgspec
@@ -16,6 +18,7 @@ from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
+from medlock.fhir.history import instant, read_history
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -23,20 +26,28 @@ from medlock.fhir.negotiate import (
     check_format,
     check_json_body,
     entity_tag,
+    http_date,
     prefer_return,
 )
+from medlock.fhir.options import Options, PatchOptions
+from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
-_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING})
-_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
+_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING}) | _HISTORIES
+_BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+_CHANGES = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
 _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
-    b"if-match": frozenset({Interaction.UPDATE, Interaction.DELETE}),
-    b"if-none-match": frozenset(Interaction) - {Interaction.CREATE, Interaction.DELETE, *_BUNDLES.values()},
+    b"if-match": _CHANGES,
+    b"if-none-match": frozenset(Interaction)
+    - {Interaction.CREATE, Interaction.PATCH, Interaction.DELETE, *_BUNDLES.values()},
     b"if-none-exist": frozenset({Interaction.CREATE}),
+    b"if-modified-since": frozenset(Interaction) - {Interaction.CREATE, *_CHANGES, *_BUNDLES.values()},
 }
+_GENERAL = ("_format=", "_pretty=")  # `_general` has seen to them
 _PAGE_TOKEN_MAX = 60_000
 _NONE = Preconditions()
 
@@ -63,6 +74,7 @@ class EntryRequest(msgspec.Struct, frozen=True):
     if_match: str = ""
     if_none_match: str = ""
     if_none_exist: str = ""
+    if_modified_since: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -85,6 +97,8 @@ def parse(request: Request, frame: Frame) -> Question:
     params = _general(pairs(request.query)) if request.query else ()
     if request.method == "POST" and address.interaction in _PAGED:
         params += _general(_form(request, address))
+    elif address.interaction is Interaction.PATCH:
+        return _question(request, address, params, frame, PatchOptions(patch_kind(request.headers)))
     elif request.method in {"POST", "PUT"}:
         check_json_body(request.headers)
     return _question(request, address, params, frame)
@@ -108,21 +122,39 @@ def check_metadata(request: Request) -> None:
 def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
     """The Question of one entry, by the same rules as `parse`; its url is relative to the FHIR base."""
     path, _, query = entry.url.encode().partition(b"?")
-    given = zip(_CONDITIONS, (entry.if_match, entry.if_none_match, entry.if_none_exist), strict=True)
-    headers = {name: value.encode() for name, value in given if value}
+    conditions = entry.if_match, entry.if_none_match, entry.if_none_exist
+    headers = {name: value.encode() for name, value in zip(_CONDITIONS, conditions, strict=True) if value}
+    if entry.if_modified_since:
+        headers[b"if-modified-since"] = _as_http_date(entry.if_modified_since)
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
     address = locate(entry.method, decode_path(request.path))
     if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
-        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates or deletes.")
-    return _question(request, address, _general(pairs(query)), frame)
+        raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates, patches or deletes.")
+    patch = None
+    if address.interaction is Interaction.PATCH:
+        kind, body = patch_of_entry(entry.body)
+        request, patch = msgspec.structs.replace(request, body=body), PatchOptions(kind)
+    return _question(request, address, _general(pairs(query)), frame, patch)
 
 
-def _question(request: Request, address: Address, params: Pairs, frame: Frame) -> Question:
+def _as_http_date(text: str) -> bytes:
+    """The instant in ifModifiedSince as the header would have it: to the second, as HTTP knows time."""
+    seconds = instant("ifModifiedSince", text) // 1_000
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
+
+
+def _question(
+    request: Request, address: Address, params: Pairs, frame: Frame, options: Options | None = None
+) -> Question:
     """The parts put together."""
     interaction = address.interaction
-    query, page = None, ""
-    if interaction in _PAGED:
-        query, page = _paged(address, params, frame)
+    query, criteria, page = None, None, _page(params) if interaction in _PAGED else ""
+    if page:
+        pass  # the token says what is asked
+    elif interaction in _PAGED:
+        query, options = _asked(address, params, frame)
+    elif interaction in _CHANGES and not address.id:
+        criteria = _criteria(address.type, request.query, frame)
     elif params:
         raise BadRequest("This interaction takes no parameters but _format and _pretty.")
     if interaction is Interaction.TRANSACTION:
@@ -139,7 +171,15 @@ def _question(request: Request, address: Address, params: Pairs, frame: Frame) -
         request.body if request.body and interaction not in _PAGED else b"",
         _preconditions(request.headers, address, frame),
         prefer_return(request.headers.get(b"prefer")),
+        options=options,
+        criteria=criteria,
     )
+
+
+def _criteria(resource_type: str, query: bytes, frame: Frame) -> SearchQuery:
+    """Which resource a conditional update, patch or delete means (R4 §3.1.0.4.3): at least one condition."""
+    given = "&".join(part for part in query.decode("latin-1").split("&") if not part.startswith(_GENERAL))
+    return parse_criteria(resource_type, given, now_ms=frame.now_ms, base_url=frame.base_url)
 
 
 def _general(params: Pairs) -> Pairs:
@@ -165,19 +205,26 @@ def _form(request: Request, address: Address) -> Pairs:
     return pairs(request.body)
 
 
-def _paged(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, str]:
-    """The query, or the token of a later page, which stands alone."""
-    if len(params) == 1 and params[0][0] == "_page":
-        token = params[0][1]
-        if not 0 < len(token) <= _PAGE_TOKEN_MAX:
-            raise BadRequest("The page token is not one of this server's.")
-        return None, token
+def _page(params: Pairs) -> str:
+    """The token of a later page, which stands alone; "" for a first one."""
+    if len(params) != 1 or params[0][0] != "_page":
+        return ""
+    token = params[0][1]
+    if not 0 < len(token) <= _PAGE_TOKEN_MAX:
+        raise BadRequest("The page token is not one of this server's.")
+    return token
+
+
+def _asked(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, Options | None]:
+    """What the parameters of an interaction that has some ask for."""
     if address.interaction is Interaction.SEARCH:
         query = parse_search(
             address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
         )
-        return query, ""
-    return _counted(address.type, params, frame), ""
+        return query, None
+    if address.interaction in _HISTORIES:
+        return None, read_history(params, frame.max_count)
+    return _counted(address.type, params, frame), None
 
 
 def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:
@@ -194,7 +241,7 @@ def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | N
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:
     """The conditional headers. Raises BadRequest for one that this interaction would not keep to."""
-    if b"if-match" not in headers and b"if-none-match" not in headers and b"if-none-exist" not in headers:
+    if _KEPT_BY.keys().isdisjoint(headers):
         return _NONE
     for name, interactions in _KEPT_BY.items():
         if name in headers and address.interaction not in interactions:
@@ -207,6 +254,7 @@ def _preconditions(headers: Headers, address: Address, frame: Frame) -> Precondi
         entity_tag(headers.get(b"if-match")),
         none_match,
         None if exists is None else _if_none_exist(exists, address.type, frame),
+        http_date(headers.get(b"if-modified-since")),
     )
 
 

@@ -23,16 +23,18 @@ from medlock.fhir.references import rewrite
 from medlock.fhir.request import EntryRequest, Frame, parse_entry
 from medlock.ids import resource_id
 from medlock.records.commit import Committer, Written
+from medlock.records.conditional import existing, named_by, settled
 from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
+from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
-from medlock.records.write import existing, may_replace, prepare, refuse_orphans, update_draft
+from medlock.records.write import may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
 _PROBLEMS_MAX = 100
-WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE}
+WRITES = {Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE}
 
 
 @dataclass(slots=True)
@@ -57,10 +59,8 @@ class Step:
 
 def question(entry: bundle.Entry, frame: Frame) -> Question:
     """The Question of one entry. Raises BadRequest when it cannot be understood."""
-    return parse_entry(
-        EntryRequest(entry.method, entry.url, entry.resource, entry.if_match, entry.if_none_match, entry.if_none_exist),
-        frame,
-    )
+    conditions = entry.if_match, entry.if_none_match, entry.if_none_exist, entry.if_modified_since
+    return parse_entry(EntryRequest(entry.method, entry.url, entry.resource, *conditions), frame)
 
 
 @contextmanager
@@ -123,6 +123,7 @@ async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Fr
     async for step in in_turns(steps):
         with _naming(step.path):
             await _identify(context, step, mapping)
+    _once_each(steps)
     await _describe_all(context, steps, mapping)
     reads = [step for step in steps if step.question.interaction not in WRITES]
     await _rehearse(context, reads, doors)
@@ -160,18 +161,51 @@ async def _read(reads: Sequence[Step], doors: Doors) -> None:
 
 async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> None:
     """Give a step its draft and id, and remember what its fullUrl stands for."""
+    await _settle(context, step)
     asked = step.question
     if asked.interaction is Interaction.CREATE:
         await _identify_created(context, step, mapping)
     elif asked.interaction is Interaction.UPDATE:
         step.draft = update_draft(asked)
         await may_replace(context, step.grant, step.draft)
-    elif asked.interaction is Interaction.DELETE:
+    elif asked.interaction is Interaction.PATCH:
+        step.draft = await patch_draft(context, step.grant, asked)
+    elif asked.interaction is Interaction.DELETE and asked.id:
         step.found = await visible(context.vault, step.grant, asked)
         if not step.found.meta.deleted:
             step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
             await refuse_orphans(context, step.found)
     _remember(context, step, mapping)
+
+
+async def _settle(context: Context, step: Step) -> None:
+    """Find what a conditional update, patch or delete means; one that creates is decided as that."""
+    criteria = step.question.criteria
+    if criteria is None:
+        return
+    name = f"{criteria.type}?{criteria.text}"
+    if name in context.criteria:  # an earlier entry of this transaction makes what these criteria mean
+        raise _twice()
+    step.question = await settled(context, step.question)
+    if step.question.interaction is Interaction.CREATE:
+        step.grant = decide(context.principal, step.question)
+
+
+def _twice() -> Unprocessable:
+    return Unprocessable("A transaction may change a resource only once (R4 §3.1.0.11.2).")
+
+
+def _once_each(steps: Sequence[Step]) -> None:
+    """Raise Unprocessable when two entries change one resource, whatever they call it."""
+    seen: set[tuple[str, str]] = set()
+    for step in steps:
+        if step.draft is None:
+            continue
+        name = step.draft.type, step.draft.id
+        if name in seen:
+            with _naming(step.path):
+                raise _twice()
+        seen.add(name)
 
 
 async def _identify_created(context: Context, step: Step, mapping: dict[str, str]) -> None:
@@ -186,8 +220,9 @@ async def _identify_created(context: Context, step: Step, mapping: dict[str, str
         step.found = await existing(context, exists)
     if step.found is None:
         step.draft = Draft(step.question.type, resource_id(), CREATE, step.question.body)
-        if exists is not None:
-            context.criteria[name] = f"{step.draft.type}/{step.draft.id}"
+        criteria = exists or step.question.criteria
+        if criteria is not None:
+            context.criteria[f"{criteria.type}?{criteria.text}"] = f"{step.draft.type}/{step.draft.id}"
 
 
 def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
@@ -226,8 +261,12 @@ async def _describe(context: Context, step: Step, mapping: dict[str, str]) -> No
     draft = step.draft
     if draft is not None:
         draft.body = rewrite(draft.body, mapping)
-        named = draft.id if step.question.interaction is Interaction.UPDATE else ""
-        await prepare(context, step.grant, draft, named=named, path=f"{step.path}.resource")
+        patched = step.question.interaction is Interaction.PATCH
+        named = draft.id if patched else named_by(step.question)
+        try:
+            await prepare(context, step.grant, draft, named=named, path=f"{step.path}.resource")
+        except BadRequest as fault:
+            raise (no_resource(fault) if patched else fault) from None
         context.born[f"{draft.type}/{draft.id}"] = draft.patients
 
 
@@ -238,13 +277,15 @@ def _response(step: Step) -> bundle.Response:
     if step.refused is not None:
         return failed_response(step.refused)
     if step.finding is not None:
-        return finding_response(step.finding)
+        return finding_response(step.finding, step.question)
     if step.found is not None:
         meta = step.found.meta
         status = "204" if meta.deleted else "200"
         return bundle.Response(
             status, f"{meta.reference}/_history/{meta.version}", str(meta.version), instant(meta.updated)
         )
+    if not step.twin:
+        return bundle.Response("204")  # a conditional delete that found nothing
     return bundle.Response("200", f"{step.twin}/_history/1", "1")
 
 
@@ -258,9 +299,11 @@ def written_response(written: Written) -> bundle.Response:
     return bundle.Response(status, location, str(meta.version), instant(meta.updated))
 
 
-def finding_response(finding: Finding) -> bundle.Response:
-    """The entry.response of anything else."""
+def finding_response(finding: Finding, asked: Question) -> bundle.Response:
+    """The entry.response of anything else; without the resource when the caller has this version."""
     updated = instant(finding.updated) if finding.updated else ""
+    if finding.status == 200 and asked.unchanged(finding.version, finding.updated):
+        return bundle.Response("304", "", finding.version, updated)
     return bundle.Response(str(finding.status), finding.location, finding.version, updated, finding.body)
 
 

@@ -246,6 +246,8 @@ def _check_version(draft: Draft, before: Opened | None) -> None:
     if draft.none_match and before is not None and not before.meta.deleted:
         text = "The resource exists already (If-None-Match: *)."
         raise PreconditionFailed(text, problems=(Problem("conflict", text, draft.path),))
+    if draft.based_on and (before is None or before.meta.version != draft.based_on):
+        raise Raced
     current = "" if before is None or before.meta.deleted else str(before.meta.version)
     if draft.if_match and draft.if_match != current:
         text = "The resource is not at the version in If-Match: read it again, then decide."

@@ -28,11 +28,13 @@ from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Ta
 from medlock.fhir import bundle
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
+from medlock.fhir.history import read_history
+from medlock.fhir.options import HistoryOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
 from medlock.ids import random_bytes
-from medlock.records import auditing, bundles, everything, read, search, write
+from medlock.records import auditing, bundles, everything, history, patch, read, search, write
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -45,6 +47,7 @@ from medlock.store.tables import Batch
 
 _TRIES = 8
 _AUDIT = "AuditEvent"
+_HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
@@ -80,11 +83,14 @@ class Door:
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
-            Interaction.HISTORY: lambda visit: read.history(vault, visit.granted, visit.question, base),
+            Interaction.HISTORY: self._history,
+            Interaction.HISTORY_TYPE: self._history,
+            Interaction.HISTORY_SYSTEM: self._history,
             Interaction.SEARCH: self._search,
             Interaction.EVERYTHING: self._everything,
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
+            Interaction.PATCH: lambda visit: self._write(visit, patch.patch),
             Interaction.DELETE: lambda visit: self._write(visit, write.delete),
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
@@ -133,6 +139,9 @@ class Door:
         place = self._vault.page_place(principal.account, asked.page, now)
         if place.interaction != asked.interaction or place.type != asked.type or place.subject != asked.id:
             raise BadRequest("This page link belongs to another address.")
+        if asked.interaction in _HISTORIES:
+            options = read_history(pairs(place.text.encode()), self._limits.page_size_max)
+            return msgspec.structs.replace(asked, options=options)
         if asked.interaction is Interaction.EVERYTHING:
             count = int(place.text.partition("=")[2])
             return msgspec.structs.replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
@@ -173,6 +182,13 @@ class Door:
             )
         return await search.search(self._vault, visit.granted, query, page, links)
 
+    async def _history(self, visit: Visit) -> Finding:
+        asked = visit.question
+        options = asked.options if isinstance(asked.options, HistoryOptions) else HistoryOptions()
+        where = "/".join(part for part in (self._base, asked.type, asked.id, "_history") if part)
+        links = self._links(visit, f"{where}?{options.text}" if options.text else where)
+        return await history.history(self._vault, visit.granted, asked, self._page(visit, options.count), links)
+
     async def _everything(self, visit: Visit) -> Finding:
         query = visit.question.query
         links = self._links(visit, f"{self._base}/Patient/{visit.question.id}/$everything")
@@ -185,7 +201,7 @@ class Door:
         if not visit.question.page:
             return Page(size)
         place = self._vault.page_place(visit.principal.account, visit.question.page, visit.now)
-        return Page(size, place.shown, place.last)
+        return Page(size, place.shown, place.last, place.version)
 
     def _links(self, visit: Visit, here: str) -> Links:
         expires = visit.now + self._limits.page_token_seconds * 1000
@@ -195,7 +211,8 @@ class Door:
         )
 
     def _context(self, visit: Visit) -> Context:
-        return Context(self._vault, visit.principal, self._base, visit.now)
+        limit = self._limits.resource_bytes
+        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)
@@ -260,13 +277,13 @@ class Door:
         try:
             question = bundles.question(part, self._frame(visit))
             if question.interaction in bundles.WRITES:
-                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)))
+                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)), question)
             allowance.check()
             shown = await self.answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
         allowance.spend(shown.body)
-        return bundles.finding_response(Finding(shown.status, shown.body, shown.version, shown.updated))
+        return bundles.finding_response(Finding(shown.status, shown.body, shown.version, shown.updated), question)
 
     def _frame(self, visit: Visit) -> Frame:
         return Frame(visit.now, self._limits.page_size_max, self._base)
@@ -281,7 +298,5 @@ def _recheck(finding: Finding, visit: Visit) -> None:
     """Everything that a Finding discloses must be covered. A bundle's entries were checked one by one."""
     if visit.grant is None:
         return
-    covers = visit.grant.judge()
-    for opened in finding.disclosed:
-        if not covers(opened.meta):
-            raise Tampered(f"a handler brought a {opened.meta.type} that the Grant does not cover")
+    if not visit.grant.covers_all([opened.meta for opened in finding.disclosed]):
+        raise Tampered("a handler brought a resource that the Grant does not cover")

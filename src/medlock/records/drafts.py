@@ -16,6 +16,7 @@ from medlock.fhir.values import Values
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import owners, subjects_of_provenance
 from medlock.records.vault import Vault
+from medlock.settings import MIB
 
 CREATE, UPDATE, DELETE = "C", "U", "D"
 
@@ -24,7 +25,8 @@ CREATE, UPDATE, DELETE = "C", "U", "D"
 class Draft:
     """One change to make. `body` is the resource's JSON as received (references rewritten), empty for a delete.
 
-    `crud` is C, U or D; `if_match` the version the caller demands, "" for none.
+    `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
+    was made from: when another is there by now, it must be made anew.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     """
 
@@ -38,6 +40,7 @@ class Draft:
     if_match: str = ""
     none_match: bool = False
     path: str = ""
+    based_on: int = 0
 
 
 @dataclass(slots=True)
@@ -45,7 +48,7 @@ class Context:
     """What the drafts of one request share: who asks, the address of this server, and what they create together.
 
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
-    `resolved` remembers which references were found good.
+    `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
     """
 
     vault: Vault
@@ -55,6 +58,7 @@ class Context:
     born: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     resolved: set[str] = field(default_factory=set)
     criteria: dict[str, str] = field(default_factory=dict)
+    resource_bytes: int = MIB
 
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:

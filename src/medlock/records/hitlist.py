@@ -105,11 +105,11 @@ class Hits(Sequence[Hit]):
 
 def _hits(segment: Segment, at: Rows | list[int]) -> list[Hit]:
     """Hits of these rows."""
-    numbers = at if isinstance(at, list) else at.tolist()
-    return [
-        Hit(IndexRow(rid, slot, version, tag), updated, segment, row)
-        for (rid, slot, tag, updated, version, _, _, _), row in zip(segment.rows[at].tolist(), numbers, strict=True)
-    ]
+    hits: list[Hit] = []
+    for row in at if isinstance(at, list) else at.tolist():
+        rid, slot, tag, updated, version, _, _, _ = segment.row(row)
+        hits.append(Hit(IndexRow(rid, slot, version, tag), updated, segment, row))
+    return hits
 
 
 def _joined(columns: list[NDArray[Any]]) -> NDArray[Any]:

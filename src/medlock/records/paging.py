@@ -20,7 +20,8 @@ _BINDING = b"page|"
 class Place(msgspec.Struct, array_like=True, frozen=True):
     """Where the next page starts: the canonical question, how many were shown, the last one shown, and until when.
 
-    `interaction` is search-type or everything; `subject` the id of an operation's patient.
+    `interaction` is the one that the link continues; `subject` the id of the instance that it names. In a history
+    `shown` is the time of the last version shown, `last` its row and `version` its number.
     """
 
     interaction: str
@@ -30,6 +31,7 @@ class Place(msgspec.Struct, array_like=True, frozen=True):
     shown: int
     last: int
     expires: int
+    version: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode

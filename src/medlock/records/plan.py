@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import msgspec
@@ -40,8 +41,9 @@ from medlock.records.indexing import (
 from medlock.store.entries import TEXT_MAX, parameter_number
 from medlock.store.segment import Mask, Rows, Segment
 
-Pick = Callable[[Segment], Rows]
+Pick = Callable[[Segment], Rows | memoryview]
 FEW = 64
+PARTS_KEPT = 4_096
 
 
 class Filter(Protocol):
@@ -71,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
             lists.sort(key=len)
         if len(lists[0]) <= FEW:
             return self._few(segment, lists[0].tolist(), lists[1:])
-        return self._narrowed(segment, _in_all(lists, segment))
+        return self._narrowed(segment, _in_all([np.asarray(each) for each in lists], segment))
 
     def _narrowed(self, segment: Segment, rows: Rows) -> Rows:
         for each in self.filters:
@@ -80,7 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
             rows = rows[each.mask(segment)[rows]]
         return rows
 
-    def _few(self, segment: Segment, rows: list[int], others: Sequence[Rows]) -> list[int]:
+    def _few(self, segment: Segment, rows: list[int], others: Sequence[Rows | memoryview]) -> list[int]:
         for other in others:
             rows = _present(rows, other)
         if not segment.whole:
@@ -99,13 +101,13 @@ def _in_all(lists: Sequence[Rows], segment: Segment) -> Rows:
     return rows if segment.whole else rows[segment.alive[rows]]
 
 
-def _present(rows: list[int], other: Rows) -> list[int]:
+def _present(rows: list[int], other: Rows | memoryview) -> list[int]:
     """Those of a few rows that stand in a list."""
     if not len(other):
         return []
-    numbers = other.data
-    last = len(numbers) - 1
-    return [row for row in rows if numbers[min(bisect_left(numbers, row), last)] == row]
+    numbers = other if isinstance(other, memoryview) else other.data
+    last = numbers[-1]
+    return [row for row in rows if row <= last and numbers[bisect_left(numbers, row)] == row]
 
 
 class Planner:
@@ -114,6 +116,7 @@ class Planner:
     def __init__(self, indexer: Indexer, rid_of: Callable[[str], int]) -> None:
         self._hash = indexer.hash
         self._rid_of = rid_of
+        self._known = lru_cache(PARTS_KEPT)(self._part)
 
     def plan(self, query: SearchQuery) -> Plan:
         """The plan of a query."""
@@ -121,17 +124,27 @@ class Planner:
         filters: list[Filter] = []
         undecided: list[Condition] = []
         for condition in query.conditions:
-            pick = self._pick(query.type, condition)
-            found = None if pick is not None else _filter(condition)
-            if pick is not None and condition.modifier == "not":
-                filters.append(NoneOf(pick))
-            elif pick is not None:
+            pick, found, exact = self._known(query.type, condition)
+            if pick is not None:
                 picks.append(pick)
             elif found is not None:
                 filters.append(found)
-            if (pick is None and found is None) or not _exact(condition):
+            if not exact:
                 undecided.append(condition)
         return Plan(query.type, tuple(picks), tuple(filters), tuple(undecided))
+
+    def _part(self, type_: str, condition: Condition) -> tuple[Pick | None, Filter | None, bool]:
+        """What a condition names rows by, or narrows them by, and whether that decides it.
+
+        It follows from the condition alone, whatever is stored, and the same are asked again and again: remembered.
+        """
+        pick = self._pick(type_, condition)
+        if pick is None:
+            found = _filter(condition)
+            return None, found, found is not None and _exact(condition)
+        if condition.modifier == "not":
+            return None, NoneOf(pick), _exact(condition)
+        return pick, None, _exact(condition)
 
     def _pick(self, type_: str, condition: Condition) -> Pick | None:
         """The rows that bear any of the values (`not` comes later); None when values are not compared whole."""
@@ -167,7 +180,7 @@ class NoneOf(msgspec.Struct, frozen=True):
     def mask(self, segment: Segment) -> Mask:
         """For every row."""
         mask: Mask = np.ones(len(segment), np.bool_)
-        mask[self.pick(segment)] = False
+        mask[np.asarray(self.pick(segment), np.intp)] = False
         return mask
 
     def kept(self, segment: Segment, rows: list[int]) -> list[int]:
@@ -282,18 +295,21 @@ class Dates(msgspec.Struct, frozen=True):
     def kept(self, segment: Segment, rows: list[int]) -> list[int]:
         """Of a few."""
         numbers, lows, highs = segment.dates_of(self.param).each
-        wanted = [(value, _COMPARE[value.prefix]) for value in self.values]
+        meets, last, at = self._meets(), len(numbers), 0
         found: list[int] = []
-        at = 0
         for row in rows:
             at = bisect_left(numbers, row, at)
-            while at < len(numbers) and numbers[at] == row:
-                low, high = lows[at], highs[at]
-                if any(compare(value, low, high) for value, compare in wanted):
+            while at < last and numbers[at] == row:
+                if meets(lows[at], highs[at]):
                     found.append(row)
                     break
                 at += 1
         return found
+
+    def _meets(self) -> Callable[[int, int], bool]:
+        """Whether a date [low, high) is at one of the times; nearly always there is one."""
+        each = [partial(_COMPARE[value.prefix], value) for value in self.values]
+        return each[0] if len(each) == 1 else lambda low, high: any(meets(low, high) for meets in each)
 
 
 def _chosen(mask: Mask, rows: list[int]) -> list[int]:

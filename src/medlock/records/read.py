@@ -1,11 +1,9 @@
-"""read, vread and instance history (R4 §3.1.0.2, .3, .8)."""
+"""read and vread (R4 §3.1.0.2, .3)."""
 
 from __future__ import annotations
 
 from medlock.access.grant import Grant
-from medlock.clock import instant
 from medlock.errors import Gone, NotFound
-from medlock.fhir import bundle
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
@@ -48,27 +46,3 @@ async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
 def _answer(grant: Grant, opened: Opened) -> Finding:
     body = minimised(grant, opened)
     return Finding(200, body, str(opened.meta.version), opened.meta.updated, disclosed=[opened])
-
-
-async def history(vault: Vault, grant: Grant, question: Question, base: str) -> Finding:
-    """Every version within reach, newest first, as a history Bundle."""
-    newest = await visible(vault, grant, question)
-    versions: list[Opened] = []
-    for number in range(newest.meta.version, 0, -1):
-        found = await vault.version(newest, number)
-        if found is not None and grant.covers(found.meta):
-            versions.append(found)
-    entries = [_history_entry(grant, each, base) for each in versions]
-    link = f"{base}/{newest.meta.reference}/_history"
-    body = bundle.history(entries, total=len(entries), links={"self": link})
-    return Finding(200, body, disclosed=versions)
-
-
-def _history_entry(grant: Grant, opened: Opened, base: str) -> bundle.HistoryEntry:
-    meta = opened.meta
-    method = "DELETE" if meta.deleted else "POST" if meta.version == 1 else "PUT"
-    status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
-    body = b"" if meta.deleted else minimised(grant, opened)
-    return bundle.HistoryEntry(
-        f"{base}/{meta.reference}", body, method, meta.reference, status, meta.version, instant(meta.updated)
-    )

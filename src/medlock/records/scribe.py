@@ -16,8 +16,11 @@ ACTIONS = {
     Interaction.READ: Action.READ,
     Interaction.VREAD: Action.VREAD,
     Interaction.HISTORY: Action.HISTORY,
+    Interaction.HISTORY_TYPE: Action.HISTORY_TYPE,
+    Interaction.HISTORY_SYSTEM: Action.HISTORY_SYSTEM,
     Interaction.CREATE: Action.CREATE,
     Interaction.UPDATE: Action.UPDATE,
+    Interaction.PATCH: Action.PATCH,
     Interaction.DELETE: Action.DELETE,
     Interaction.SEARCH: Action.SEARCH,
     Interaction.BATCH: Action.BATCH,
@@ -88,9 +91,11 @@ class Scribe(msgspec.Struct, frozen=True):
     def _query(self) -> str:
         """What was asked, as text: it may hold patient data and is sealed with the event's detail."""
         asked = self.question
-        if asked.query is not None:
-            return f"{asked.type}?{asked.query.text}"
-        return "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        query = asked.query or asked.criteria
+        if query is not None:
+            return f"{asked.type}?{query.text}"
+        named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
 
     def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""

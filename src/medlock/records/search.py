@@ -27,11 +27,15 @@ _TRIES = 4
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them."""
+    """Which part of the answer is wanted: how many at most, how many were shown before, and the last of them.
+
+    In a history the last of them is told by its time (`shown`), row and version.
+    """
 
     size: int
     shown: int = 0
     last: int = 0
+    version: int = 0
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -53,9 +57,9 @@ class Links(msgspec.Struct, frozen=True):
     interaction: str
     subject: str = ""
 
-    def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int) -> str:
+    def next(self, vault: Vault, query_text: str, type_: str, shown: int, last: int, *, version: int = 0) -> str:
         """The address of the page that starts after `shown` resources, the last of which is row `last`."""
-        place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires)
+        place = Place(self.interaction, type_, self.subject, query_text, shown, last, self.expires, version)
         return f"{self.here.partition('?')[0]}?_page={vault.page_token(self.account, place)}"
 
 
@@ -96,8 +100,10 @@ def _place_of(hits: Sequence[Hit], rid: int) -> int:
 async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, links: Links) -> Finding:
     """The Bundle: matches and included resources, minimised and cut down to what was asked for."""
     grant = reach.grant
-    covers = grant.judge()
-    matches = [opened for opened in cut.shown if covers(opened.meta)]
+    matches = cut.shown
+    if not grant.covers_all([opened.meta for opened in matches]):
+        covers = grant.judge()
+        matches = [opened for opened in matches if covers(opened.meta)]
     included: list[Opened] = []
     if query.includes or query.revincludes:
         included = await Includer(vault, reach, links.include_max).collect(query, matches)

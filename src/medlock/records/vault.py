@@ -8,7 +8,7 @@ expects, and is refused as Tampered. It knows nothing of who is asking.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -103,7 +103,11 @@ class Vault:
                 return None
             row = await self._vouch(type_, rid, ct)
             if row is not None and row.tag == tag_of(ct):
-                return self._known(rid, ct) or self._remembered(await self.open(rid, ct))
+                known = self.opened.get(rid, ct)
+                if known is None:
+                    return self._remembered(await self.open(rid, ct))
+                self.keystore.keys(known.slot, known.generation)  # raises NotFound when it was destroyed since
+                return known
             await self.directory.refresh()
         raise Tampered(f"row {rid} is not the version that its index names")
 
@@ -134,30 +138,31 @@ class Vault:
                 return [None] * max(1, len(rows))
         else:
             found = await self.backend.get_many(Table.BODY, keys)
-        there = [(row, ct) for row in rows if (ct := found.get(row.rid)) is not None]
-        fresh = [(row.rid, ct) for row, ct in there if tag_of(ct) == row.tag or await self._resealed(row, ct)]
-        bodies = self.opened.get_all(fresh)
-        for slot, generation in {(each.slot, each.generation) for each in bodies if each is not None}:
-            self.keystore.keys(slot, generation)  # raises when the key was destroyed since
-        if None in bodies:
-            bodies = await self._opened_rest(fresh, bodies)
-        if len(bodies) == len(rows):
-            return bodies
-        opened = {each.rid: each for each in bodies if each is not None}
-        return [opened.get(row.rid) for row in rows]
+        bodies = self.opened.get_all(rows, found)
+        self._demand_keys(bodies)
+        return await self._opened_rest(rows, found, bodies) if None in bodies else bodies
 
-    async def _opened_rest(self, rows: Sequence[tuple[int, bytes]], known: list[Opened | None]) -> list[Opened | None]:
-        """What is known already, and the other rows opened."""
-        rest = [row for row, each in zip(rows, known, strict=True) if each is None]
-        opened = iter(self.bodies.open_all(rest, self.keystore.keys))
-        bodies = [each or next(opened) for each in known]
-        return [each or await self.open(*row) for row, each in zip(rows, map(self._remembered, bodies), strict=True)]
+    def _demand_keys(self, bodies: Sequence[Opened | None]) -> None:
+        """Raise NotFound when the key of a body opened before was destroyed since."""
+        slot = generation = -1
+        for each in bodies:
+            if each is not None and (each.slot != slot or each.generation != generation):
+                slot, generation = each.slot, each.generation
+                self.keystore.keys(slot, generation)
 
-    def _known(self, rid: int, ct: bytes) -> Opened | None:
-        """A body opened before from this very ciphertext. Raises NotFound when its key was destroyed since."""
-        known = self.opened.get(rid, ct)
-        if known is not None:
-            self.keystore.keys(known.slot, known.generation)
+    async def _opened_rest(
+        self, rows: Sequence[IndexRow], cts: Mapping[int, bytes], known: list[Opened | None]
+    ) -> list[Opened | None]:
+        """What is known already, and the other rows opened that are there and the ones that the index names."""
+        rest = [
+            (at, row.rid, ct)
+            for at, (row, each) in enumerate(zip(rows, known, strict=True))
+            if each is None and (ct := cts.get(row.rid)) is not None
+            if tag_of(ct) == row.tag or await self._resealed(row, ct)
+        ]
+        opened = self.bodies.open_all([(rid, ct) for _, rid, ct in rest], self.keystore.keys)
+        for (at, rid, ct), each in zip(rest, opened, strict=True):
+            known[at] = self._remembered(each or await self.open(rid, ct))
         return known
 
     def _remembered(self, opened: _Found) -> _Found:

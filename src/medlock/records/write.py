@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
-from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.ids import resource_id
 from medlock.records.commit import Committer, Written
+from medlock.records.conditional import existing, named_by, settled
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
-from medlock.records.hits import Finder
-from medlock.records.reach import Facts, reach_of
+from medlock.records.reach import Facts
 from medlock.records.read import NOT_FOUND, visible
 from medlock.store.bodies import Opened
 
@@ -37,26 +34,14 @@ async def create(context: Context, grant: Grant, question: Question, committer: 
     return answer(written)
 
 
-async def existing(context: Context, query: SearchQuery) -> Opened | None:
-    """The one resource that a conditional create's criteria find (R4 §3.1.0.8.1), None when there is none.
-
-    Raises PreconditionFailed when there are several. The criteria are a search: the caller must be allowed to make it.
-    """
-    grant = decide(context.principal, Question(Interaction.SEARCH, query.type, query=query))
-    hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
-    if len(hits) > 1:
-        raise PreconditionFailed("Several resources match If-None-Exist: name what you mean more exactly.")
-    if not hits:
-        return None
-    (opened,) = await context.vault.fetch([hits[0].row])
-    return opened if opened is not None and grant.covers(opened.meta) else None
-
-
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new version under the id in the address; the first one when the caller may create and chose the id."""
-    draft = update_draft(question)
+    asked = await settled(context, question)
+    if asked.interaction is Interaction.CREATE:
+        return await create(context, decide(context.principal, asked), asked, committer)
+    draft = update_draft(asked)
     await may_replace(context, grant, draft)
-    await prepare(context, grant, draft, named=question.id)
+    await prepare(context, grant, draft, named=named_by(asked))
     (written,) = await committer.commit([draft])
     return answer(written)
 
@@ -103,11 +88,14 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
 
 
 async def delete(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
-    """A tombstone; the versions before stay in the history. Deleting twice is no error."""
-    opened = await visible(context.vault, grant, msgspec.structs.replace(question, interaction=Interaction.READ))
+    """A tombstone; the versions before stay in the history. Deleting twice, or what nothing matches, is no error."""
+    asked = await settled(context, question)
+    if not asked.id:
+        return Finding(204)
+    opened = await visible(context.vault, grant, asked)
     if opened.meta.deleted:
         return Finding(204, version=str(opened.meta.version), updated=opened.meta.updated, disclosed=[opened])
-    draft = Draft(question.type, question.id, DELETE, if_match=question.preconditions.if_match or "")
+    draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
     await refuse_orphans(context, opened)
     (written,) = await committer.commit([draft])
     return Finding(204, version=str(written.meta.version), updated=written.meta.updated, logged=True)

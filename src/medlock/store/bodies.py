@@ -70,7 +70,10 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """One version of a resource, decrypted: sealed meta, JSON bytes, and where and under which key it lay."""
+    """One version of a resource, decrypted: sealed meta, JSON bytes, and where and under which key it lay.
+
+    `tag` is `tag_of(ct)`.
+    """
 
     meta: Meta
     body: bytes
@@ -79,6 +82,7 @@ class Opened(msgspec.Struct, frozen=True):
     ct: bytes
     generation: int = 0
     further: int = 0
+    tag: int = 0
 
 
 class Header(NamedTuple):
@@ -240,7 +244,7 @@ class BodyCipher:
         meta = _decode_meta(plaintext[2:end])
         if meta.version != header.version:
             raise Tampered(f"row {rid} says version {header.version} outside and {meta.version} inside")
-        return Opened(meta, plaintext[end:], rid, header.slot, ct, header.generation, header.further)
+        return Opened(meta, plaintext[end:], rid, header.slot, ct, header.generation, header.further, tag=tag_of(ct))
 
 
 def _read_header(header: bytes) -> tuple[int, int, int, int]:

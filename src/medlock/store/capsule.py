@@ -107,7 +107,7 @@ class Capsule:
         for each in reversed(self.segments):
             at = each.find(rid)
             if at >= 0:
-                _, slot, tag, _, version, _, flags, _ = each.rows[at].item()
+                _, slot, tag, _, version, _, flags, _ = each.row(at)
                 return None if flags & DROPPED else IndexRow(rid, slot, version, tag)
         return None
 

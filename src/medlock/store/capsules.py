@@ -30,7 +30,11 @@ from medlock.store.tables import Backend, Table
 
 CACHED = 4_096
 CACHED_ROWS = 400_000
+_FIRST_LOOK = 8
 _READ_AHEAD = FOLD_DELTAS + 2
+"""Deltas asked for at once, the last known among them: few at first, for after a load or a fold there are no more."""
+_BEYOND = 4
+"""So many numbers without a row show where the deltas end: fewer may have been taken away between others."""
 _TRIES = 8
 
 
@@ -54,6 +58,11 @@ class Capsules:
         self._keys = keys
         self._cache: OrderedDict[int, Capsule] = OrderedDict()
         self._cached_rows = 0
+
+    @property
+    def cached(self) -> int:
+        """How many are held in memory."""
+        return len(self._cache)
 
     async def open(self, slot: int) -> Capsule:
         """The capsule of a slot as it stands now. Raises Tampered when its rows do not fit together."""
@@ -162,9 +171,10 @@ class Capsules:
 
     async def _deltas(self, capsule: Capsule) -> Capsule | str:
         """Apply every delta after the head; each read includes the last one applied, which must still be there."""
+        ahead = _FIRST_LOOK
         while True:
             first = capsule.number
-            keys = [capsule.cipher.key("delta", first + n) for n in range(_READ_AHEAD)]
+            keys = [capsule.cipher.key("delta", first + n) for n in range(ahead)]
             found = await self._backend.get_many(Table.DELTA, keys)
             if first and keys[0] not in found:
                 return "the anchor delta is missing"
@@ -179,5 +189,6 @@ class Capsules:
             for ct in following[:present]:
                 if ct is not None:
                     capsule.apply(read_delta(capsule.cipher, capsule.number + 1, ct), ct[-16:])
-            if present < len(following):
+            if len(following) - present >= _BEYOND:
                 return capsule
+            ahead = _READ_AHEAD

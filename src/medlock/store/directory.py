@@ -31,6 +31,7 @@ from medlock.store.tables import Backend, Batch, Table
 CHUNK = 16_384
 PORTION = 1_024  # rows opened at once at the start
 OVERLAY_MAX = 1_024
+FOUND_MAX = 16_384
 
 
 class Change(IntEnum):
@@ -66,12 +67,14 @@ class Directory:
         self._overlay: dict[int, IndexEntry] = {}
         self._overlay_segment: Segment | None = None
         self._slots: Sequence[int] | None = None
+        self._found: dict[int, IndexRow] = {}
         self.number = 0
 
     async def load(self) -> int:
         """Read every entry; returns how many patients there are. Entries whose key is destroyed are passed over."""
         self.number = await self._backend.last_key(Table.DIROP) or 0
         self._overlay, self._overlay_segment, self._slots = {}, None, None
+        self._found.clear()
         with filling():
             self._segments = await self._gather()
         return len(self)
@@ -91,7 +94,10 @@ class Directory:
         """The entries in these rows whose patients were not shredded. Raises Tampered."""
         slots = [self.row_slot(key, ct) for key, ct in rows]
         keys = self._keys.many(slots)
-        return [self._open_likely(ct, keys[slot]) for slot, (_, ct) in zip(slots, rows, strict=True) if slot in keys]
+        found = [self._open_likely(ct, keys[slot]) for slot, (_, ct) in zip(slots, rows, strict=True) if slot in keys]
+        for each in keys.values():
+            each.bare()  # the keystore may keep them, and what they derived for this would take 16 times their place
+        return found
 
     def _open_likely(self, ct: bytes, keys: PatientKeys) -> PackedEntry:
         """The entry in a row, nearly always under the newest keys: else keys are being rotated."""
@@ -133,14 +139,24 @@ class Directory:
         return [*self._segments, self._overlay_segment]
 
     def find(self, rid: int) -> IndexRow | None:
-        """The current row of a Patient resource, tombstones included."""
+        """The current row of a Patient resource, tombstones included; those asked for last are remembered."""
+        known = self._found.get(rid)
+        if known is None:
+            known = self._looked_up(rid)
+            if known is not None:
+                if len(self._found) >= FOUND_MAX:
+                    self._found.clear()
+                self._found[rid] = known
+        return known
+
+    def _looked_up(self, rid: int) -> IndexRow | None:
         entry = self._overlay.get(rid)
         if entry is not None:
             return None if entry.flags & DROPPED else _row(entry)
         for each in reversed(self._segments):
             at = each.find(rid)
             if at >= 0:
-                _, slot, tag, _, version, _, flags, _ = each.rows[at].item()
+                _, slot, tag, _, version, _, flags, _ = each.row(at)
                 return None if flags & DROPPED else IndexRow(rid, slot, version, tag, bool(flags & DELETED))
         return None
 
@@ -187,6 +203,7 @@ class Directory:
 
     def _put(self, entry: IndexEntry) -> None:
         self._overlay[entry.rid] = entry
+        self._found.pop(entry.rid, None)
         self._overlay_segment = self._slots = None
         rids = np.array([entry.rid], np.uint64)
         for each in self._segments:

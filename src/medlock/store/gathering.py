@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from medlock.store.packed import DATE, TEXT, PackedEntry
-from medlock.store.segment import DATES, LABEL_SETS_MAX, NO_ROWS, POSTINGS, TEXTS, Segment, as_rows
+from medlock.store.segment import DATES, LABEL_SETS_MAX, NO_ROWS, POSTINGS, TEXTS, Segment, as_rows, of_arrays
 
 ROWS_MAX = 1 << 18
 """Rows of one segment: every search asks each segment, so there shall be few; but a segment is sorted as a whole."""
@@ -98,7 +98,7 @@ class Gathering:
         texts["row"] = place[texts["row"]]
         text = b"".join(self._text)
         self._text.clear()
-        return Segment(rows[order], postings, dates, _texts(texts, text), list(self._labels))
+        return of_arrays(rows[order], postings, dates, _texts(texts, text), list(self._labels))
 
 
 def _joined(parts: list[Column]) -> Column:

@@ -67,6 +67,10 @@ class Group:
         """Rows that are written whether or not they exist."""
         self._now.update({(table, key): ct for table, key, ct in rows})
 
+    def written(self, table: Table, key: int) -> bytes | None:
+        """What a row becomes, if the group writes it."""
+        return self._now.get((table, key))
+
     def pieces(self) -> list[Piece]:
         """What to write: each row once, so the order of the pieces does not matter."""
         sorted_out: dict[tuple[Write, Table], list[Row]] = {}

@@ -65,6 +65,11 @@ class KeyCache:
             self._older[keys.slot, keys.generation] = keys
             _trimmed(self._older, self._ready_entries)
 
+    def spare(self, keys: PatientKeys) -> None:
+        """Keep newest keys that were read on the way, bare, if there is room: nobody has to leave for them."""
+        if keys.slot not in self._ready and len(self._bare) < self._bare_entries:
+            self._bare.setdefault(keys.slot, keys)
+
     def drop(self, slot: int) -> None:
         """Forget every generation of a slot."""
         self._ready.pop(slot, None)

@@ -62,6 +62,7 @@ class Keystore:
         self._changes = KeyChanges(file, epochs, TenantKeys(self._root))
         self._erasures = self._changes.state().erasures
         self._seen = file.changes()
+        self.unwraps = 0
         self.tenant = TenantKeys(self._root, self.keys(SHARED))
 
     @classmethod
@@ -103,6 +104,11 @@ class Keystore:
         """
         return self._cache.get(slot, generation) or self._load(slot, generation)
 
+    @property
+    def cached(self) -> int:
+        """How many keys are held in memory."""
+        return len(self._cache)
+
     def every(self) -> Iterator[PatientKeys]:
         """The newest keys of every slot but the tenant's, ascending, past the cache; for start-up and checks."""
         after = SHARED
@@ -111,11 +117,16 @@ class Keystore:
             after = page[-1][0]
 
     def many(self, slots: Sequence[int]) -> dict[int, PatientKeys]:
-        """The newest keys of those of these slots that have any, past the cache. Raises Tampered."""
+        """The newest keys of those of these slots that have any, read anew. Raises Tampered.
+
+        The cache takes in what it has room for: a start opens the keys of all patients, and they are asked for next.
+        """
         found: dict[int, PatientKeys] = {}
         for start in range(0, len(slots), _AT_ONCE):
             rows = self._epochs.read_many(self._file, slots[start : start + _AT_ONCE])
             found.update((row[0], PatientKeys(*row)) for row in rows)
+        for keys in found.values():
+            self._cache.spare(keys)
         return found
 
     def slots(self) -> Iterator[int]:
@@ -304,6 +315,7 @@ class Keystore:
         return older
 
     def _opened(self, slot: int, generation: int | None) -> PatientKeys:
+        self.unwraps += 1
         return patient_keys(slot, *self._epochs.read_key(self._file, slot, generation))
 
     def _make(self, count: int) -> list[PatientKeys]:

@@ -11,9 +11,11 @@ from bisect import bisect_right, insort
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from time import perf_counter
 
 from medlock.errors import Raced, Tampered, Unavailable
 from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tally import Tally
 
 
 class Fault(StrEnum):
@@ -64,6 +66,7 @@ class MemoryBackend:
         self._ledger = ledger
         self._fault: Fault | None = None
         self._seen = self.disk
+        self._tally = Tally()
 
     @property
     def fault(self) -> Fault | None:
@@ -104,11 +107,14 @@ class MemoryBackend:
 
     async def commit(self, batch: Batch) -> int:
         """All or nothing, as in the protocol; Raced, Unavailable and Tampered leave nothing behind."""
+        began = perf_counter()
         try:
-            return self._commit(batch)
+            first = self._commit(batch)
         except (Unavailable, Tampered):
             self._ledger.forget()
             raise
+        self._tally.committed(1, perf_counter() - began)
+        return first
 
     def _commit(self, batch: Batch) -> int:
         before = self.disk.copy() if self._fault in {Fault.REFUSE, Fault.DROP} else None
@@ -147,6 +153,10 @@ class MemoryBackend:
         if any(table is Table.LOG and key in self.disk.rows[table] for table, key, _ in rows):
             raise Tampered("the log holds entries that its head does not know")
         return first, rows
+
+    def tally(self) -> Tally:
+        """What was committed so far; nobody waits."""
+        return self._tally
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

@@ -8,9 +8,10 @@ few megabytes; whoever serves one must still ask the keystore for its key, which
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from medlock.store.bodies import Opened
+from medlock.store.capsule import IndexRow
 
 KEPT = 4_096
 BODY_BYTES = 8_192
@@ -32,13 +33,14 @@ class OpenedBodies:
         self._known.move_to_end(rid)
         return known
 
-    def get_all(self, rows: Sequence[tuple[int, bytes]]) -> list[Opened | None]:
-        """As `get`, of many."""
-        known, used = self._known, self._known.move_to_end
+    def get_all(self, rows: Sequence[IndexRow], cts: Mapping[int, bytes]) -> list[Opened | None]:
+        """As `get`, of many: of those rows just read whose ciphertext is the one that the index names."""
+        known, used = self._known.get, self._known.move_to_end
         found: list[Opened | None] = []
-        for rid, ct in rows:
-            opened = known.get(rid)
-            if opened is not None and opened.ct == ct:
+        for row in rows:
+            rid = row.rid
+            opened = known(rid)
+            if opened is not None and opened.tag == row.tag and opened.ct == cts.get(rid):
                 used(rid)
                 found.append(opened)
             else:

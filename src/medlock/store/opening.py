@@ -2,7 +2,9 @@
 
     medlock.db   sealed tables        keystore.db   wrapped keys        store.id   names the store, for both
 
-Several processes may do this at once; a lock file lets one at a time in, so that a new directory is made once.
+The keystore may lie in a directory of its own (`MEDLOCK_KEYSTORE_DIR`), which several data directories share when their
+records are in one PostgreSQL database. Several processes may do this at once; a lock file lets one at a time in, so
+that a new directory is made once.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def provider_of(settings: Settings) -> KekProvider:
         raise SetupError("MEDLOCK_KEY_PROVIDER is passphrase-file or os-keyring.")
     if settings.passphrase_file is None:
         raise SetupError(_NO_PASSPHRASE)
-    return PassphraseFile(settings.passphrase_file, settings.data_dir)
+    return PassphraseFile(settings.passphrase_file, settings.keys_dir)
 
 
 def open_keystore(
@@ -55,13 +57,14 @@ def open_keystore(
     provider  what guards the keys, when it is not what the settings name
     Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
     """
-    directory = settings.data_dir
+    directory, keys = settings.data_dir, settings.keys_dir
     provider = provider or provider_of(settings)
-    if not create and not (directory / KEYS).exists() and not (directory / DATA).exists():
+    if not create and not (keys / KEYS).exists() and not (directory / DATA).exists():
         raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
     make_directory(directory)
-    with _one_at_a_time(directory):
-        return _opened(directory, provider, clock)
+    make_directory(keys)
+    with _one_at_a_time(keys):
+        return _opened(directory, keys / KEYS, provider, clock)
 
 
 def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
@@ -69,7 +72,7 @@ def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
 
     Secrets that lie in the data directory are looked for beside the copy. Raises as `open_keystore`.
     """
-    provider = provider_of(replace(settings, data_dir=file.parent))
+    provider = provider_of(replace(settings, data_dir=file.parent, keystore_dir=None))
     with tempfile.TemporaryDirectory(prefix="medlock-") as directory:
         copy = Path(directory) / KEYS
         shutil.copyfile(file, copy)
@@ -90,9 +93,9 @@ def make_directory(directory: Path) -> None:
         raise SetupError(f"The data directory {directory} is not writable for this user: change its owner or mode.")
 
 
-def _opened(directory: Path, provider: KekProvider, clock: Clock) -> Keystore:
+def _opened(directory: Path, path: Path, provider: KekProvider, clock: Clock) -> Keystore:
     """The keystore there, or a new one if nothing was ever sealed here."""
-    path, name = directory / KEYS, directory / NAME
+    name = directory / NAME
     expect = bytes.fromhex(name.read_text()) if name.exists() else None
     if expect is None and not (directory / DATA).exists() and _blank(path):
         keystore = Keystore.create(path, provider, clock=clock)

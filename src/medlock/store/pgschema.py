@@ -30,6 +30,7 @@ SELECT c.relname::text AS name, c.relpersistence::text AS kept,
      FROM pg_index i WHERE i.indrelid = c.oid) AS indexes
 FROM pg_class c WHERE c.oid = ANY($1::text[]::regclass[]::oid[])
 """
+_ELSEWHERE = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') OR EXISTS (SELECT FROM pg_foreign_table)"
 _SEALED = ("p", False, "key bigint, ct bytea", "key 1 true")
 """Logged; nothing acts by itself; two columns; one index, on one column, the primary key's."""
 
@@ -74,6 +75,11 @@ async def migrate(db: Connection, store: bytes, *, arriving: bool = False) -> No
         elif found < VERSION:
             await db.execute("UPDATE medlock SET version = $1", VERSION)
         await _demand_shape(db)
+
+
+async def on_one_server(db: Connection) -> bool:
+    """Whether no row can lie on another server: no Citus, no foreign partition."""
+    return not await db.fetchval(_ELSEWHERE)
 
 
 async def _demand_shape(db: Connection) -> None:

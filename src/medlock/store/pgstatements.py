@@ -54,6 +54,27 @@ def writing(shape: tuple[tuple[Write, Table], ...]) -> str:
     return f"WITH {', '.join(parts)} SELECT"
 
 
+@cache
+def extending(shape: tuple[tuple[Write, Table], ...], lock: int) -> str:
+    """The same when the head of the log is the one that is bound first, and nothing otherwise; the new one second.
+
+    One statement is one transaction. Its snapshot may be older than the lock, but a row that was changed since is read
+    again before it is updated, so the comparison is with what the former holder of the lock left.
+    """
+    parts = [
+        f"taken AS MATERIALIZED (SELECT pg_advisory_xact_lock({lock}))",
+        (
+            f"head AS (UPDATE {Table.TIP.value} SET ct = $2 FROM taken"
+            f" WHERE {Table.TIP.value}.key = 0 AND {Table.TIP.value}.ct = $1 RETURNING {Table.TIP.value}.key)"
+        ),
+    ]
+    parts += [
+        f"w{at} AS ({_part(how, table, at, ' WHERE EXISTS (SELECT FROM head)')})"
+        for at, (how, table) in zip(range(3, 2 * len(shape) + 3, 2), shape, strict=True)
+    ]
+    return f"WITH {', '.join(parts)} SELECT count(*) FROM head"
+
+
 def shape_of(portion: Sequence[Piece]) -> tuple[tuple[Write, Table], ...]:
     """What `writing` makes the statement of."""
     return tuple((how, table) for how, table, _, _ in portion)
@@ -64,8 +85,8 @@ def bound_for(portion: Sequence[Piece]) -> list[list[int] | list[bytes]]:
     return [column for how, _, keys, cts in portion for column in ((keys,) if how is Write.DELETE else (keys, cts))]
 
 
-def _part(how: Write, table: Table, at: int) -> str:
+def _part(how: Write, table: Table, at: int, condition: str = "") -> str:
     if how is Write.DELETE:
         return f"DELETE FROM {table.value} WHERE key = ANY(${at}::bigint[])"
-    insert = f"INSERT INTO {table.value} (key, ct) SELECT * FROM {_ROWS.format(at=at, then=at + 1)}"
+    insert = f"INSERT INTO {table.value} (key, ct) SELECT * FROM {_ROWS.format(at=at, then=at + 1)}{condition}"
     return insert if how is Write.INSERT else f"{insert} ON CONFLICT (key) DO UPDATE SET ct = excluded.ct"

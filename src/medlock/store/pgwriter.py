@@ -1,5 +1,8 @@
 """Group commit on PostgreSQL: many batches, one transaction, four round trips, one flush of the journal.
 
+A group that only appends to the log, as reads do, needs no question: it is one statement that writes if the head of the
+log is still the one that this process left, and otherwise nothing; then the long way is taken.
+
 Everything that was submitted while the transaction before was on its way becomes the next one. Writers of all hosts
 take turns: each transaction begins with one advisory lock, which the server lets go after the commit is visible. So
 what is asked after the lock cannot change before the commit, and `store.grouping` can settle conflicts in memory; the
@@ -24,6 +27,7 @@ from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, s
 from medlock.store.pgschema import LOCK
 from medlock.store.queueing import Queue, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tally import Tally
 
 ROWS_MAX = 4096
 """In one statement; a bundle of some megabytes."""
@@ -49,10 +53,17 @@ class PgWriter:
         self._loop = asyncio.get_running_loop()
         self._db: Connection = None
         self._queue = Queue(self._commit, self._fail)
+        self._tip: bytes | None = None
+        self.short_way = False
+        """Whether all rows are on one server, so that a statement may look at the head and write elsewhere."""
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
         return self._queue.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._queue.tally()
 
     async def close(self) -> None:
         """Finish what is queued, even when whoever waits here is cancelled; then let go of the connection."""
@@ -82,6 +93,8 @@ class PgWriter:
         """(1) Take the lock, (2) ask what the group depends on, (3) write what it comes to, (4) commit."""
         if self._db is None or self._db.is_closed():
             self._db = await self._connections.for_writing()
+        if self.short_way and self._tip is not None and all(map(_only_entries, group)) and await self._extend(group):
+            return
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
         rows, tip = await self._there(conditions(waiting.batch for waiting in group))
         state = Group(rows)
@@ -101,6 +114,27 @@ class PgWriter:
             await self._db.execute("COMMIT")
         except FAULTS as fault:
             raise _Unknown(_witness(pieces), fault) from fault
+        self._tip = state.written(Table.TIP, 0) or tip
+
+    async def _extend(self, group: Sequence[Waiting]) -> bool:
+        """Append to the log in one statement; False, and nothing written, when somebody else appended since."""
+        state = Group(())
+        log = await self._append_entries(group, self._tip, state)
+        pieces = [*log, *(piece for piece in state.pieces() if piece[1] is not Table.TIP)]
+        if sum(len(piece[2]) for piece in pieces) > ROWS_MAX:
+            self._ledger.forget()
+            return False
+        former, self._tip = self._tip, state.written(Table.TIP, 0)
+        statement = sql.extending(sql.shape_of(pieces), WRITERS)
+        try:
+            done = await self._db.fetchval(statement, former, self._tip, *sql.bound_for(pieces))
+        except asyncpg.UniqueViolationError as fault:
+            raise _doubled(fault) from fault
+        except FAULTS as fault:
+            raise _Unknown(_witness(pieces), fault) from fault
+        if not done:
+            self._ledger.forget()
+        return bool(done)
 
     async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None]:
         """Which rows exist, and the head of the log."""
@@ -141,9 +175,7 @@ class PgWriter:
             try:
                 await self._db.execute(sql.writing(sql.shape_of(portion)), *sql.bound_for(portion))
             except asyncpg.UniqueViolationError as fault:
-                if fault.table_name == Table.LOG.value:
-                    raise Tampered("the log holds entries that its head does not know") from fault
-                raise
+                raise _doubled(fault) from fault
 
     async def _fate(self, unknown: _Unknown) -> MedlockError | None:
         """What became of a commit that nobody answered: None when it is durable."""
@@ -171,9 +203,20 @@ class PgWriter:
     def _give_up(self) -> None:
         """Hang up, and the server undoes what was not committed; the ledger's tree may be ahead of the store now."""
         self._ledger.forget()
+        self._tip = None
         if self._db is not None:
             self._db.terminate()
             self._db = None
+
+
+def _doubled(fault: asyncpg.UniqueViolationError) -> Exception:
+    """A row that is there and should not be: in the log that is tampering."""
+    return Tampered("the log holds entries that its head does not know") if fault.table_name == Table.LOG else fault
+
+
+def _only_entries(waiting: Waiting) -> bool:
+    batch = waiting.batch
+    return not (batch.inserts or batch.puts or batch.deletes or batch.requires)
 
 
 def _witness(pieces: Sequence[Piece]) -> Row | None:

@@ -17,9 +17,10 @@ from medlock.store import pgstatements as sql
 from medlock.store.pgconnect import Connection, Connections, refusing, setting_up
 from medlock.store.pglayout import lay_out, size_of, sweep
 from medlock.store.pgreads import GatheredReads
-from medlock.store.pgschema import migrate
+from medlock.store.pgschema import migrate, on_one_server
 from medlock.store.pgwriter import PgWriter
 from medlock.store.tables import Batch, Ledger, Table
+from medlock.store.tally import Tally
 
 GATHERED_MAX = 64
 """Keys of one read, above which it asks by itself."""
@@ -44,6 +45,7 @@ class PostgresBackend:
             async with self._connections.alone(patient=True) as db:
                 await migrate(db, store)
                 self._size = await size_of(db)
+                self._writer.short_way = await on_one_server(db)
 
     async def _fetch(self, statement: str, *bound: Any) -> Sequence[Any]:
         """The rows of one question; inside a snapshot on its connection, where one asks after the other."""
@@ -84,6 +86,10 @@ class PostgresBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._writer.tally()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

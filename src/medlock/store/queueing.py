@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from medlock.errors import MedlockError, Unavailable
 from medlock.store.tables import Batch
+from medlock.store.tally import Tally
 
 GROUP_MAX = 512
 GATHER_TURNS = 3
@@ -44,6 +46,12 @@ class Queue:
         self._wishes: list[tuple[asyncio.Future[int], Callable[[], Awaitable[Result]]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._tally = Tally()
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        self._tally.waiting = len(self._waiting)
+        return self._tally
 
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
@@ -94,9 +102,12 @@ class Queue:
     async def _serve(self, group: Sequence[Waiting]) -> None:
         """Commit a group and tell everybody, whatever comes of it."""
         done = False
+        began = perf_counter()
         try:
             await self._commit(group)
             done = True
+            if any(not isinstance(waiting.result, MedlockError) for waiting in group):
+                self._tally.committed(len(group), perf_counter() - began)
         finally:
             if not done:
                 refusal = self._abandon()

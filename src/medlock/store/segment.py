@@ -9,8 +9,9 @@ the earlier one through `alive`.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlock.errors import Tampered
-from medlock.store.entries import TEXT_MAX, IndexEntry
+from medlock.store.entries import DELETED, DROPPED, POINTER, TEXT_MAX, IndexEntry
 from medlock.store.packed import PackedEntry
 
 FORMAT = 1
@@ -44,8 +45,13 @@ DATES = np.dtype([("param", "<u4"), ("row", "<u4"), ("low", "<i8"), ("high", "<i
 TEXTS = np.dtype([("param", "<u4"), ("row", "<u4"), ("end", "<u4")])
 NO_ROWS = np.empty(0, ROWS)
 _COLUMNS = (ROWS, POSTINGS, np.dtype("<u4"), DATES, TEXTS)
+_SIZES = tuple(dtype.itemsize for dtype in _COLUMNS)
 LABEL_SETS_MAX = 255
-_NOBODY = np.empty(0, np.uint32)
+_NOBODY = memoryview(b"").cast("I")
+_read_row = struct.Struct("<QQQqIHBB").unpack_from  # a row of ROWS
+_read_end = struct.Struct("<I").unpack_from
+_ROW_BYTES = ROWS.itemsize
+_FLAGS_AT = 38
 _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the order of IndexEntry
 
 
@@ -61,45 +67,87 @@ class DateColumns(NamedTuple):
     each: tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
-def _integers(column: NDArray[Any]) -> Sequence[int]:
+def _integers(column: NDArray[Any]) -> memoryview:
     """A column as plain integers without copying: binary search in it costs a fifth of numpy's."""
-    flat: Any = column.data.cast("B") if len(column) else b""
-    found: Sequence[int] = flat.cast(column.dtype.char) if len(column) else ()
+    flat: Any = column.data if len(column) else _NOBODY
+    aligned = not len(column) or flat.format == column.dtype.char
+    found: memoryview = flat if aligned else flat.cast("B").cast(column.dtype.char)
     return found
 
 
+class Columns(NamedTuple):
+    """What a segment is made of, each as it lies on disk: docs/spec/store.md §5."""
+
+    rows: memoryview
+    postings: memoryview
+    listed: memoryview
+    dates: memoryview
+    texts: memoryview
+
+
 class Segment:
-    """Immutable rows with their postings. `alive` is the only part that changes, in memory only; `whole`: all are."""
+    """Immutable rows with their postings. `alive` is the only part that changes, in memory only; `whole`: all are.
 
-    __slots__ = (
-        "_by_param", "_ends", "_hashes", "_rid_at", "_rids",
-        "alive", "dates", "labels", "listed", "postings", "rows", "text", "texts", "whole",
-    )  # fmt: skip
+    Each column becomes one of numpy's when somebody asks for it: a search in a patient's index looks at few.
+    """
 
-    def __init__(
-        self,
-        rows: NDArray[np.void],
-        postings: tuple[NDArray[np.void], NDArray[np.uint32]],
-        dates: NDArray[np.void],
-        texts: tuple[NDArray[np.void], bytes],
-        labels: list[tuple[str, ...]],
-    ) -> None:
-        self.rows = rows
-        self.postings, self.listed = postings
-        self.dates = dates
-        self.texts, self.text = texts
+    def __init__(self, columns: Columns, text: bytes, labels: list[tuple[str, ...]]) -> None:
+        self._raw, self._postings, listed, self._dates, self._texts = columns
+        self.listed = listed.cast("I") if len(listed) else _NOBODY
+        self._count = len(self._raw) // _ROW_BYTES
+        self.text = text
         self.labels = labels
-        self.alive: Mask = (rows["flags"] & 5) == 0
-        self.whole = bool(self.alive.all())
-        self._rids = np.ascontiguousarray(rows["rid"])
-        self._rid_at = _integers(self._rids)
-        self._hashes = _integers(np.ascontiguousarray(self.postings["hash"]))
-        self._ends = self.postings["end"]
+        flags = bytes(self._raw[_FLAGS_AT::_ROW_BYTES])
+        self.whole = flags.count(0) + flags.count(POINTER) == self._count
         self._by_param: dict[int, DateColumns] = {}
+
+    @cached_property
+    def alive(self) -> Mask:
+        """Rows that are there: not deleted, not dropped, not replaced by a later segment."""
+        alive: Mask = (self.rows["flags"] & (DELETED | DROPPED)) == 0
+        return alive
+
+    @cached_property
+    def rows(self) -> NDArray[np.void]:
+        """The rows, as ROWS."""
+        return np.frombuffer(self._raw, ROWS)
+
+    @cached_property
+    def postings(self) -> NDArray[np.void]:
+        """The hashes, as POSTINGS."""
+        return np.frombuffer(self._postings, POSTINGS)
+
+    @cached_property
+    def dates(self) -> NDArray[np.void]:
+        """The dates, as DATES."""
+        return np.frombuffer(self._dates, DATES)
+
+    @cached_property
+    def texts(self) -> NDArray[np.void]:
+        """The texts, as TEXTS."""
+        return np.frombuffer(self._texts, TEXTS)
+
+    @cached_property
+    def rids(self) -> NDArray[np.uint64]:
+        """The resources, ascending."""
+        return np.ascontiguousarray(self.rows["rid"])
+
+    @cached_property
+    def _rid_at(self) -> memoryview:
+        return _integers(self.rids)
+
+    @cached_property
+    def _hashes(self) -> memoryview:
+        return _integers(np.ascontiguousarray(self.postings["hash"]))
+
+    @property
+    def columns(self) -> Columns:
+        """As they lie on disk."""
+        return Columns(self._raw, self._postings, self.listed.cast("B"), self._dates, self._texts)
 
     def __len__(self) -> int:
         """Rows, dead ones included."""
-        return len(self.rows)
+        return self._count
 
     def find(self, rid: int) -> int:
         """The row of a resource, or -1. Rows are sorted by rid."""
@@ -108,32 +156,36 @@ class Segment:
 
     def kill(self, rids: NDArray[np.uint64]) -> None:
         """A later segment holds newer rows of these resources."""
-        if len(self._rids):
-            at = np.minimum(self._rids.searchsorted(rids), len(self._rids) - 1)
-            dead = at[self._rids[at] == rids]
+        if self._count:
+            at = np.minimum(self.rids.searchsorted(rids), self._count - 1)
+            dead = at[self.rids[at] == rids]
             if len(dead):
                 self.alive[dead] = self.whole = False
 
-    @property
-    def rids(self) -> NDArray[np.uint64]:
-        """The resources, ascending."""
-        return self._rids
+    def row(self, at: int) -> tuple[int, ...]:
+        """One row as plain integers, in the order of ROWS: a tenth of what numpy takes for a few."""
+        return _read_row(self._raw, at * _ROW_BYTES)
 
-    def bearers(self, value: int) -> NDArray[np.uint32]:
-        """The rows that carry one hash, ascending."""
+    def bearers(self, value: int) -> memoryview:
+        """The rows that carry one hash, ascending; no copy."""
         at = bisect_left(self._hashes, value)
         return self._listing(at) if at < len(self._hashes) and self._hashes[at] == value else _NOBODY
 
     def with_hashes(self, hashes: Sequence[int]) -> Mask:
         """Rows that carry any of the hashes."""
-        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        mask: Mask = np.zeros(self._count, np.bool_)
         for value in hashes:
-            mask[self.bearers(value)] = True
+            mask[np.asarray(self.bearers(value), np.intp)] = True
         return mask
 
-    def _listing(self, at: int) -> NDArray[np.uint32]:
+    def _listing(self, at: int) -> memoryview:
         """The rows that carry the hash at this place."""
-        return self.listed[self._ends[at - 1] if at else 0 : self._ends[at]]
+        return self.listed[self._end(at - 1) if at else 0 : self._end(at)]
+
+    def _end(self, at: int) -> int:
+        """Where the run of the hash at this place ends."""
+        end: int = _read_end(self._postings, at * POSTINGS.itemsize + 8)[0]
+        return end
 
     def of_type(self, type_number: int) -> Mask:
         """Rows of one resource type."""
@@ -142,7 +194,7 @@ class Segment:
 
     def with_rids(self, rids: Sequence[int]) -> Mask:
         """Rows of these resources."""
-        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        mask: Mask = np.zeros(self._count, np.bool_)
         for rid in rids:
             at = self.find(rid)
             if at >= 0:
@@ -153,8 +205,8 @@ class Segment:
         """The date values of one parameter, in the order of rows; remembered, for searches ask for the same."""
         found = self._by_param.get(param)
         if found is None:
-            params = self.dates["param"]
-            part = self.dates[params.searchsorted(param) : params.searchsorted(param, "right")]
+            params = _integers(np.ascontiguousarray(self.dates["param"]))
+            part = self.dates[bisect_left(params, param) : bisect_right(params, param)]
             row, low, high = (np.ascontiguousarray(part[name]) for name in ("row", "low", "high"))
             each = _integers(row), _integers(low), _integers(high)
             found = self._by_param[param] = DateColumns(row, low, high, each)
@@ -192,7 +244,7 @@ class Segment:
         return int(params.searchsorted(param)), int(params.searchsorted(param, "right"))
 
     def _with_texts(self, chosen: range | list[int]) -> Mask:
-        mask: Mask = np.zeros(len(self.rows), np.bool_)
+        mask: Mask = np.zeros(self._count, np.bool_)
         if chosen:
             mask[self.texts["row"][chosen]] = True
         return mask
@@ -225,7 +277,20 @@ def build(entries: Sequence[IndexEntry]) -> Segment:
     ordered = sorted(entries, key=lambda entry: entry.rid)
     labels: dict[tuple[str, ...], int] = {(): 0}
     rows = as_rows(ordered, labels)
-    return Segment(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
+    return of_arrays(rows, _postings(ordered), _dates(ordered), _texts(ordered), list(labels))
+
+
+def of_arrays(
+    rows: NDArray[np.void],
+    postings: tuple[NDArray[np.void], NDArray[np.uint32]],
+    dates: NDArray[np.void],
+    texts: tuple[NDArray[np.void], bytes],
+    labels: list[tuple[str, ...]],
+) -> Segment:
+    """A segment of finished columns, which are not copied."""
+    arrays = rows, *postings, dates, texts[0]
+    raw = [np.ascontiguousarray(each).view(np.uint8).data if len(each) else memoryview(b"") for each in arrays]
+    return Segment(Columns(*raw), texts[1], labels)
 
 
 def as_rows(entries: Sequence[IndexEntry | PackedEntry], labels: dict[tuple[str, ...], int]) -> NDArray[np.void]:
@@ -280,10 +345,10 @@ def _texts(entries: Sequence[IndexEntry]) -> tuple[NDArray[np.void], bytes]:
 def to_bytes(segment: Segment) -> bytes:
     """The segment as one buffer, little-endian columns one after another."""
     labels = "\n".join("\t".join(each) for each in segment.labels).encode()
-    columns = (segment.rows, segment.postings, segment.listed, segment.dates, segment.texts)
-    counts = [len(column) for column in columns]
+    columns = segment.columns
+    counts = [len(column) // size for column, size in zip(columns, _SIZES, strict=True)]
     header = _HEADER.pack(FORMAT, len(segment.labels), *counts, len(segment.text), len(labels))
-    return b"".join((header, *(column.tobytes() for column in columns), segment.text, labels))
+    return b"".join((header, *columns, segment.text, labels))
 
 
 def from_bytes(data: bytes) -> Segment:
@@ -291,13 +356,12 @@ def from_bytes(data: bytes) -> Segment:
     form, label_sets, *counts, text_size, label_size = _HEADER.unpack_from(data)
     if form != FORMAT:
         raise Tampered(f"index segment in unknown format {form}")
-    at = _HEADER.size
+    at, flat = _HEADER.size, memoryview(data)
     columns = []
-    for dtype, count in zip(_COLUMNS, counts, strict=True):
-        columns.append(np.frombuffer(data, dtype, count, at))
-        at += dtype.itemsize * count
-    rows, postings, listed, dates, texts = columns
+    for size, count in zip(_SIZES, counts, strict=True):
+        columns.append(flat[at : at + size * count])
+        at += size * count
     text = data[at : at + text_size]
     labels = data[at + text_size : at + text_size + label_size].decode().split("\n")
     sets = [tuple(each.split("\t")) if each else () for each in labels[:label_sets]]
-    return Segment(rows, (postings, listed), dates, (texts, text), sets)
+    return Segment(Columns(*columns), text, sets)

@@ -16,6 +16,7 @@ from pathlib import Path
 from medlock.errors import SetupError, Unavailable
 from medlock.store import schema
 from medlock.store.tables import Batch, Ledger, Table
+from medlock.store.tally import Tally
 from medlock.store.writer import Writer
 
 BUSY_MS = 10_000
@@ -34,21 +35,22 @@ def _width(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-def _filled(keys: Sequence[int], width: int) -> tuple[int, ...]:
-    """As many keys as a select takes: filled up with the last one, which changes nothing."""
-    return (*keys, *(keys[-1],) * (width - len(keys)))
+def _filled(keys: Sequence[int], width: int) -> tuple[int | None, ...]:
+    """As many keys as a select takes: filled up with NULL, which no key equals."""
+    return (*keys, *(None,) * (width - len(keys)))
 
 
 @cache
-def _many(table: Table, width: int) -> str:
-    return f"SELECT key, ct FROM {table.value} WHERE key IN ({','.join('?' * width)})"  # noqa: S608 - enum
+def _many(table: Table, width: int, column: str = "ct") -> str:
+    """Rows of a table by key. Joined to a list of keys: `IN` first sorts them into an index, a fifth of the whole."""
+    keys = ",".join(["(?)"] * width)
+    return f"SELECT key, {column} FROM (VALUES {keys}) CROSS JOIN {table.value} ON key = column1"  # noqa: S608 - enum
 
 
 @cache
 def _proven(table: Table, width: int, deltas: int) -> str:
     """Rows of a table, and after them the keys of those deltas that exist."""
-    which = f"SELECT key, NULL FROM {Table.DELTA.value} WHERE key IN ({','.join('?' * deltas)})"  # noqa: S608 - enum
-    return f"{_many(table, width)} UNION ALL {which}"
+    return f"{_many(table, width)} UNION ALL {_many(Table.DELTA, deltas, 'NULL')}"
 
 
 class SqliteBackend:
@@ -148,6 +150,10 @@ class SqliteBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._writer.tally()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[None]:

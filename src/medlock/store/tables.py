@@ -13,6 +13,8 @@ from typing import Protocol
 
 import msgspec
 
+from medlock.store.tally import Tally
+
 Row = tuple["Table", int, bytes]
 Wanted = tuple["Table", range]
 """All rows of a table whose keys are in a range."""
@@ -33,6 +35,8 @@ class Table(StrEnum):
     LOGINDEX = "logindex"  # counter → sealed index of a run of audit entries
     TOKEN = "token"  # PRF(bearer secret) → sealed grant of access
     JOB = "job"  # PRF(name) → sealed state of a job
+
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every read looks a table up
 
 
 class Batch(msgspec.Struct):
@@ -100,6 +104,9 @@ class Backend(Protocol):
         refuses.
         Concurrent commits share one fsync.
         """
+
+    def tally(self) -> Tally:
+        """What was committed since this object was made, and how many wait."""
 
     def snapshot(self) -> AbstractAsyncContextManager[None]:
         """Within it every read of this object sees the store as it was on entering, whoever writes meanwhile."""

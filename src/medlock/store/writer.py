@@ -25,6 +25,7 @@ from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.diskthread import DiskThread
 from medlock.store.queueing import Queue, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tally import Tally
 
 BUSY_SECONDS = 10.0
 SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
@@ -54,6 +55,10 @@ class Writer:
     def submit(self, batch: Batch) -> asyncio.Future[int]:
         """Queue a batch; the future resolves when it is durable. Raises Unavailable once closed."""
         return self._queue.submit(batch)
+
+    def tally(self) -> Tally:
+        """What was committed so far, and how many wait."""
+        return self._queue.tally()
 
     def scrub(self) -> asyncio.Future[int]:
         """Queue a truncating checkpoint, done between two groups. Raises Unavailable once closed."""

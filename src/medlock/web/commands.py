@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,22 +43,29 @@ class ServeCommands:
         tls_cert: Annotated[Path | None, typer.Option(help="Your own certificate chain, PEM.")] = None,
         tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM, without passphrase.")] = None,
         log_requests: Annotated[bool, typer.Option(help="A JSON line on stderr for each request.")] = False,
+        admin: Annotated[
+            str, typer.Option(help="Show counts to Prometheus at host:port on loopback, or unix:/path.")
+        ] = "",
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
         """Serve FHIR. Prints one JSON line with url and ca when it accepts requests; SIGTERM ends it gracefully."""
         del json  # the line is JSON in any case
-        settings = settings_for(
-            data_dir,
-            host=host,
-            port=port,
-            workers=workers,
-            tls=tls,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            log_requests=log_requests,
-        )
-        self._serve(settings, lambda ready: show_json({"url": ready.url, "ca": ready.ca, "fhir": ready.fhir}))
+
+        def read() -> Settings:
+            return settings_for(
+                data_dir,
+                host=host,
+                port=port,
+                workers=workers,
+                tls=tls,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
+                log_requests=log_requests,
+                admin=admin,
+            )
+
+        self._serve(read, lambda ready: show_json({"url": ready.url, "ca": ready.ca, "fhir": ready.fhir}))
 
     def demo(  # noqa: PLR0917 - each is an option on the command line
         self,
@@ -73,18 +81,23 @@ class ServeCommands:
         if settings.passphrase_file is None:
             settings = demo_passphrase(settings)
         prepared = run(prepare_demo(settings, self.open_, Demo(seed, patients), Clock().now()))
-        self._serve(settings, lambda ready: prepared.show(ready, json=json))
+        self._serve(lambda: settings, lambda ready: prepared.show(ready, json=json))
 
-    def _serve(self, settings: Settings, announce: Callable[[Ready], None]) -> None:
-        """Lock, listen, prepare, serve."""
+    def _serve(self, read: Callable[[], Settings], announce: Callable[[Ready], None]) -> None:
+        """Lock, listen, prepare, serve; `read` gives the settings, again at each reload."""
+        settings = read()
         make_directory(settings.data_dir)
         with only_server(settings.data_dir), listen(settings) as listener:
-            bound = with_port(settings, listener)
-            files = prepare_tls(bound, Clock().now()) if bound.tls else None
-            if bound.workers > 1:  # make or refuse the data once, before every worker tries
-                open_keystore(bound, Clock(), create=True).close()
-            ready = _ready(bound, files)
-            serve_until_stopped(Serving(bound, self.build, files), listener, lambda: announce(ready))
+            serving = self._serving(settings, listener)
+            if settings.workers > 1:  # make or refuse the data once, before every worker tries
+                open_keystore(settings, Clock(), create=True).close()
+            ready = _ready(serving.settings, serving.tls)
+            serve_until_stopped(serving, listener, lambda: announce(ready), lambda: self._serving(read(), listener))
+
+    def _serving(self, settings: Settings, listener: socket.socket) -> Serving:
+        """What a worker serves on this socket. Raises SetupError."""
+        bound = with_port(settings, listener)
+        return Serving(bound, self.build, prepare_tls(bound, Clock().now()) if bound.tls else None)
 
 
 def _ready(settings: Settings, files: TlsFiles | None) -> Ready:

@@ -8,35 +8,40 @@ stands here; whatever arrives there leaves as a 500 that says nothing.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from medlock.clock import Clock
-from medlock.errors import MedlockError, NotAuthenticated
+from medlock.errors import MedlockError, NotAuthenticated, Unavailable
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
 from medlock.web.bearer import bearer_secret
 from medlock.web.body import read_body
+from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
+from medlock.web.counts import Counts
 from medlock.web.headers import each_once
-from medlock.web.oplog import Line, OpLog
+from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import METADATA, PREFIX, route_of
 from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
+_CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the API is made of. `capability` gives the CapabilityStatement as JSON."""
+    """What the API is made of. `capability` gives the CapabilityStatement as JSON, `counts` counts if asked."""
 
     gate: Gate
     door: Door
@@ -47,6 +52,20 @@ class Parts:
     clock: Clock
     log: OpLog
     capability: Callable[[], bytes]
+    counts: Counts | None = None
+
+
+class Asked(msgspec.Struct):
+    """What is known of one request for those who watch: what it is called, and what it turned out to be."""
+
+    name: bytes
+    interaction: str = NO_INTERACTION
+    trace: str = ""
+
+    @property
+    def id(self) -> str:
+        """Its name in the logs."""
+        return self.name.decode()
 
 
 class FhirApi:
@@ -62,46 +81,55 @@ class FhirApi:
         self._now_ms = parts.clock.now_ms
         self._log = parts.log
         self._capability = parts.capability
-        self._prefix = token_hex(4)
+        self._counts = parts.counts
+        self._watched = parts.log.requests or parts.counts is not None
+        self._prefix = token_hex(4).encode()
         self._numbers = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = perf_counter()
-        number = next(self._numbers)
+        asked = Asked(b"%b-%x" % (self._prefix, next(self._numbers)))
         try:
-            reply = await self._answer(scope, receive, number)
+            reply = await self._answer(scope, receive, asked)
         except MedlockError as error:
             reply = self._replies.refused(error)
             if reply.status >= 500:
-                self._log.fault(error, self._request_id(number))
+                self._log.fault(error, asked.id)
+        except CancelledError:  # the server ends, and this request has had its time
+            reply = self._replies.refused(Unavailable(_CUT))
         except Exception as fault:  # noqa: BLE001 - the process boundary of one request
-            self._log.fault(fault, self._request_id(number))
-            reply = self._replies.failed(self._request_id(number))
+            self._log.fault(fault, asked.id)
+            reply = self._replies.failed(asked.id)
+        reply.own.append((REQUEST_ID, asked.name))
         body = b"" if scope["method"] == "HEAD" else reply.body
         whole = offered(scope)
         if whole is None or not whole(reply.head, body):
             await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
             await send({"type": "http.response.body", "body": body})
-        if self._log.requests:
-            self._note(scope, reply, number, started)
+        if self._watched:
+            self._note(scope, reply, asked, started)
 
-    async def _answer(self, scope: Scope, receive: Receive, number: int) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive, asked: Asked) -> Reply:
         """1 who asks, 2 what they bring, 3 what they ask, 4 the door, 5 the answer."""
         headers = each_once(scope["headers"])
         method, path = scope["method"], scope["raw_path"]
+        if REQUEST_ID in headers or TRACEPARENT in headers:
+            _correlate(asked, headers, path + b"?" + scope["query_string"])
         if path == METADATA:
+            asked.interaction = CAPABILITIES
             return await self._metadata(scope, headers)
         try:
             principal = await self._gate.authenticate(bearer_secret(headers))  # 1
         except NotAuthenticated as refusal:
-            await self._watch.refused(refusal.reason, self._request_id(number))
+            await self._watch.refused(refusal.reason, asked.id)
             raise
         body = b""
         if method in _WITH_BODY:
             limit = self._limits.bundle_bytes if path in _ROOTS else self._limits.resource_bytes
             body = await read_body(receive, headers, limit)  # 2
         question = self._question(scope, headers, body)  # 3
+        asked.interaction = question.interaction
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
 
@@ -118,12 +146,20 @@ class FhirApi:
         check_metadata(Request(method, b"/metadata", scope["query_string"], headers))
         return await self._replies.json(200, self._capability(), [], headers)
 
-    def _request_id(self, number: int) -> str:
-        """The name of one request in the operator's log and the audit log."""
-        return f"{self._prefix}-{number:x}"
-
-    def _note(self, scope: Scope, reply: Reply, number: int, started: float) -> None:
-        """One line in the operator's log."""
-        ms = (perf_counter() - started) * 1000
+    def _note(self, scope: Scope, reply: Reply, asked: Asked, started: float) -> None:
+        """One more in the counts, one line in the operator's log."""
+        seconds = perf_counter() - started
+        if self._counts is not None:
+            self._counts.answered(asked.interaction, reply.status, seconds)
+        if not self._log.requests:
+            return
         route = route_of(scope["method"], scope["raw_path"])
-        self._log.request(Line(scope["method"], route, reply.status, ms, self._request_id(number)))
+        method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
+        self._log.request(Line(method, route, asked.interaction, reply.status, seconds * 1000, asked.id, asked.trace))
+
+
+def _correlate(asked: Asked, headers: Mapping[bytes, bytes], address: bytes) -> None:
+    """Take what the caller calls the request, where that can be taken."""
+    asked.name = request_id(headers, address) or asked.name
+    began = trace_of(headers, address)
+    asked.trace = "" if began is None else began[0]

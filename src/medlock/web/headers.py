@@ -38,6 +38,7 @@ _ONCE = frozenset(
         b"content-type",
         b"host",
         b"if-match",
+        b"if-modified-since",
         b"if-none-exist",
         b"if-none-match",
         b"transfer-encoding",

@@ -16,9 +16,10 @@ from medlock.web.headers import security_headers
 from medlock.web.oplog import OpLog
 from medlock.web.ports import Probe
 from medlock.web.reply import Replies, Reply
-from medlock.web.routes import HEALTH, PREFIX
+from medlock.web.routes import HEALTH, PREFIX, READY
 
 _BELOW = PREFIX + b"/"
+_RETRY_SECONDS = 5
 
 
 class Site:
@@ -47,16 +48,29 @@ class Outer:
 
     def app(self) -> Starlette:
         """The Starlette application."""
-        routes = [Route(HEALTH, self.health, methods=["GET"])]
+        routes = [Route(HEALTH, self.health, methods=["GET"]), Route(READY, self.ready, methods=["GET"])]
         handlers = {HTTPException: self.no_such_address, MedlockError: self.refused, Exception: self.failed}
         app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type] # async handlers
         app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
         return app
 
     async def health(self, _request: Request) -> Response:
-        """Whether this server can answer: for balancers, without credentials and without data."""
-        await self._probe.ready()
-        return Response(b'{"status":"ok"}', headers=self._headers, media_type="application/json")
+        """Liveness: this process answers. Whoever restarts processes asks it; nothing else is looked at."""
+        return self._status(200)
+
+    async def ready(self, _request: Request) -> Response:
+        """Readiness: what every answer depends on can be had. Balancers ask it; they learn yes or no and no more."""
+        try:
+            await self._probe.ready()
+        except MedlockError:
+            return self._status(503)
+        return self._status(200)
+
+    def _status(self, code: int) -> Response:
+        """One of two answers."""
+        body = b'{"status":"ok"}' if code == 200 else b'{"status":"unavailable"}'
+        more = {} if code == 200 else {"retry-after": str(_RETRY_SECONDS)}
+        return Response(body, code, headers=self._headers | more, media_type="application/json")
 
     async def no_such_address(self, _request: Request, error: HTTPException) -> Response:
         """404 and 405 as OperationOutcomes."""

@@ -10,12 +10,19 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from medlock.web.whole import offer
 
 HEAD_BYTES = 64 * 1_024
 HEAD_SECONDS = 20
 FAREWELL_SECONDS = 1
+
+
+class Connections(ServerState):
+    """The connections of one server; `leaving` when it takes no new ones and answers one more request on each."""
+
+    leaving = False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -29,6 +36,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the clock for the first request."""
         super().connection_made(transport)
         self._start_clock()
+        if self._leaving:  # it was accepted, or shook hands, when the end was called
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -36,14 +45,29 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Let a running request finish. An idle client hears of the end, but the server does not wait for its answer.
+        """Let a running request finish, and one that is on its way: a client that has just sent it must not lose it.
 
-        Clients keep connections in pools and look at them only when they next ask; TLS would wait half a minute.
+        Idle clients hear of the end a second later, and the server does not wait for their answer: they keep
+        connections in pools and look at them only when they next ask; TLS would wait half a minute.
         """
-        idle = self.cycle is None or self.cycle.response_complete
-        super().shutdown()
-        if idle:
+        if self._idle:
+            self.loop.call_later(FAREWELL_SECONDS, self._farewell)
+        else:
+            super().shutdown()
+
+    def _farewell(self) -> None:
+        """Nothing came."""
+        if self._idle:
+            self.transport.close()
             self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _leaving(self) -> bool:
+        return isinstance(self.server_state, Connections) and self.server_state.leaving
 
     def on_message_begin(self) -> None:
         """A request starts."""
@@ -58,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None and self.cycle.scope is self.scope:
             offer(self.scope, self.cycle)
+            if self._leaving:
+                self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; count them when they end inside a head."""

@@ -14,8 +14,7 @@ from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
 from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_headers
 from medlock.web.whole import block, head
 
-_CONDITIONAL_READS = frozenset({Interaction.READ, Interaction.VREAD})
-_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE})
+_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _DONE = operation_outcome((Problem("informational", "It is written.", severity="information"),))
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 
@@ -65,7 +64,7 @@ class Replies:
             headers.append((b"last-modified", http_date(disclosure.updated // 1000)))
         if disclosure.location:
             headers.append((b"location", self._base + disclosure.location.encode()))
-        if question.preconditions.if_none_match is not None and _unchanged(disclosure, question):
+        if disclosure.status == 200 and question.unchanged(disclosure.version, disclosure.updated):
             return Reply(304, self._bare, headers)
         return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
 
@@ -109,10 +108,3 @@ def _preferred(disclosure: Disclosure, question: Question) -> bytes:
     if question.prefer == "representation" or question.interaction not in _WRITES:
         return disclosure.body
     return b"" if question.prefer == "minimal" else _DONE
-
-
-def _unchanged(disclosure: Disclosure, question: Question) -> bool:
-    """Whether If-None-Match names the version that would be sent (RFC 9110 §13.1.2)."""
-    if question.interaction not in _CONDITIONAL_READS or disclosure.status != 200:
-        return False
-    return question.preconditions.if_none_match in {"*", disclosure.version}

@@ -13,11 +13,12 @@ from medlock.fhir.question import Interaction
 PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
+READY = "/readyz"
 UNKNOWN = "unknown"
 
-_TEMPLATES: Mapping[tuple[str, Interaction], str] = MappingProxyType(
+_TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
     {
-        (method, interaction): PREFIX.decode() + template
+        (method, interaction, "{id}" in template): PREFIX.decode() + template
         for template, methods in ROUTES.items()
         for method, interaction in methods.items()
     }
@@ -33,4 +34,4 @@ def route_of(method: str, raw_path: bytes) -> str:
         address = locate(asked, decode_path(raw_path[len(PREFIX) :]))
     except MedlockError:
         return UNKNOWN
-    return _TEMPLATES[asked, address.interaction]
+    return _TEMPLATES[asked, address.interaction, address.id != ""]

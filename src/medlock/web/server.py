@@ -2,7 +2,7 @@
 
 The order of a start: lock the data directory, take the port, make certificates, open the store in each worker, accept,
 and only then print one JSON line with the address. SIGTERM and SIGINT stop accepting, let running requests finish
-within `DRAIN_SECONDS`, close the store, and end with code 0.
+within `drain_seconds`, cut those that do not with an answer that says so, close the store, and end with code 0.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from starlette.types import ASGIApp
 from medlock.clock import Clock
 from medlock.errors import MedlockError
 from medlock.settings import Settings
-from medlock.web.oplog import OpLog, ServerLog
-from medlock.web.protocol import BoundedProtocol
+from medlock.web.oplog import OpLog, ServerLog, Told
+from medlock.web.protocol import FAREWELL_SECONDS, BoundedProtocol, Connections
+from medlock.web.seat import Seat
 from medlock.web.tls import TlsFiles, load_chain, prepare_tls, server_context
 
-DRAIN_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
 RENEWAL_SECONDS = 12 * 3_600
+_FAREWELL_TURNS = 50
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
-Build = Callable[[Settings], AbstractAsyncContextManager[ASGIApp]]
+Build = Callable[[Settings, Seat], AbstractAsyncContextManager[ASGIApp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,38 @@ class Serving:
     tls: TlsFiles | None
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Whom a serving process tells that it accepts and that it will end; whether SIGHUP is meant for it."""
+
+    accepting: Callable[[], None]
+    stopping: Callable[[], None] = lambda: None
+    reload: bool = False
+
+
 class _Server(uvicorn.Server):
     """uvicorn that tells when it accepts, and that ends by returning instead of by the signal it was sent."""
 
-    def __init__(self, config: uvicorn.Config, accepting: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, words: Words) -> None:
         super().__init__(config)
-        self._accepting = accepting
+        self.server_state = self._connections = Connections()
+        self._words = words
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
         await super().startup(sockets)
         if self.started:
-            self._accepting()
+            self._words.accepting()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain; what was cut short at the end of its time is still told so."""
+        self._words.stopping()
+        self._connections.leaving = True
+        await super().shutdown(sockets)
+        for _ in range(_FAREWELL_TURNS):
+            if not self._connections.connections:
+                return
+            await asyncio.sleep(FAREWELL_SECONDS / _FAREWELL_TURNS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,23 +95,26 @@ class _Server(uvicorn.Server):
 class Worker:
     """One serving process."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, seat: Seat) -> None:
         self._serving = serving
+        self._seat = seat
+        self._log = OpLog(Clock(), worker=seat.number)
 
-    def run(self, listener: socket.socket, accepting: Callable[[], None]) -> None:
+    def run(self, listener: socket.socket, words: Words) -> None:
         """Serve until told to stop. A crash leaves no core file: memory holds keys and records."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._serve(listener, accepting))
+            runner.run(self._serve(listener, words))
 
-    async def _serve(self, listener: socket.socket, accepting: Callable[[], None]) -> None:
+    async def _serve(self, listener: socket.socket, words: Words) -> None:
         """Open the site, serve it, close it."""
         serving = self._serving
         context = None if serving.tls is None else server_context(serving.tls)
-        async with serving.build(serving.settings) as site:
+        async with serving.build(serving.settings, self._seat) as site:
             _settle_memory()
-            server = _Server(_config(site, context), accepting)
-            renewal = asyncio.create_task(_renew(serving.settings, context))
+            ServerLog.attach(self._log)
+            server = _Server(_config(site, context, serving.settings.drain_seconds), words)
+            renewal = asyncio.create_task(self._renew(context, reload=words.reload))
             try:
                 await server.serve(sockets=[listener])
             finally:
@@ -98,10 +122,31 @@ class Worker:
                 with suppress(asyncio.CancelledError):
                     await renewal
 
+    async def _renew(self, context: ssl.SSLContext | None, *, reload: bool) -> None:
+        """Keep the certificate fresh in a server that runs for years; new connections get the new one.
 
-def _config(site: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
+        SIGHUP does it at once. A lone process cannot take other settings while it serves: that takes two workers.
+        """
+        asked = asyncio.Event()
+        if reload:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), RENEWAL_SECONDS)
+            told = asked.is_set()
+            asked.clear()
+            try:
+                if context is not None:
+                    load_chain(context, prepare_tls(self._serving.settings, Clock().now()))
+            except MedlockError as fault:
+                self._log.notice(Told.RELOAD_FAILED, text=str(fault))
+            else:
+                if told:
+                    self._log.notice(Told.RELOADED, workers=1)
+
+
+def _config(site: ASGIApp, context: ssl.SSLContext | None, drain_seconds: int) -> uvicorn.Config:
     """Uvicorn without what we do ourselves: no access log, no server header, no lifespan, no proxies trusted."""
-    ServerLog.attach(OpLog(Clock()))
     return uvicorn.Config(
         site,
         http=BoundedProtocol,
@@ -113,7 +158,7 @@ def _config(site: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
         ssl_context_factory=None if context is None else lambda _config, _default: context,
     )
 
@@ -123,16 +168,6 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-async def _renew(settings: Settings, context: ssl.SSLContext | None) -> None:
-    """Keep the certificate fresh in a server that runs for years; new connections get the new one."""
-    while context is not None:
-        await asyncio.sleep(RENEWAL_SECONDS)
-        try:
-            load_chain(context, prepare_tls(settings, Clock().now()))
-        except MedlockError as fault:
-            OpLog(Clock()).fault(fault, "renewal")
 
 
 def with_port(settings: Settings, listener: socket.socket) -> Settings:
