@@ -54,7 +54,7 @@ def make_cli() -> typer.Typer:
     cli.command("migrate-store")(migrate_store(open_app))
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(key_app(open_app), name="keys")
-    cli.add_typer(backup_app(open_app, verify_checks, operator), name="backup")
+    cli.add_typer(backup_app(verify_checks, operator), name="backup")
     cli.add_typer(deid_app(), name="deid")
     return cli
 

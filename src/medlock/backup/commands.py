@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ from medlock.clock import Clock, instant
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, people, run, settings_for, show_json
 from medlock.errors import SetupError
 from medlock.oauth.commands import operator_name
-from medlock.records.opening import Records
+from medlock.records.opening import open_tables
 from medlock.settings import Settings
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keycopy import KeyExport
@@ -40,22 +40,10 @@ Chosen = Annotated[str, typer.Option("--backup", help="The beginning of a backup
 Known = Annotated[Path | None, typer.Option("--checkpoint", help="A checkpoint of the log that was kept elsewhere.")]
 
 
-class Desk(Protocol):
-    """An open data directory; `app.App` is one."""
-
-    @property
-    def records(self) -> Records:
-        """The records."""
-
-
-Open = Callable[..., AbstractAsyncContextManager[Desk]]
-
-
 class BackupCommands:
     """The commands. `officer` makes the operator's Principal, `checks` are what other packages add to verify."""
 
-    def __init__(self, open_: Open, checks: Checks, officer: Callable[[Role], Principal]) -> None:
-        self._open = open_
+    def __init__(self, checks: Checks, officer: Callable[[Role], Principal]) -> None:
         self._checks = checks
         self._officer = officer
 
@@ -80,9 +68,10 @@ class BackupCommands:
             soft_wrap=True,
         )
 
-    async def _create(self, settings: Settings, directory: Path, *, incremental: bool) -> Made:
-        async with self._open(settings) as desk:
-            return await Maker(desk.records, operator_name()).make(directory, incremental=incremental)
+    @staticmethod
+    async def _create(settings: Settings, directory: Path, *, incremental: bool) -> Made:
+        async with open_tables(settings, Clock()) as records:  # the directory need not be in memory
+            return await Maker(records, operator_name()).make(directory, incremental=incremental)
 
     @staticmethod
     def listed(directory: Directory, json: AsJson = False) -> None:
@@ -249,10 +238,10 @@ def _show_failure(sentence: str, *, json: bool) -> None:
         people().print(f"The drill failed: {sentence}", markup=False, soft_wrap=True)
 
 
-def backup_app(open_: Open, checks: Checks, officer: Callable[[Role], Principal]) -> typer.Typer:
+def backup_app(checks: Checks, officer: Callable[[Role], Principal]) -> typer.Typer:
     """`medlock backup`."""
     app = typer.Typer(help="Backups of the sealed rows, and a store made of them.", no_args_is_help=True)
-    mine = BackupCommands(open_, checks, officer)
+    mine = BackupCommands(checks, officer)
     app.command("create")(mine.create)
     app.command("list")(mine.listed)
     for command in (mine.verify, mine.restore, mine.drill):
