@@ -31,12 +31,14 @@ from storage import storage_measures
 
 from audit import audit_measures
 from backup import backup_measures
+from broker import broker_measures
 from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres",
     "backup",
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -65,6 +67,7 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "broker": lambda: broker_measures(rounds),
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "deid_audit": lambda: deid_audit_measures(rounds),

@@ -34,6 +34,7 @@ from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
+from medlock.web.later import Later
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
@@ -170,6 +171,9 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
     def capability() -> bytes:
         return capability_statement(Instance(settings.base_url, __version__, started))
 
+    later = None  # workers share no memory, and the next request may reach another one
+    if settings.workers == 1:
+        later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
     watch = RefusalWatch(records.log, records.clock)
     parts = Parts(
         app.tokens,
@@ -182,6 +186,7 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         log,
         capability,
         counts,
+        later,
     )
     api = FhirApi(parts) if tracer is None else TracedApi(parts, tracer)
     return Site(api, Outer(replies, app, log, tls=settings.tls).app())

@@ -7,7 +7,7 @@ from medlock.errors import BadRequest
 from medlock.fhir.address import ROUTES
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.grammar import parse_search
-from medlock.fhir.question import Interaction
+from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 
 STATEMENT = orjson.loads(capability_statement(Instance("https://x/fhir", "1.2.3", "2026-01-01T00:00:00Z")))
@@ -61,13 +61,20 @@ def test_listed_includes_are_accepted():
 def test_interactions_are_those_of_the_route_table():
     """Every type has the interactions that its routes have; the audit view can only be looked at."""
     routed = {each.value for methods in ROUTES.values() for each in methods.values()}
-    routed -= {"transaction", "history-system", "everything"}
+    routed -= {"transaction", "history-system", *OPERATIONS}
     for resource_type, each in RESOURCES.items():
         codes = {interaction["code"] for interaction in each["interaction"]}
         assert codes == ({"read", "search-type"} if resource_type == "AuditEvent" else routed)
     assert [each["code"] for each in STATEMENT["rest"][0]["interaction"]] == ["transaction", "batch", "history-system"]
-    assert RESOURCES["Patient"]["operation"][0]["name"] == Interaction.EVERYTHING
-    assert not any("operation" in each for name, each in RESOURCES.items() if name != "Patient")
+
+
+def test_operations_are_those_of_the_route_table():
+    """Each operation stands where its route is: $validate of every type that is stored, the others of their one type."""
+    for resource_type, each in RESOURCES.items():
+        told = {operation["name"] for operation in each.get("operation", ())}
+        paths = {path for path in ROUTES if "$" in path and path.split("/")[1] in {"{type}", resource_type}}
+        routed = {path.rpartition("$")[2] for path in paths}
+        assert told == (set() if resource_type == "AuditEvent" else routed)
 
 
 def test_it_names_version_and_address():

@@ -236,7 +236,7 @@ def test_the_largest_page_bounds_every_count():
     asked = parse(Request("GET", b"/Patient", b"_count=5000"), FRAME)
     assert asked.query.count == 100
     asked = parse(Request("GET", b"/Patient/1/$everything", b"_count=99999999999"), FRAME)
-    assert asked.query.count == 100
+    assert asked.options.count == 100
 
 
 def test_our_own_address_in_a_reference_is_local():

@@ -21,6 +21,7 @@ from medlock.access.principal import Principal, Role
 from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights
 from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
 from medlock.errors import Denied
+from medlock.fhir.options import ValidateMode, ValidateOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 
@@ -37,11 +38,23 @@ _NEEDED = MappingProxyType(
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
         Interaction.EVERYTHING: READ,
+        Interaction.VALIDATE: READ,  # and what its mode asks about
+        Interaction.DOCREF: READ | SEARCH,
+        Interaction.LASTN: READ | SEARCH,
+        Interaction.MATCH: READ | SEARCH,
     }
 )
 _LOOK = READ | SEARCH
 _WRITES = CREATE | UPDATE | DELETE
-_LETTERS = MappingProxyType({bits: letters(bits) for bits in _NEEDED.values()})
+_VALIDATED = MappingProxyType(
+    {
+        ValidateMode.GENERAL: READ,
+        ValidateMode.CREATE: CREATE,
+        ValidateMode.UPDATE: READ | UPDATE,
+        ValidateMode.DELETE: READ | DELETE,
+    }
+)
+_LETTERS = MappingProxyType({bits: letters(bits) for bits in (*_NEEDED.values(), *_VALIDATED.values())})
 _NOBODY: frozenset[str] = frozenset()
 _ONE_TYPE = MappingProxyType({name: frozenset({name}) for name in ALL_TYPES})
 _RULES = MappingProxyType({name: Rules(types, MappingProxyType({})) for name, types in _ONE_TYPE.items()})
@@ -52,7 +65,7 @@ def decide(principal: Principal, question: Question) -> Grant:
 
     Batch and transaction are refused here: the door decides on each entry's own Question.
     """
-    needed = _NEEDED.get(question.interaction, 0)
+    needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
@@ -67,7 +80,16 @@ def decide(principal: Principal, question: Question) -> Grant:
         types = _searched(principal, query, question.type, needed)
     else:
         types = _ONE_TYPE[question.type]
+    if question.interaction is Interaction.MATCH and principal.patient:
+        raise Denied("a match looks at every patient, and the caller is held to one")
     return _reach(principal, types, needed)
+
+
+def _needed(question: Question) -> int:
+    """The rights that an interaction needs, 0 for a bundle."""
+    if isinstance(question.options, ValidateOptions):
+        return _VALIDATED[question.options.mode]
+    return _NEEDED.get(question.interaction, 0)
 
 
 @lru_cache(maxsize=4_096)

@@ -21,6 +21,10 @@ class Action(StrEnum):
     HISTORY_SYSTEM = "record:tenant:history"
     SEARCH = "record:resource:search"
     EVERYTHING = "record:patient:everything"
+    VALIDATE = "record:resource:validate"
+    DOCREF = "record:patient:docref"
+    LASTN = "record:patient:lastn"
+    MATCH = "record:patient:match"
     EXPORT = "record:tenant:export"
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"

@@ -25,9 +25,10 @@ from medlock.errors import SetupError
 from medlock.oauth.commands import operator_name
 from medlock.records.opening import open_tables
 from medlock.settings import Settings
+from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keycopy import KeyExport
-from medlock.store.opening import open_keystore, provider_of
+from medlock.store.opening import open_keystore
 
 NICE = 10
 """So much less than a server a backup wants of the processor."""

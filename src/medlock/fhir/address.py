@@ -40,6 +40,11 @@ HISTORY_TYPE: Methods = MappingProxyType({"GET": Interaction.HISTORY_TYPE})
 HISTORY_SYSTEM: Methods = MappingProxyType({"GET": Interaction.HISTORY_SYSTEM})
 VERSION: Methods = MappingProxyType({"GET": Interaction.VREAD})
 EVERYTHING: Methods = MappingProxyType({"GET": Interaction.EVERYTHING, "POST": Interaction.EVERYTHING})
+VALIDATE: Methods = MappingProxyType({"POST": Interaction.VALIDATE})
+VALIDATE_ONE: Methods = MappingProxyType({"GET": Interaction.VALIDATE, "POST": Interaction.VALIDATE})
+DOCREF: Methods = MappingProxyType({"GET": Interaction.DOCREF, "POST": Interaction.DOCREF})
+LASTN: Methods = MappingProxyType({"GET": Interaction.LASTN, "POST": Interaction.LASTN})
+MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
 
 # Every kind of address there is, as written in documentation and logs.
 ROUTES: Mapping[str, Methods] = MappingProxyType(
@@ -49,14 +54,22 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/{type}": TYPE,
         "/{type}/_search": SEARCH,
         "/{type}/_history": HISTORY_TYPE,
+        "/{type}/$validate": VALIDATE,
+        "/DocumentReference/$docref": DOCREF,
+        "/Observation/$lastn": LASTN,
+        "/Patient/$match": MATCH,
         "/{type}/{id}": INSTANCE,
         "/{type}/{id}/_history": HISTORY,
         "/{type}/{id}/_history/{version}": VERSION,
+        "/{type}/{id}/$validate": VALIDATE_ONE,
         "/Patient/{id}/$everything": EVERYTHING,
     }
 )
 
-_OF_TYPE: Mapping[str, Methods] = MappingProxyType({"_search": SEARCH, "_history": HISTORY_TYPE})
+_OF_TYPE: Mapping[str, Methods] = MappingProxyType({"_search": SEARCH, "_history": HISTORY_TYPE, "$validate": VALIDATE})
+_OF_ONE_TYPE: Mapping[tuple[str, str], Methods] = MappingProxyType(
+    {("DocumentReference", "$docref"): DOCREF, ("Observation", "$lastn"): LASTN, ("Patient", "$match"): MATCH}
+)
 _RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
 
@@ -87,7 +100,7 @@ def _above(method: str, segment: str) -> Address:
 
 def _beside(method: str, resource_type: str, tail: str) -> Address:
     """What can be asked of a type as a whole, beside its instances."""
-    methods = _OF_TYPE.get(tail)
+    methods = _OF_TYPE.get(tail) or _OF_ONE_TYPE.get((resource_type, tail))
     if methods is None:
         raise NotFound("This address is not offered.")
     return Address(_pick(methods, method, resource_type), resource_type)
@@ -98,6 +111,8 @@ def _deep(method: str, segments: list[str]) -> Address:
     resource_type, logical_id, tail = segments[0], segments[1], segments[2:]
     if tail == ["_history"]:
         return _instance(method, resource_type, logical_id, HISTORY)
+    if tail == ["$validate"]:
+        return _instance(method, resource_type, logical_id, VALIDATE_ONE)
     if tail == ["$everything"] and resource_type == "Patient":
         return _instance(method, resource_type, logical_id, EVERYTHING)
     if len(tail) == 2 and tail[0] == "_history":

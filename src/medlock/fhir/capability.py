@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from medlock.fhir.address import ROUTES
+from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
@@ -21,8 +22,15 @@ from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 VIEWS = frozenset({"AuditEvent"})
 _OF_THE_WHOLE = (Interaction.TRANSACTION, Interaction.BATCH, Interaction.HISTORY_SYSTEM)
-_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, Interaction.EVERYTHING})
-_EVERYTHING = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+_NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, *OPERATIONS})
+_DEFINED = "http://hl7.org/fhir/OperationDefinition/"
+_US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
+_OPERATIONS = {
+    "Patient": {"everything": f"{_DEFINED}Patient-everything", "match": f"{_DEFINED}Patient-match"},
+    "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
+    "DocumentReference": {"docref": f"{_US_CORE}docref"},
+}
+_VALIDATE = {"validate": f"{_DEFINED}Resource-validate"}
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
     "of the caller's role, its scopes and, where it has one, its patient."
@@ -83,8 +91,8 @@ def _resource(resource_type: str) -> dict[str, Any]:
             "conditionalUpdate": True,
             "conditionalDelete": "single",
         }
-    if resource_type == "Patient":
-        found["operation"] = [{"name": "everything", "definition": _EVERYTHING}]
+        known = _OPERATIONS.get(resource_type, {}) | _VALIDATE
+        found["operation"] = [{"name": name, "definition": definition} for name, definition in known.items()]
     return {name: value for name, value in found.items() if value != []}
 
 

@@ -29,7 +29,11 @@ class Interaction(StrEnum):
     SEARCH = "search-type"
     BATCH = "batch"
     TRANSACTION = "transaction"
-    EVERYTHING = "everything"  # operation Patient/[id]/$everything
+    EVERYTHING = "everything"  # this and the following are operations, by their names
+    VALIDATE = "validate"
+    DOCREF = "docref"
+    LASTN = "lastn"
+    MATCH = "match"
 
 
 class Preconditions(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class Question(msgspec.Struct, frozen=True):
     """One request. `query` holds every search parameter, result parameters included.
 
     `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
-    or delete without an id means.
+    or delete without an id means. `raw`: a Binary is wanted as the content that it holds.
     """
 
     interaction: Interaction
@@ -63,6 +67,7 @@ class Question(msgspec.Struct, frozen=True):
     purpose: str = "TREAT"
     options: Options | None = None
     criteria: SearchQuery | None = None
+    raw: bool = False
 
     def unchanged(self, version: str, updated: int) -> bool:
         """Whether the caller has the version that a read would bring (RFC 9110 §13.1.2, §13.1.3).

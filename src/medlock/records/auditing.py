@@ -31,6 +31,7 @@ from medlock.records.vault import Vault
 STRETCH = 20_000
 """Entries that one page looks at, at the most; a page that finds little says where to go on."""
 _FETCH = 500
+_ASKING = frozenset({Action.SEARCH, Action.DOCREF, Action.LASTN, Action.MATCH})
 _PREFIX = "log-"
 
 
@@ -83,7 +84,7 @@ def _shaped(query: SearchQuery) -> bool:
 
 def _shown(grant: Grant, recorded: Recorded) -> Recorded:
     """The event as this caller may see it."""
-    if grant.everyone is not None or recorded.event.action is not Action.SEARCH:
+    if grant.everyone is not None or recorded.event.action not in _ASKING:
         return recorded
     return replace(recorded, event=msgspec.structs.replace(recorded.event, query=""))
 

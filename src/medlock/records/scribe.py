@@ -26,6 +26,10 @@ ACTIONS = {
     Interaction.BATCH: Action.BATCH,
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
+    Interaction.MATCH: Action.MATCH,
+    Interaction.LASTN: Action.LASTN,
+    Interaction.DOCREF: Action.DOCREF,
+    Interaction.VALIDATE: Action.VALIDATE,
 }
 
 

@@ -11,32 +11,20 @@ from typing import Annotated, Protocol
 
 import typer
 
+from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, people, run, settings_for, show_json
 from medlock.crypto.shares import ALPHABET, SECRET_BYTES, SHARES_MAX, THRESHOLD_MAX, split
 from medlock.errors import SetupError
 from medlock.ids import random_bytes
 from medlock.store.keycopy import KeyExport, seal_export
+from medlock.store.opening import open_keystore
 
 PREFIX = "ml"
 """What a share of medlock begins with."""
 
 
-class Copied(Protocol):
-    """What is used of a `Keystore`."""
-
-    def export(self) -> KeyExport:
-        """Every key in clear."""
-
-    def copy(self, target: Path) -> None:
-        """The file under a new name."""
-
-
 class Desk(Protocol):
     """An open data directory; `app.App` is one."""
-
-    @property
-    def keystore(self) -> Copied:
-        """Its keystore."""
 
     async def note_copy(self, about: str) -> None:
         """Write down that the keys are about to be copied. Raises Unavailable."""
@@ -85,13 +73,20 @@ class KeyCopyCommand:
             _show(made)
 
     async def _copy(self, data_dir: Path, out: Path, shares: int, threshold: int) -> KeyCopy:
-        async with self._open(settings_for(data_dir)) as desk:
-            how = f"{threshold} of {shares} shares" if shares else "key provider"
-            await desk.note_copy(f"copy of the keys for {how}")
+        settings = settings_for(data_dir)
+        async with self._open(settings) as desk:
+            await desk.note_copy(
+                f"copy of the keys for {f'{threshold} of {shares} shares' if shares else 'key provider'}"
+            )
+        keystore = open_keystore(settings, Clock())  # never through a broker: it hands out single keys only
+        try:
+            exported = keystore.export()
             if shares:
-                return shared_copy(desk.keystore.export(), out, threshold, shares)
-            desk.keystore.copy(out)
-            return KeyCopy(str(out), len(desk.keystore.export().keys), "", 0, ())
+                return shared_copy(exported, out, threshold, shares)
+            keystore.copy(out)
+            return KeyCopy(str(out), len(exported.keys), "", 0, ())
+        finally:
+            keystore.close()
 
 
 def shared_copy(exported: KeyExport, out: Path, threshold: int, shares: int) -> KeyCopy:

@@ -76,7 +76,12 @@ class PatientKeys(_KeySet):
     @cached_property
     def directory(self) -> Aead:
         """Seals this patient's entry in the directory."""
-        return Aead(derive(self._key, "medlock/1/patient/directory"))
+        return Aead(self.directory_key)
+
+    @property
+    def directory_key(self) -> bytes:
+        """The same as bytes, for a process that shall have this key only."""
+        return derive(self._key, "medlock/1/patient/directory")
 
     @cached_property
     def audit(self) -> Aead:
@@ -190,6 +195,11 @@ class TenantKeys(_KeySet):
     def checkpoint_seed(self) -> bytes:
         """The 32-byte Ed25519 seed that signs checkpoints of the log (RFC 8032 §5.1.5)."""
         return derive(self._key, "medlock/1/tenant/checkpoint")
+
+    @cached_property
+    def unwraps(self) -> Aead:
+        """Seals the key broker's log."""
+        return Aead(derive(self._key, "medlock/1/tenant/unwraps"))
 
     @cached_property
     def keystore_state(self) -> Aead:

@@ -104,6 +104,20 @@ class Keystore:
         """
         return self._cache.get(slot, generation) or self._load(slot, generation)
 
+    def secret(self, slot: int, generation: int | None = None) -> tuple[int, bytes]:
+        """Generation and secret of one row, past the cache; for the broker, which hands it on. Raises as `keys`."""
+        return self._epochs.read_key(self._file, slot, generation)
+
+    @property
+    def entries(self) -> Self:
+        """What opens directory entries."""
+        return self
+
+    @property
+    def erasures(self) -> int:
+        """Counts changes after which a cached key may be wrong, as the last `refresh` found it."""
+        return self._erasures
+
     @property
     def cached(self) -> int:
         """How many keys are held in memory."""

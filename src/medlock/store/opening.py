@@ -22,31 +22,17 @@ from pathlib import Path
 from medlock.clock import Clock
 from medlock.errors import Conflict, SetupError
 from medlock.settings import Settings
-from medlock.store.kek.oskeyring import OsKeyring
-from medlock.store.kek.passphrase import PassphraseFile
+from medlock.store.broker.keys import BrokeredKeys
+from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keycopy import KeyExport
+from medlock.store.keyport import Keys
 from medlock.store.keystore import Keystore
 
 DATA = "medlock.db"
 KEYS = "keystore.db"
 NAME = "store.id"
 _LOCK = "open.lock"
-_NO_PASSPHRASE = (
-    "Set MEDLOCK_PASSPHRASE_FILE to a file, outside the data directory, that holds a passphrase of at least 12 "
-    "characters (or MEDLOCK_KEY_PROVIDER=os-keyring); medlock demo makes one by itself."
-)
-
-
-def provider_of(settings: Settings) -> KekProvider:
-    """What guards the keys, by the settings. Raises SetupError when they name none."""
-    if settings.key_provider == OsKeyring.name:
-        return OsKeyring()
-    if settings.key_provider != PassphraseFile.name:
-        raise SetupError("MEDLOCK_KEY_PROVIDER is passphrase-file or os-keyring.")
-    if settings.passphrase_file is None:
-        raise SetupError(_NO_PASSPHRASE)
-    return PassphraseFile(settings.passphrase_file, settings.keys_dir)
 
 
 def open_keystore(
@@ -81,6 +67,13 @@ def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
             return keystore.export()
         finally:
             keystore.close()
+
+
+def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys:
+    """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
+    if settings.broker is not None:
+        return BrokeredKeys(settings.broker)
+    return open_keystore(settings, clock, create=create)
 
 
 def make_directory(directory: Path) -> None:
