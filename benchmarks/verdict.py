@@ -54,6 +54,15 @@ BARS = {
         "patient+code+date on PostgreSQL, storage level: time of an EAV index there divided by ours", "ratio", 1.2
     ),
     "postgres_import": Bar("transaction import over HTTP into PostgreSQL, one core for medlock", "resources/s", 2000),
+    "backup_p99": Bar(
+        "200 requests/s on the file, one full backup after another: p99 divided by that of quiet rounds",
+        "ratio",
+        2.0,
+        at_most=True,
+    ),
+    "keys_rewrap_million": Bar(
+        "1,000,000 keys wrapped anew under a new epoch, processor time", "s", 10.0, at_most=True
+    ),
     "deid_fhir_speed": Bar("FHIR de-identification under Safe Harbor, JSON read and written, one core", "MB/s", 20.0),
     "deid_fhir_leaks": Bar("identifiers that an independent scanner finds afterwards", "count", 0, at_most=True),
     "deid_fhir_note_leaks": Bar("the same with every note cleaned by the text engine", "count", 0, at_most=True),
