@@ -36,6 +36,8 @@ class Interaction(StrEnum):
     LASTN = "lastn"
     MATCH = "match"
 
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
+
 
 class Preconditions(msgspec.Struct, frozen=True):
     """The conditional headers, as given: weak ETags are reduced to the version id inside them.

@@ -56,6 +56,7 @@ from medlock.store.tables import Batch
 
 _TRIES = 8
 _AUDIT = "AuditEvent"
+_IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
     Interaction.HISTORY: history.history,
     Interaction.HISTORY_TYPE: history.history,
@@ -151,7 +152,7 @@ class Door:
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
-        if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
+        if question.interaction not in _IN_PARTS:
             grant = decide(principal, question)
         basis = "each entry by itself" if grant is None else grant.basis
         decided = Scribe(principal, question, now, scribe.request, basis)

@@ -26,7 +26,7 @@ class Part(NamedTuple):
     rows: Rows | list[int]
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A row that matches: where its body lies, and what sorting needs."""
 
     row: IndexRow
