@@ -24,6 +24,7 @@ class Limits:
 
     resource_bytes: int = MIB
     bundle_bytes: int = 16 * MIB
+    binary_bytes: int = 16 * MIB
     bundle_entries: int = 20_000
     page_size: int = 50
     page_size_max: int = 1_000
@@ -35,12 +36,15 @@ class Limits:
 class Settings:
     """Where medlock keeps its data and where it listens.
 
-    store          address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
-    keystore_dir   where the keystore lies, when it is not in `data_dir`: for several servers on one store
-    drain_seconds  how long running requests may go on when a process is to end
-    admin          where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
-    otlp           address that takes traces; empty: none are made
-    notify_socket  where a service manager listens (sd_notify); empty: nobody does
+    store           address of the PostgreSQL database that holds the sealed tables; empty: a file in `data_dir`
+    keystore_dir    where the keystore lies, when it is not in `data_dir`: for several servers on one store
+    drain_seconds   how long running requests may go on when a process is to end
+    admin           where counts are shown to Prometheus: host:port on loopback, or unix:/path; empty: nowhere
+    otlp            address that takes traces; empty: none are made
+    notify_socket   where a service manager listens (sd_notify); empty: nobody does
+    key_service     address of the key service, where `key_provider` is one
+    key_credential  file with what opens that service; None: the platform gives it
+    broker          socket of the key broker that holds the epoch keys; None: this process holds them
     """
 
     data_dir: Path
@@ -48,6 +52,9 @@ class Settings:
     keystore_dir: Path | None = field(default=None, kw_only=True)
     passphrase_file: Path | None = None
     key_provider: str = "passphrase-file"
+    key_service: str = ""
+    key_credential: Path | None = None
+    broker: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8443
     public_url: str = ""
@@ -83,12 +90,15 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings as the environment gives them; unset means the default."""
     environ = {**environ, **_from_file(environ.get("MEDLOCK_ENV_FILE", ""))}
     passphrase = environ.get("MEDLOCK_PASSPHRASE_FILE")
+    credential = environ.get("MEDLOCK_KEY_CREDENTIAL_FILE")
     keystore = environ.get("MEDLOCK_KEYSTORE_DIR")
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
         keystore_dir=Path(keystore) if keystore else None,
         passphrase_file=Path(passphrase) if passphrase else None,
         key_provider=environ.get("MEDLOCK_KEY_PROVIDER", "passphrase-file"),
+        key_service=environ.get("MEDLOCK_KEY_SERVICE", ""),
+        key_credential=Path(credential) if credential else None,
         store=environ.get("MEDLOCK_STORE", ""),
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
         drain_seconds=_seconds(environ.get("MEDLOCK_DRAIN_SECONDS", "20")),

@@ -111,7 +111,8 @@ def children(pid):
         if entry.name.isdigit():
             with suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == pid and b"spawn_main" in (entry / "cmdline").read_bytes():
+                worker = (entry / "comm").read_text().strip() != "medlock-keys"
+                if parent == pid and worker and b"spawn_main" in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
     return found
 

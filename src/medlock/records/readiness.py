@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from medlock.errors import MedlockError, Unavailable
-from medlock.store.keystore import Keystore
+from medlock.store.keyport import Keys
 from medlock.store.tables import Backend, Batch, Table
 
 GOOD_SECONDS = 1.0
@@ -27,7 +27,7 @@ _SENTENCE = "This server cannot answer now."
 class Readiness:
     """Looks when it is asked."""
 
-    def __init__(self, backend: Backend, keystore: Keystore, directory: Path) -> None:
+    def __init__(self, backend: Backend, keystore: Keys, directory: Path) -> None:
         self._backend = backend
         self._keystore = keystore
         self._probe = directory / f"ready-{os.getpid()}.probe"

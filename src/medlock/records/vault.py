@@ -21,8 +21,8 @@ from medlock.store.bodies import BodyCipher, Header, Meta, Opened, further_name,
 from medlock.store.capsule import Capsule, IndexRow
 from medlock.store.capsules import Capsules, Probe
 from medlock.store.directory import Directory
+from medlock.store.keyport import Keys
 from medlock.store.keyring import PatientKeys
-from medlock.store.keystore import Keystore
 from medlock.store.opened import OpenedBodies
 from medlock.store.tables import Backend, Batch, Table
 
@@ -35,13 +35,13 @@ _TRIES = 4
 class Vault:
     """Sealed tables, keys and indexes of one data directory."""
 
-    def __init__(self, backend: Backend, keystore: Keystore) -> None:
+    def __init__(self, backend: Backend, keystore: Keys) -> None:
         self.backend = backend
         self.keystore = keystore
         self.bodies = BodyCipher(keystore.tenant.header)
         self.opened = OpenedBodies()
         self.capsules = Capsules(backend, keystore.candidates)
-        self.directory = Directory(backend, keystore.tenant, keystore)
+        self.directory = Directory(backend, keystore.tenant, keystore.entries)
         self.indexer = Indexer(keystore.tenant.values)
         self.planner = Planner(self.indexer, self.rid)
         self.notes = Notes(keystore.tenant)
@@ -88,9 +88,8 @@ class Vault:
     def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch) -> bytes:
         """The row for one version of a resource; its further rows, if it has any, are added to the batch."""
         ct, further = self.bodies.seal(rid, keys, meta, body)
-        batch.inserts += [
-            (Table.BODY, self.further_key(rid, meta.version, at), each) for at, each in enumerate(further)
-        ]
+        for at, each in enumerate(further):
+            batch.inserts.append((Table.BODY, self.further_key(rid, meta.version, at), each))
         return ct
 
     async def current(self, type_: str, id_: str) -> Opened | None:

@@ -1,4 +1,4 @@
-"""`medlock keys status | ratchet | move | rotate`: the keystore's condition, and what an operator can do about it."""
+"""`medlock keys`: the keystore's condition, and what an operator can do about it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from rich.progress import Progress
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, run, settings_for, show_json
 from medlock.settings import Settings
+from medlock.store.broker.commands import broker, unwraps
+from medlock.store.copy_commands import KeyCopyCommand
+from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keystatus import KeystoreStatus
-from medlock.store.opening import open_keystore, provider_of
+from medlock.store.opening import open_keystore
 
 Turn = Callable[[int, int], None]
 
@@ -61,6 +64,9 @@ class Desk(Protocol):
     def keystore(self) -> Renewable:
         """Its keystore."""
 
+    async def note_copy(self, about: str) -> None:
+        """Write down that the keys are about to be copied. Raises Unavailable."""
+
     async def note_keys(self, about: str) -> None:
         """Write down that the operator is about to renew keys. Raises Unavailable."""
 
@@ -101,7 +107,7 @@ class KeyCommands:
         found = run(self._renew(settings_for(data_dir), "ratchet", lambda keystore, turn: keystore.ratchet(turn)))
         _say(f"Epoch {found.epoch}: {found.keys} keys wrapped anew, the epoch before destroyed.", found, json)
 
-    def move(
+    def move(  # noqa: PLR0917 - each is an option on the command line
         self,
         passphrase_file: Annotated[
             Path | None, typer.Option("--to-passphrase-file", help="The file that will guard the keys.")
@@ -109,15 +115,27 @@ class KeyCommands:
         to_keyring: Annotated[
             bool, typer.Option("--to-os-keyring", help="Use the operating system's keyring.")
         ] = False,
+        to: Annotated[str, typer.Option("--to", help="A key service: its name, as MEDLOCK_KEY_PROVIDER has it.")] = "",
+        service: Annotated[str, typer.Option("--service", help="Its address, as MEDLOCK_KEY_SERVICE.")] = "",
+        credential: Annotated[
+            Path | None, typer.Option("--credential-file", help="What opens it, as MEDLOCK_KEY_CREDENTIAL_FILE.")
+        ] = None,
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
-        """Change the passphrase, or what kind of provider guards the keys. Restart running servers afterwards."""
-        if (passphrase_file is None) is not to_keyring:
-            raise typer.BadParameter("Give --to-passphrase-file FILE or --to-os-keyring.")
-        name = "os-keyring" if to_keyring else "passphrase-file"
+        """Change the passphrase, or the provider that guards the keys. Reload or restart running servers afterwards."""
+        if [passphrase_file is not None, to_keyring, bool(to)].count(True) != 1:
+            raise typer.BadParameter("Give --to-passphrase-file FILE, --to-os-keyring or --to PROVIDER.")
+        name = to or ("os-keyring" if to_keyring else "passphrase-file")
         settings = settings_for(data_dir)
-        provider = provider_of(replace(settings, passphrase_file=passphrase_file, key_provider=name))
+        there = replace(
+            settings,
+            passphrase_file=passphrase_file,
+            key_provider=name,
+            key_service=service,
+            key_credential=credential,
+        )
+        provider = provider_of(there)
         found = run(self._renew(settings, f"move to {name}", lambda keystore, turn: keystore.rewrap_to(provider, turn)))
         _say(f"The keys are now guarded by {name}: {found.keys} keys wrapped anew.", found, json)
 
@@ -193,8 +211,9 @@ def _show(found: KeystoreStatus) -> None:
 
 def key_app(open_: Open) -> typer.Typer:
     """`medlock keys`."""
-    app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
+    app = typer.Typer(help="The keystore: its condition, renewing what guards it, and a copy.", no_args_is_help=True)
     mine = KeyCommands(open_)
-    for command in (mine.status, mine.ratchet, mine.move, mine.rotate):
+    app.command("backup")(KeyCopyCommand(open_).backup)
+    for command in (mine.status, mine.ratchet, mine.move, mine.rotate, broker, unwraps):
         app.command()(command)
     return app

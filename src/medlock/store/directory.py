@@ -45,13 +45,28 @@ class Change(IntEnum):
 _OPERATION = struct.Struct(">QB")  # slot, Change; the number is bound as associated data
 
 
+class EntryKeys(Protocol):
+    """What opens one patient's entry; `PatientKeys` do."""
+
+    @property
+    def slot(self) -> int:
+        """Whose."""
+
+    @property
+    def directory(self) -> Aead:
+        """Opens the entry."""
+
+    def bare(self) -> None:
+        """Let go of what was derived."""
+
+
 class Keys(Protocol):
     """What the directory asks of the keystore."""
 
-    def candidates(self, slot: int) -> Iterable[PatientKeys]:
+    def candidates(self, slot: int) -> Iterable[EntryKeys]:
         """The keys to try of a slot, the likeliest first. Raises NotFound when they were destroyed."""
 
-    def many(self, slots: Sequence[int]) -> Mapping[int, PatientKeys]:
+    def many(self, slots: Sequence[int]) -> Mapping[int, EntryKeys]:
         """The newest keys of those of these slots that have any."""
 
 
@@ -99,7 +114,7 @@ class Directory:
             each.bare()  # the keystore may keep them, and what they derived for this would take 16 times their place
         return found
 
-    def _open_likely(self, ct: bytes, keys: PatientKeys) -> PackedEntry:
+    def _open_likely(self, ct: bytes, keys: EntryKeys) -> PackedEntry:
         """The entry in a row, nearly always under the newest keys: else keys are being rotated."""
         try:
             return _open(ct, keys)
@@ -271,7 +286,7 @@ def _row(entry: IndexEntry) -> IndexRow:
     return IndexRow(entry.rid, entry.slot, entry.version, entry.tag, bool(entry.flags & DELETED))
 
 
-def _open(ct: bytes, keys: PatientKeys) -> PackedEntry:
+def _open(ct: bytes, keys: EntryKeys) -> PackedEntry:
     """The entry in a row of this patient's. Raises Tampered."""
     return decode_packed(unframe(keys.directory.open(ct[_SLOT_SEALED:], _name(keys.slot))))
 

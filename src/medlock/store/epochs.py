@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from medlock.crypto.aead import KEY_BYTES, Aead
-from medlock.errors import SetupError, Tampered
+from medlock.errors import SetupError, Tampered, Unavailable
 from medlock.ids import random_bytes
 from medlock.store.kek.provider import EpochDestroyed, KekProvider
 from medlock.store.keyfile import KeyFile, Row
@@ -31,6 +31,13 @@ _MANY = "SELECT slot, max(generation), epoch, wrapped FROM key WHERE slot IN ({}
 HOME = "SELECT value FROM meta WHERE name = 'provider'"
 
 Read = Callable[[str], list[Row]]
+
+
+class Moved(Unavailable, SetupError):
+    """The keystore has moved to another provider: what is open stays open, the rest waits for a new start."""
+
+    def __init__(self) -> None:
+        super().__init__("The keystore has moved to another key provider. An operator must start this server with it.")
 
 
 class EpochState(StrEnum):
@@ -113,11 +120,11 @@ class Epochs:
     def load(self, read: Read) -> None:
         """Open the epoch keys that the file names, and forget those it no longer names.
 
-        Raises EpochDestroyed when the file is an old copy, Tampered when a key does not open, SetupError when
-        the keystore has moved to another provider, and whatever the provider raises.
+        Raises EpochDestroyed when the file is an old copy, Tampered when a key does not open, Moved, and whatever
+        the provider raises.
         """
         if read(HOME) != [(self.home,)]:
-            raise SetupError("The keystore has moved to another key provider. Start again with that provider.")
+            raise Moved
         epochs = read_epochs(read)
         try:
             keks = {epoch.number: self._open(epoch) for epoch in epochs if epoch.state != EpochState.DOOMED}

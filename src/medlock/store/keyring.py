@@ -76,7 +76,12 @@ class PatientKeys(_KeySet):
     @cached_property
     def directory(self) -> Aead:
         """Seals this patient's entry in the directory."""
-        return Aead(derive(self._key, "medlock/1/patient/directory"))
+        return Aead(self.directory_key)
+
+    @property
+    def directory_key(self) -> bytes:
+        """The same as bytes, for a process that shall have this key only."""
+        return derive(self._key, "medlock/1/patient/directory")
 
     @cached_property
     def audit(self) -> Aead:
@@ -177,9 +182,24 @@ class TenantKeys(_KeySet):
         return Prf(derive(self._key, "medlock/1/tenant/job-labels"))
 
     @cached_property
+    def backup(self) -> Aead:
+        """Seals the files of a backup."""
+        return Aead(derive(self._key, "medlock/1/tenant/backup"))
+
+    @cached_property
+    def backup_rows(self) -> ValueHash:
+        """Hashes rows for the sealed index of a backup."""
+        return ValueHash(derive(self._key, "medlock/1/tenant/backup-rows"))
+
+    @cached_property
     def checkpoint_seed(self) -> bytes:
         """The 32-byte Ed25519 seed that signs checkpoints of the log (RFC 8032 §5.1.5)."""
         return derive(self._key, "medlock/1/tenant/checkpoint")
+
+    @cached_property
+    def unwraps(self) -> Aead:
+        """Seals the key broker's log."""
+        return Aead(derive(self._key, "medlock/1/tenant/unwraps"))
 
     @cached_property
     def keystore_state(self) -> Aead:

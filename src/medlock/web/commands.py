@@ -13,9 +13,12 @@ import typer
 from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, run, settings_for, show_json
 from medlock.settings import Settings
-from medlock.store.opening import make_directory, open_keystore
+from medlock.store.broker.allowance import PATIENTS_A_MINUTE
+from medlock.store.broker.beside import AUTO, DIED, keys_held
+from medlock.store.opening import make_directory
 from medlock.web.demo import Demo, Open, Ready, demo_passphrase, prepare_demo
 from medlock.web.listening import listen, only_server
+from medlock.web.oplog import OpLog, Told
 from medlock.web.server import Build, Serving, with_port
 from medlock.web.tls import TlsFiles, prepare_tls
 from medlock.web.workers import serve as serve_until_stopped
@@ -25,6 +28,26 @@ _DEMO_DIRECTORY = Path("demo-data")
 
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one.")]
 Workers = Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes that answer requests.")]
+
+
+Broker = Annotated[
+    str,
+    typer.Option(
+        envvar="MEDLOCK_BROKER",
+        help="Whether a key broker holds the epoch keys: auto (with two workers or more), on, off, or its socket.",
+    ),
+]
+PatientsAMinute = Annotated[
+    int, typer.Option(min=1, help="Different patients that the key broker opens for one worker in a minute.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Who holds the epoch keys, and how many patients a minute that one opens."""
+
+    broker: str
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +69,8 @@ class ServeCommands:
         admin: Annotated[
             str, typer.Option(help="Show counts to Prometheus at host:port on loopback, or unix:/path.")
         ] = "",
+        broker: Broker = AUTO,
+        patients_per_minute: PatientsAMinute = PATIENTS_A_MINUTE,
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
@@ -65,7 +90,8 @@ class ServeCommands:
                 admin=admin,
             )
 
-        self._serve(read, lambda ready: show_json({"url": ready.url, "ca": ready.ca, "fhir": ready.fhir}))
+        keys = _Keys(broker, patients_per_minute)
+        self._serve(read, lambda ready: show_json({"url": ready.url, "ca": ready.ca, "fhir": ready.fhir}), keys)
 
     def demo(  # noqa: PLR0917 - each is an option on the command line
         self,
@@ -81,23 +107,35 @@ class ServeCommands:
         if settings.passphrase_file is None:
             settings = demo_passphrase(settings)
         prepared = run(prepare_demo(settings, self.open_, Demo(seed, patients), Clock().now()))
-        self._serve(lambda: settings, lambda ready: prepared.show(ready, json=json))
+        self._serve(lambda: settings, lambda ready: prepared.show(ready, json=json), _Keys(AUTO, PATIENTS_A_MINUTE))
 
-    def _serve(self, read: Callable[[], Settings], announce: Callable[[Ready], None]) -> None:
+    def _serve(self, read: Callable[[], Settings], announce: Callable[[Ready], None], keys: _Keys) -> None:
         """Lock, listen, prepare, serve; `read` gives the settings, again at each reload."""
         settings = read()
         make_directory(settings.data_dir)
-        with only_server(settings.data_dir), listen(settings) as listener:
-            serving = self._serving(settings, listener)
-            if settings.workers > 1:  # make or refuse the data once, before every worker tries
-                open_keystore(settings, Clock(), create=True).close()
+        with (
+            only_server(settings.data_dir),
+            listen(settings) as listener,
+            keys_held(settings, keys.broker, keys.limit, _notice) as held,
+        ):
+            serving = self._serving(held(settings), listener)
             ready = _ready(serving.settings, serving.tls)
-            serve_until_stopped(serving, listener, lambda: announce(ready), lambda: self._serving(read(), listener))
+            renew = lambda: self._serving(held(read()), listener)  # noqa: E731
+            serve_until_stopped(serving, listener, lambda: announce(ready), renew)
 
     def _serving(self, settings: Settings, listener: socket.socket) -> Serving:
         """What a worker serves on this socket. Raises SetupError."""
         bound = with_port(settings, listener)
         return Serving(bound, self.build, prepare_tls(bound, Clock().now()) if bound.tls else None)
+
+
+def _notice(event: str, code: int) -> None:
+    """What befell the broker, in the operator's log."""
+    log = OpLog(Clock())
+    if event == DIED:
+        log.notice(Told.BROKER_DIED, code=code)
+    else:
+        log.notice(Told.BROKER_DOWN, code=code)
 
 
 def _ready(settings: Settings, files: TlsFiles | None) -> Ready:
