@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medlock.audit.entries import EntrySealer, Minimal
+from medlock.audit.entries import AnyMinimal, EntrySealer
 from medlock.audit.events import Action, Position
 from medlock.audit.index import RUN, IndexSealer, RunIndex, Terms
 from medlock.audit.keys import LogKeys
@@ -50,7 +50,7 @@ class _Reader:
         self._entries = EntrySealer(keys)
         self._sealer = IndexSealer(keys)
 
-    async def minimals(self, actions: Sequence[Action]) -> AsyncIterator[Minimal]:
+    async def minimals(self, actions: Sequence[Action]) -> AsyncIterator[AnyMinimal]:
         """Every event of these actions, others among them."""
         number = 0
         while (index := await self._index(number)) is not None:
@@ -73,7 +73,7 @@ class _Reader:
         except Tampered:
             return None
 
-    def _opened(self, rows: Iterable[bytes]) -> list[Minimal]:
+    def _opened(self, rows: Iterable[bytes]) -> list[AnyMinimal]:
         opened = []
         for row in rows:
             try:
