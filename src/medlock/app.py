@@ -34,6 +34,7 @@ from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
+from medlock.web.later import Later
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
@@ -42,6 +43,12 @@ from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
 SAMPLE_SECONDS = 1
+
+
+def operator(role: Role) -> Principal:
+    """The person at the keyboard in a role: who holds the keys is authenticated by that."""
+    scopes = parse_scopes(DEFAULT_SCOPES[role])
+    return mint_principal(operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,8 @@ class App:
     readiness: Readiness
 
     def operator(self, role: Role) -> Principal:
-        """The person at the keyboard in one of the operator's roles: who holds the keys is authenticated by that."""
-        scopes = parse_scopes(DEFAULT_SCOPES[role])
-        return mint_principal(
-            operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore"
-        )
+        """The person at the keyboard in one of the operator's roles."""
+        return operator(role)
 
     @property
     def keystore(self) -> Renewable:
@@ -77,6 +81,11 @@ class App:
     async def note_move(self, about: str) -> None:
         """Write down that the operator is about to move the store. Raises Unavailable."""
         await self.note(Action.STORE_MOVE, about)
+
+    async def note_copy(self, about: str) -> None:
+        """Write down that the keys are about to be copied, and tell the keystore the log's end. Raises Unavailable."""
+        await self.note(Action.KEY_BACKUP, about)
+        await self.records.log.seal_checkpoint()
 
     async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
         """Rotate data keys, or finish what was interrupted; None: there was nothing."""
@@ -162,6 +171,9 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
     def capability() -> bytes:
         return capability_statement(Instance(settings.base_url, __version__, started))
 
+    later = None  # workers share no memory, and the next request may reach another one
+    if settings.workers == 1:
+        later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
     watch = RefusalWatch(records.log, records.clock)
     parts = Parts(
         app.tokens,
@@ -174,6 +186,7 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         log,
         capability,
         counts,
+        later,
     )
     api = FhirApi(parts) if tracer is None else TracedApi(parts, tracer)
     return Site(api, Outer(replies, app, log, tls=settings.tls).app())

@@ -24,6 +24,7 @@ class Limits:
 
     resource_bytes: int = MIB
     bundle_bytes: int = 16 * MIB
+    binary_bytes: int = 16 * MIB
     bundle_entries: int = 20_000
     page_size: int = 50
     page_size_max: int = 1_000

@@ -52,7 +52,7 @@ def facts_of(question):
         "if_match": question.preconditions.if_match,
         "if_none_match": question.preconditions.if_none_match,
     }
-    if question.query is not None and question.interaction is Interaction.SEARCH:
+    if question.query is not None and question.interaction in {Interaction.SEARCH, Interaction.SEARCH_SYSTEM}:
         found["query"] = question.query.text
     elif question.query is not None:
         found["count"] = question.query.count
@@ -236,7 +236,7 @@ def test_the_largest_page_bounds_every_count():
     asked = parse(Request("GET", b"/Patient", b"_count=5000"), FRAME)
     assert asked.query.count == 100
     asked = parse(Request("GET", b"/Patient/1/$everything", b"_count=99999999999"), FRAME)
-    assert asked.query.count == 100
+    assert asked.options.count == 100
 
 
 def test_our_own_address_in_a_reference_is_local():

@@ -12,7 +12,7 @@ import pytest
 from medlock.audit.events import Action, Outcome
 from medlock.audit.search import AuditQuery
 from medlock.errors import Denied, Gone, NotFound, PreconditionFailed, Unprocessable
-from medlock.fhir.query import SearchQuery
+from medlock.fhir.options import EverythingOptions
 from medlock.fhir.question import Interaction
 from medlock.records.disclosure import Disclosure
 from medlock.store.tables import Table
@@ -234,8 +234,9 @@ async def test_everything_goes_on(world: World) -> None:
     """A long record comes in pages whose links lead back to the operation; together they are the record."""
     for at in range(12):
         await world.put(weight(f"a{at}", "ann", 60, "2024-01-01"))
-    query = SearchQuery("Patient", count=5, text="_count=5")
-    bundle = json.loads((await world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "ann", query=query)).body)
+    options = EverythingOptions(count=5, text="_count=5")
+    asked = world.ask(patient("ann"), Interaction.EVERYTHING, "Patient", "ann", options=options)
+    bundle = json.loads((await asked).body)
     seen = ids(bundle)
     pages = 1
     while link := next((each["url"] for each in bundle["link"] if each["relation"] == "next"), ""):

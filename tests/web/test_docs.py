@@ -8,7 +8,9 @@ from medlock.errors import MedlockError
 from medlock.fhir.address import ROUTES
 from medlock.settings import MIB, Limits
 from medlock.web.body import BODY_SECONDS
+from medlock.web.later import ALL, BYTES_MAX, PER_ACCOUNT
 from medlock.web.protocol import HEAD_BYTES, HEAD_SECONDS
+from medlock.web.routes import ASYNC
 from medlock.web.watch import BURST
 
 PAGE = (Path(__file__).parents[2] / "docs/http.md").read_text()
@@ -18,7 +20,10 @@ def test_the_route_table_is_the_programs():
     """Addresses and methods are those of fhir.address, and metadata."""
     rows = re.findall(r"^\| `/fhir([^`]*)` \| ([^|]+) \|$", PAGE, flags=re.MULTILINE)
     found = {path or "/": set(re.findall(r"[A-Z]{3,}", methods)) for path, methods in rows}
-    assert found == {path: set(methods) for path, methods in ROUTES.items()} | {"/metadata": {"GET"}}
+    assert found == {path: set(methods) for path, methods in ROUTES.items()} | {
+        "/metadata": {"GET"},
+        ASYNC.decode().removeprefix("/fhir") + "{answer}": {"GET", "DELETE"},
+    }
 
 
 def test_every_status_of_an_error_is_listed():
@@ -37,3 +42,6 @@ def test_bounds_are_the_programs():
     assert f"at most {HEAD_BYTES // 1024} KiB and arrives within {HEAD_SECONDS} seconds" in PAGE
     assert f"a body within {BODY_SECONDS}" in PAGE
     assert f"up to {BURST} a minute" in PAGE
+    assert f"At most {PER_ACCOUNT} wait for an account,\n{ALL} in all, {BYTES_MAX // MIB} MiB together" in PAGE
+    assert "or a Binary, measured" in PAGE
+    assert f"up to {limits.binary_bytes // MIB} MiB; it is kept" in PAGE

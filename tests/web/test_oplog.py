@@ -69,6 +69,20 @@ async def test_a_lost_task_is_logged_by_kind(lines):
     assert "a patient's name" not in lines[0]
 
 
+class FullDisk(Lines):
+    """A sink that takes no line."""
+
+    def write(self, _line):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_costs_lines_and_nothing_else():
+    """Whoever tells something goes on."""
+    log = OpLog(Clock(), FullDisk())
+    log.fault(ValueError("x"), "name")
+    log.notice(Told.SERVER, text="x")
+
+
 PAGE = (Path(__file__).parents[2] / "docs/spec/operator-log.md").read_text()
 
 

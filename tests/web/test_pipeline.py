@@ -503,3 +503,53 @@ async def test_pages_and_preferences_reach_the_door(world, client):
     search, update = world.door.questions
     assert (search.interaction, search.page) == (Interaction.SEARCH, "abc")
     assert (update.interaction, update.preconditions.if_match, update.prefer) == (Interaction.UPDATE, "3", "minimal")
+
+
+CONTENT = {"contentType": "text/html", "data": "PGI+aGk8L2I+", "securityContext": {"reference": "Patient/1"}}
+
+
+@pytest.mark.parametrize(
+    ("accept", "raw"),
+    [(None, True), ("*/*", True), ("text/html", True), ("application/json", True), ("application/fhir+json", False),
+     ("application/fhir+json;q=0.9, */*", False)],
+)  # fmt: skip
+async def test_a_binary_is_given_as_what_it_holds(world, client, accept, raw):
+    """Raw unless FHIR JSON is named; always as an attachment with nothing that a browser would run."""
+    world.door.kept["Binary/1"] = orjson.dumps({"resourceType": "Binary", "id": "1"} | CONTENT)
+    headers = AUTH | ({"accept": accept} if accept else {"accept": ""})
+    response = await client.get("Binary/1", headers=headers)
+    assert response.status_code == 200
+    if not raw:
+        assert response.json()["data"] == CONTENT["data"]
+        return
+    assert response.content == b"<b>hi</b>"
+    assert response.headers["content-type"] == "text/html"
+    assert response.headers["content-disposition"] == "attachment"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    assert response.headers["x-security-context"] == "Patient/1"
+    assert response.headers["etag"] == 'W/"3"'
+
+
+async def test_a_type_that_no_header_can_carry(world, client):
+    """A media type with a line break in it, stored long ago, is given as octets."""
+    world.door.kept["Binary/1"] = orjson.dumps({"resourceType": "Binary", "contentType": "a/b\r\nx: y", "data": "YQ=="})
+    response = await client.get("Binary/1", headers=AUTH | {"accept": "*/*"})
+    assert (response.headers["content-type"], response.content) == ("application/octet-stream", b"a")
+    assert "x" not in response.headers
+
+
+async def test_content_goes_in_as_a_resource(world, client):
+    """A body of another type becomes a Binary before anybody decides about it; its limit is its own."""
+    headers = AUTH | {"content-type": "image/png", "x-security-context": "Patient/1"}
+    response = await client.post("Binary", content=b"\x89PNG", headers=headers)
+    assert response.status_code == 201
+    sent = orjson.loads(world.door.questions[-1].body)
+    assert sent == {"resourceType": "Binary", "contentType": "image/png", "data": "iVBORw==",
+                    "securityContext": {"reference": "Patient/1"}}  # fmt: skip
+    small = SmallWorld(limits=Limits(resource_bytes=100, binary_bytes=1_000))
+    transport = httpx.ASGITransport(app=small.site)
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as other:
+        assert (await other.post("Binary", content=b"x" * 1_000, headers=headers)).status_code == 201
+        assert (await other.post("Binary", content=b"x" * 1_001, headers=headers)).status_code == 413
+        assert (await other.post("Patient", content=b"x" * 101, headers=AUTH | JSON)).status_code == 413

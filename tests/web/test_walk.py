@@ -26,6 +26,13 @@ BUNDLE = orjson.dumps(
     }
 )
 PATIENT = orjson.dumps({"resourceType": "Patient", "id": "p1"})
+MATCH = orjson.dumps(
+    {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "resource", "resource": {"resourceType": "Patient", "telecom": [
+            {"system": "phone", "value": "1"}]}}],
+    }
+)  # fmt: skip
 WALK = [(template, method) for template in ROUTES for method in METHODS]
 
 
@@ -61,12 +68,22 @@ async def token(app, role, scopes="user/*.cruds"):
 def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
-    interaction = ROUTES[template].get(method)
+    interaction = ROUTES[template].get("GET" if method == "HEAD" else method)
+    if interaction is Interaction.SEARCH_SYSTEM and "{id}" not in template:
+        path += "?_type=Patient"
     if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
         path += "?_id=p1"
+    json = {"content-type": "application/fhir+json"}
+    if interaction is Interaction.MATCH:
+        return path, json, MATCH
+    if interaction in {Interaction.DOCREF, Interaction.LASTN}:
+        return f"{path}?patient=p1", json, b""
+    if interaction is Interaction.VALIDATE:
+        return path, json, PATIENT if method == "POST" else b""
     if interaction is Interaction.PATCH:
         return path, {"content-type": "application/json-patch+json"}, b"[]"
-    if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
+    searches = {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING}
+    if interaction in searches or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
 
@@ -136,13 +153,17 @@ async def test_nothing_answers_outside_the_route_table(site):
         "$export",
         "Patient/$export",
         "Group/1/$export",
-        "Patient/$match",
         "_history/1",
-        "Patient/p1/$validate",
+        "Patient/p1/$match",
+        "Patient/$docref",
+        "Patient/p1/$validate/x",
         "$graphql",
         "Patient/p1/_history/1/x",
         "Nothing",
-        "Patient/p1/Observation",
+        "Practitioner/p1/Observation",
+        "Patient/p1/Nothing",
+        "Patient/p1/Observation/x",
+        "Observation/_search/x",
     ):
         for method in ("GET", "POST"):
             answer = await client.request(method, path, headers=headers)

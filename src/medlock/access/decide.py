@@ -21,6 +21,7 @@ from medlock.access.principal import Principal, Role
 from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights
 from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
 from medlock.errors import Denied
+from medlock.fhir.options import ValidateMode, ValidateOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 
@@ -36,12 +37,25 @@ _NEEDED = MappingProxyType(
         Interaction.PATCH: READ | UPDATE,  # its tests and its answer tell what is in the resource
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
+        Interaction.SEARCH_SYSTEM: SEARCH,
         Interaction.EVERYTHING: READ,
+        Interaction.VALIDATE: READ,  # and what its mode asks about
+        Interaction.DOCREF: READ | SEARCH,
+        Interaction.LASTN: READ | SEARCH,
+        Interaction.MATCH: READ | SEARCH,
     }
 )
 _LOOK = READ | SEARCH
 _WRITES = CREATE | UPDATE | DELETE
-_LETTERS = MappingProxyType({bits: letters(bits) for bits in _NEEDED.values()})
+_VALIDATED = MappingProxyType(
+    {
+        ValidateMode.GENERAL: READ,
+        ValidateMode.CREATE: CREATE,
+        ValidateMode.UPDATE: READ | UPDATE,
+        ValidateMode.DELETE: READ | DELETE,
+    }
+)
+_LETTERS = MappingProxyType({bits: letters(bits) for bits in (*_NEEDED.values(), *_VALIDATED.values())})
 _NOBODY: frozenset[str] = frozenset()
 _ONE_TYPE = MappingProxyType({name: frozenset({name}) for name in ALL_TYPES})
 _RULES = MappingProxyType({name: Rules(types, MappingProxyType({})) for name, types in _ONE_TYPE.items()})
@@ -52,9 +66,11 @@ def decide(principal: Principal, question: Question) -> Grant:
 
     Batch and transaction are refused here: the door decides on each entry's own Question.
     """
-    needed = _NEEDED.get(question.interaction, 0)
+    needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
+    if question.interaction is Interaction.SEARCH_SYSTEM:
+        return _reach(principal, _searched_across(principal, question.query), SEARCH)
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
     if question.interaction is Interaction.HISTORY_SYSTEM:
@@ -67,7 +83,16 @@ def decide(principal: Principal, question: Question) -> Grant:
         types = _searched(principal, query, question.type, needed)
     else:
         types = _ONE_TYPE[question.type]
+    if question.interaction is Interaction.MATCH and principal.patient:
+        raise Denied("a match looks at every patient, and the caller is held to one")
     return _reach(principal, types, needed)
+
+
+def _needed(question: Question) -> int:
+    """The rights that an interaction needs, 0 for a bundle."""
+    if isinstance(question.options, ValidateOptions):
+        return _VALIDATED[question.options.mode]
+    return _NEEDED.get(question.interaction, 0)
 
 
 @lru_cache(maxsize=4_096)
@@ -129,6 +154,25 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     if any(include.target == "" for include in query.includes):
         return named | _readable(principal)
     return named if len(named) > 1 else _ONE_TYPE[own]
+
+
+def _searched_across(principal: Principal, query: SearchQuery | None) -> frozenset[str]:
+    """The types of a search over several: all that it names, each allowed; or of a compartment those that are.
+
+    A type that is not named but left to the server (`Patient/[id]/*`) is passed over where the caller may not see it.
+    """
+    if query is None or not query.parts:
+        raise Denied("a search over several types names none")
+    own = frozenset(part.type for part in query.parts)
+    readable = _readable(principal)
+    if query.every:
+        own = _some(principal, own & readable)
+    for each in own:
+        _require(principal, each, SEARCH)
+    others = query.named_types() - own
+    for other in others:
+        _require(principal, other, _LOOK)
+    return own | others | (readable if any(include.target == "" for include in query.includes) else _NOBODY)
 
 
 def _readable(principal: Principal) -> frozenset[str]:

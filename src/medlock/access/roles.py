@@ -31,6 +31,7 @@ class Row:
 TABLE = (
     Row(Role.PATIENT, RECORD | AUDIT, "rs"),
     Row(Role.PATIENT, DIRECTORY | KNOWLEDGE, "rs"),
+    Row(Role.PATIENT, frozenset({"Binary"}), "r"),  # those whose security context is in the record; no others are
     Row(Role.CLINICIAN, RECORD, "cruds"),
     Row(Role.CLINICIAN, DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
     Row(Role.FRONT_DESK, DEMOGRAPHICS, "crus"),

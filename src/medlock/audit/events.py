@@ -21,6 +21,10 @@ class Action(StrEnum):
     HISTORY_SYSTEM = "record:tenant:history"
     SEARCH = "record:resource:search"
     EVERYTHING = "record:patient:everything"
+    VALIDATE = "record:resource:validate"
+    DOCREF = "record:patient:docref"
+    LASTN = "record:patient:lastn"
+    MATCH = "record:patient:match"
     EXPORT = "record:tenant:export"
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
@@ -35,6 +39,9 @@ class Action(StrEnum):
     TOKEN_REVOKE = "admin:token:revoke"
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
+    KEY_BACKUP = "admin:key:backup"
+    BACKUP = "admin:store:backup"  # `request` names the backup
+    RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
 

@@ -26,6 +26,7 @@ _BRINGS: Final = {"POST", "PUT", "PATCH"}
 _CHANGES: Final = {"PUT", "PATCH", "DELETE"}
 _STAND_IN: Final = {"resourceType": "Parameters"}  # the smallest valid resource, where bdl-5 wants to see one
 
+_MATCH_GRADE: Final = "http://hl7.org/fhir/StructureDefinition/match-grade"
 _CONDITIONS: Final = ("ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince")
 
 _join = msgspec.json.Encoder().encode
@@ -182,11 +183,13 @@ def _entry(rest: dict[str, Any], resource: bytes) -> Entry:
 
 
 class SearchEntry(msgspec.Struct, frozen=True):
-    """A resource in a searchset; `mode` is match, include or outcome."""
+    """A resource in a searchset; `mode` is match, include or outcome. A match by likeness has a score and a grade."""
 
     full_url: str
     resource: bytes
     mode: str = "match"
+    score: str = ""
+    grade: str = ""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
@@ -244,11 +247,19 @@ def _bundle(kind: str, total: int | None, links: Mapping[str, str], packed: list
 
 
 def _search_entry(each: SearchEntry) -> bytes:
+    if each.score:
+        return _object(fullUrl=_text(each.full_url), resource=each.resource, search=_likeness(each))
     return b'{"fullUrl":%b,"resource":%b,"search":{"mode":"%b"}}' % (
         _text(each.full_url),
         each.resource,
         each.mode.encode(),
     )
+
+
+def _likeness(each: SearchEntry) -> bytes:
+    """How sure a match is (R4 operation Patient-match)."""
+    extension = _object(url=_text(_MATCH_GRADE), valueCode=_text(each.grade))
+    return _object(extension=_array([extension]), mode=_text(each.mode), score=each.score.encode())
 
 
 def _history_entry(each: HistoryEntry) -> bytes:

@@ -101,6 +101,12 @@ def prefer_return(value: bytes | None) -> str:
     return "representation"
 
 
+def prefers_async(headers: Headers) -> bool:
+    """Whether the caller would rather fetch the answer later (RFC 7240 §4.1)."""
+    given = headers.get(b"prefer", b"")
+    return b"respond-async" in (part.strip().lower() for part in given.replace(b";", b",").split(b","))
+
+
 def media_type(value: bytes) -> str:
     """The media type that a Content-Type names, in lower case, without its parameters."""
     return _media(value.decode("latin-1"))[0]

@@ -36,4 +36,57 @@ class PatchOptions(msgspec.Struct, frozen=True, tag="patch"):
     text: str = ""
 
 
-Options = HistoryOptions | PatchOptions
+class EverythingOptions(msgspec.Struct, frozen=True, tag="everything"):
+    """Parameters of Patient/$everything. `types` empty: all; `care` is the interval of `start` and `end`."""
+
+    count: int | None = None
+    since: int | None = None
+    types: frozenset[str] = frozenset()
+    care: Interval | None = None
+    text: str = ""
+
+
+class ValidateMode(StrEnum):
+    """What a resource is validated for (R4 resource-validation-mode); "" is validity alone."""
+
+    GENERAL = ""
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class ValidateOptions(msgspec.Struct, frozen=True, tag="validate"):
+    """Parameters of $validate."""
+
+    mode: ValidateMode = ValidateMode.GENERAL
+    text: str = ""
+
+
+class DocRefOptions(msgspec.Struct, frozen=True, tag="docref"):
+    """Parameters of DocumentReference/$docref; `care` None: the most recent document of each type."""
+
+    count: int | None = None
+    care: Interval | None = None
+    on_demand: bool = False
+    text: str = ""
+
+
+class LastNOptions(msgspec.Struct, frozen=True, tag="lastn"):
+    """Parameters of Observation/$lastn: `most` of each code."""
+
+    count: int | None = None
+    most: int = 1
+    text: str = ""
+
+
+class MatchOptions(msgspec.Struct, frozen=True, tag="match"):
+    """Parameters of Patient/$match."""
+
+    count: int | None = None
+    only_certain: bool = False
+    text: str = ""
+
+
+Options = (
+    HistoryOptions | PatchOptions | EverythingOptions | ValidateOptions | DocRefOptions | LastNOptions | MatchOptions
+)

@@ -27,9 +27,16 @@ class Interaction(StrEnum):
     PATCH = "patch"
     DELETE = "delete"
     SEARCH = "search-type"
+    SEARCH_SYSTEM = "search-system"  # several types: the system's, or those of one patient's compartment
     BATCH = "batch"
     TRANSACTION = "transaction"
-    EVERYTHING = "everything"  # operation Patient/[id]/$everything
+    EVERYTHING = "everything"  # this and the following are operations, by their names
+    VALIDATE = "validate"
+    DOCREF = "docref"
+    LASTN = "lastn"
+    MATCH = "match"
+
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
 
 
 class Preconditions(msgspec.Struct, frozen=True):
@@ -48,7 +55,8 @@ class Question(msgspec.Struct, frozen=True):
     """One request. `query` holds every search parameter, result parameters included.
 
     `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
-    or delete without an id means.
+    or delete without an id means. `raw`: a Binary is wanted as the content that it holds. In a search, `id` is that of
+    the patient in whose compartment it is made.
     """
 
     interaction: Interaction
@@ -63,6 +71,7 @@ class Question(msgspec.Struct, frozen=True):
     purpose: str = "TREAT"
     options: Options | None = None
     criteria: SearchQuery | None = None
+    raw: bool = False
 
     def unchanged(self, version: str, updated: int) -> bool:
         """Whether the caller has the version that a read would bring (RFC 9110 §13.1.2, §13.1.3).

@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
+from medlock.fhir.across import parse_system
 from medlock.fhir.address import Address, locate, not_allowed
+from medlock.fhir.binary import is_content, refuse_context, wants_content, wrapped
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
 from medlock.fhir.history import instant, read_history
@@ -29,16 +32,21 @@ from medlock.fhir.negotiate import (
     http_date,
     prefer_return,
 )
-from medlock.fhir.options import Options, PatchOptions
+from medlock.fhir.operations import OPERATIONS, About, read_operation
+from medlock.fhir.options import Options, PatchKind, PatchOptions
 from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
-_PAGED = frozenset({Interaction.SEARCH, Interaction.EVERYTHING}) | _HISTORIES
+_PAGED = (_SEARCHES | OPERATIONS) - {Interaction.VALIDATE, Interaction.MATCH} | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+_READS = frozenset({Interaction.READ, Interaction.VREAD})
+_BINARY = b"/Binary"  # no other type's name begins so
 _CHANGES = frozenset({Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 _BUNDLES = {"batch": Interaction.BATCH, "transaction": Interaction.TRANSACTION}
+_ASKING = _PAGED | OPERATIONS
 _CONDITIONS = (b"if-match", b"if-none-match", b"if-none-exist")
 _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
     b"if-match": _CHANGES,
@@ -92,14 +100,37 @@ class Frame(msgspec.Struct, frozen=True):
 
 def parse(request: Request, frame: Frame) -> Question:
     """The Question that a request asks. Raises BadRequest or one of its kinds, or NotFound for an unknown address."""
+    if request.path.startswith(_BINARY):
+        return _binary(request, frame)
     check_accept(request.headers)
     address = _located(request.method, request.path)
+    return _parsed(request, address, frame)
+
+
+def _binary(request: Request, frame: Frame) -> Question:
+    """The Question that a request about a Binary asks: content itself may be brought, and given back."""
+    address = _located(request.method, request.path)
+    if address.interaction in _READS and b"_format=" not in request.query and wants_content(request.headers):
+        return msgspec.structs.replace(_parsed(request, address, frame), raw=True)
+    check_accept(request.headers)
+    if address.interaction not in {Interaction.CREATE, Interaction.UPDATE}:
+        return _parsed(request, address, frame)
+    if not is_content(request.headers):
+        refuse_context(request.headers)
+        return _parsed(request, address, frame)
+    headers = {**request.headers, b"content-type": b"application/fhir+json"}
+    body = wrapped(request.body, request.headers, address.id)
+    return _parsed(msgspec.structs.replace(request, headers=headers, body=body), address, frame)
+
+
+def _parsed(request: Request, address: Address, frame: Frame) -> Question:
+    """The Question, once it is known what address is meant."""
     params = _general(pairs(request.query)) if request.query else ()
-    if request.method == "POST" and address.interaction in _PAGED:
-        params += _general(_form(request, address))
-    elif address.interaction is Interaction.PATCH:
-        return _question(request, address, params, frame, PatchOptions(patch_kind(request.headers)))
-    elif request.method in {"POST", "PUT"}:
+    if address.interaction is Interaction.PATCH:
+        return _question(request, address, params, frame, patch_kind(request.headers))
+    if request.method == "POST" and address.interaction in _SEARCHES:
+        params += _general(_form(request))
+    elif request.method in {"POST", "PUT"} and (request.body or address.interaction not in OPERATIONS):
         check_json_body(request.headers)
     return _question(request, address, params, frame)
 
@@ -128,13 +159,13 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
         headers[b"if-modified-since"] = _as_http_date(entry.if_modified_since)
     request = Request(entry.method, b"/" + path, query, headers, entry.body)
     address = locate(entry.method, decode_path(request.path))
-    if address.interaction is Interaction.TRANSACTION or (entry.method == "POST" and address.interaction in _PAGED):
+    if entry.method == "POST" and address.interaction is not Interaction.CREATE:
         raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates, patches or deletes.")
-    patch = None
+    kind = None
     if address.interaction is Interaction.PATCH:
         kind, body = patch_of_entry(entry.body)
-        request, patch = msgspec.structs.replace(request, body=body), PatchOptions(kind)
-    return _question(request, address, _general(pairs(query)), frame, patch)
+        request = msgspec.structs.replace(request, body=body)
+    return _question(request, address, _general(pairs(query)), frame, kind)
 
 
 def _as_http_date(text: str) -> bytes:
@@ -144,36 +175,68 @@ def _as_http_date(text: str) -> bytes:
 
 
 def _question(
-    request: Request, address: Address, params: Pairs, frame: Frame, options: Options | None = None
+    request: Request, address: Address, params: Pairs, frame: Frame, patch: PatchKind | None = None
 ) -> Question:
     """The parts put together."""
     interaction = address.interaction
-    query, criteria, page = None, None, _page(params) if interaction in _PAGED else ""
-    if page:
-        pass  # the token says what is asked
-    elif interaction in _PAGED:
-        query, options = _asked(address, params, frame)
-    elif interaction in _CHANGES and not address.id:
-        criteria = _criteria(address.type, request.query, frame)
-    elif params:
-        raise BadRequest("This interaction takes no parameters but _format and _pretty.")
     if interaction is Interaction.TRANSACTION:
         interaction = _bundle_kind(request.body)
     elif interaction in _BRINGS and not request.body:
         raise BadRequest("The request brings no resource.")
+    by_criteria = interaction in _CHANGES and not address.id
+    asked = _asked(request, address, params, frame) if params or interaction in _ASKING or by_criteria else _NOTHING
     return Question(
         interaction,
         address.type,
         address.id,
         address.version,
-        query,
-        page,
-        request.body if request.body and interaction not in _PAGED else b"",
+        asked.query,
+        asked.page,
+        asked.body if interaction in _ASKING else request.body,
         _preconditions(request.headers, address, frame),
         prefer_return(request.headers.get(b"prefer")),
-        options=options,
-        criteria=criteria,
+        options=asked.options if patch is None else PatchOptions(patch),
+        criteria=asked.criteria,
     )
+
+
+class _Asked(NamedTuple):
+    """What the parameters of a request ask for."""
+
+    query: SearchQuery | None = None
+    options: Options | None = None
+    criteria: SearchQuery | None = None
+    page: str = ""
+    body: bytes = b""
+
+
+_NOTHING = _Asked()
+
+
+def _asked(request: Request, address: Address, params: Pairs, frame: Frame) -> _Asked:
+    """What parameters ask for, in an interaction that has some."""
+    interaction = address.interaction
+    if interaction in _PAGED and (page := _page(params)):
+        return _Asked(page=page)
+    if interaction in _SEARCHES:
+        return _Asked(_searched(address, params, frame))
+    if interaction in _HISTORIES:
+        return _Asked(options=read_history(params, frame.max_count))
+    if interaction in OPERATIONS:
+        about = About(address.type, address.id, frame.now_ms, frame.max_count, frame.base_url)
+        read = read_operation(interaction, about, params, request.body)
+        return _Asked(read.query, read.options, body=read.body)
+    if interaction in _CHANGES and not address.id:
+        return _Asked(criteria=_criteria(address.type, request.query, frame))
+    raise BadRequest("This interaction takes no parameters but _format and _pretty.")
+
+
+def continued(
+    interaction: Interaction, resource_type: str, logical_id: str, text: str, frame: Frame
+) -> tuple[SearchQuery | None, Options | None]:
+    """What a page link goes on with: `text` is the canonical query string of the first page."""
+    asked = _asked(Request("GET", b""), Address(interaction, resource_type, logical_id), pairs(text.encode()), frame)
+    return asked.query, asked.options
 
 
 def _criteria(resource_type: str, query: bytes, frame: Frame) -> SearchQuery:
@@ -195,12 +258,10 @@ def _general(params: Pairs) -> Pairs:
     return tuple(kept)
 
 
-def _form(request: Request, address: Address) -> Pairs:
-    """The parameters in the body of a POST that asks. $everything takes its parameters in the address only."""
+def _form(request: Request) -> Pairs:
+    """The parameters in the body of a search by POST."""
     if not request.body:
         return ()
-    if address.interaction is Interaction.EVERYTHING:
-        raise BadRequest("Send the parameters of $everything in the address.")
     check_form_body(request.headers)
     return pairs(request.body)
 
@@ -215,28 +276,12 @@ def _page(params: Pairs) -> str:
     return token
 
 
-def _asked(address: Address, params: Pairs, frame: Frame) -> tuple[SearchQuery | None, Options | None]:
-    """What the parameters of an interaction that has some ask for."""
-    if address.interaction is Interaction.SEARCH:
-        query = parse_search(
-            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
-        )
-        return query, None
-    if address.interaction in _HISTORIES:
-        return None, read_history(params, frame.max_count)
-    return _counted(address.type, params, frame), None
-
-
-def _counted(resource_type: str, params: Pairs, frame: Frame) -> SearchQuery | None:
-    """$everything takes _count and nothing else."""
-    if not params:
-        return None
-    if len(params) != 1 or params[0][0] != "_count":
-        raise BadRequest("$everything takes only _count and _page.")
-    text = params[0][1]
-    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
-        raise BadRequest("_count is a positive whole number.")
-    return SearchQuery(resource_type, count=min(int(text[:9]), frame.max_count), text=f"_count={int(text[:9])}")
+def _searched(address: Address, params: Pairs, frame: Frame) -> SearchQuery:
+    """The query on one type, or without one over several; in the compartment of a patient, when one is named."""
+    now, most, base, patient = frame.now_ms, frame.max_count, frame.base_url, address.id
+    if address.type:
+        return parse_search(address.type, params, now_ms=now, max_count=most, base_url=base, patient=patient)
+    return parse_system(params, now_ms=now, max_count=most, base_url=base, patient=patient)
 
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:

@@ -20,7 +20,7 @@ from medlock.audit.view import audit_event, values
 from medlock.errors import BadRequest, NotFound, Problem
 from medlock.fhir import bundle
 from medlock.fhir.match import matches
-from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.reach import Facts, Reach, reach_of
@@ -31,6 +31,7 @@ from medlock.records.vault import Vault
 STRETCH = 20_000
 """Entries that one page looks at, at the most; a page that finds little says where to go on."""
 _FETCH = 500
+_ASKING = frozenset({Action.SEARCH, Action.DOCREF, Action.LASTN, Action.MATCH})
 _PREFIX = "log-"
 
 
@@ -83,7 +84,7 @@ def _shaped(query: SearchQuery) -> bool:
 
 def _shown(grant: Grant, recorded: Recorded) -> Recorded:
     """The event as this caller may see it."""
-    if grant.everyone is not None or recorded.event.action is not Action.SEARCH:
+    if grant.everyone is not None or recorded.event.action not in _ASKING:
         return recorded
     return replace(recorded, event=msgspec.structs.replace(recorded.event, query=""))
 
@@ -138,7 +139,7 @@ async def _slot(vault: Vault, reach: Reach, query: SearchQuery) -> tuple[int | N
 
 
 def _names_patient(condition: Condition) -> bool:
-    return condition.param == "patient" and condition.kind is Kind.REFERENCE and not condition.modifier
+    return condition.param in {"patient", COMPARTMENT} and condition.kind is Kind.REFERENCE and not condition.modifier
 
 
 def _visible(reach: Reach, recorded: Recorded) -> bool:

@@ -26,6 +26,7 @@ from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
 from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
+from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
@@ -240,13 +241,13 @@ def _remember(context: Context, step: Step, mapping: dict[str, str]) -> None:
 
 
 async def _describe_all(context: Context, steps: list[Step], mapping: dict[str, str]) -> None:
-    """Rewrite references and check every draft; Provenances last, for they go with what they speak of.
+    """Rewrite references and check every draft; those last that go with what they speak of.
 
     Raises one Unprocessable with the problems of every entry.
     """
     problems: list[Problem] = []
     writing = [step for step in steps if step.draft is not None and step.draft.crud != DELETE]
-    async for step in in_turns(sorted(writing, key=lambda step: step.question.type == "Provenance")):
+    async for step in in_turns(sorted(writing, key=_speaks)):
         try:
             await _describe(context, step, mapping)
         except BadRequest as fault:
@@ -255,6 +256,11 @@ async def _describe_all(context: Context, steps: list[Step], mapping: dict[str, 
             break
     if problems:
         raise Unprocessable("The transaction was refused whole.", problems=tuple(problems[:_PROBLEMS_MAX]))
+
+
+def _speaks(step: Step) -> int:
+    """After which others a step is described: types that belong with what they speak of come last."""
+    return 1 + SPEAKING.index(step.question.type) if step.question.type in SPEAKING else 0
 
 
 async def _describe(context: Context, step: Step, mapping: dict[str, str]) -> None:

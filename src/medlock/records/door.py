@@ -13,7 +13,8 @@ Refusals are written down too, with the private reason. If the log cannot be wri
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from itertools import count
 
 import msgspec
@@ -26,15 +27,23 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
 from medlock.fhir import bundle
-from medlock.fhir.form import pairs
-from medlock.fhir.grammar import parse_search
-from medlock.fhir.history import read_history
-from medlock.fhir.options import HistoryOptions
-from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
-from medlock.fhir.request import Frame
+from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
-from medlock.records import auditing, bundles, everything, history, patch, read, search, write
+from medlock.records import (
+    auditing,
+    bundles,
+    docref,
+    everything,
+    history,
+    lastn,
+    matching,
+    patch,
+    read,
+    search,
+    validating,
+    write,
+)
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -47,7 +56,20 @@ from medlock.store.tables import Batch
 
 _TRIES = 8
 _AUDIT = "AuditEvent"
-_HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
+_IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
+_PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
+    Interaction.HISTORY: history.history,
+    Interaction.HISTORY_TYPE: history.history,
+    Interaction.HISTORY_SYSTEM: history.history,
+    Interaction.EVERYTHING: everything.everything,
+    Interaction.DOCREF: docref.docref,
+    Interaction.LASTN: lastn.lastn,
+}
+_TAILS = {
+    Interaction.HISTORY: "_history",
+    Interaction.HISTORY_TYPE: "_history",
+    Interaction.HISTORY_SYSTEM: "_history",
+}
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
@@ -83,11 +105,12 @@ class Door:
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
-            Interaction.HISTORY: self._history,
-            Interaction.HISTORY_TYPE: self._history,
-            Interaction.HISTORY_SYSTEM: self._history,
             Interaction.SEARCH: self._search,
-            Interaction.EVERYTHING: self._everything,
+            Interaction.SEARCH_SYSTEM: self._search,
+            Interaction.VALIDATE: lambda visit: validating.validate(
+                self._context(visit), visit.granted, visit.question
+            ),
+            Interaction.MATCH: lambda visit: matching.match(vault, visit.granted, visit.question, base),
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
             Interaction.PATCH: lambda visit: self._write(visit, patch.patch),
@@ -95,6 +118,7 @@ class Door:
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
         }
+        self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
 
     async def answer(self, principal: Principal, question: Question, *, receipt: bytes = b"") -> Disclosure:
         """The answer to one question. Raises MedlockError: the refusal is in the log by then.
@@ -128,7 +152,7 @@ class Door:
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
-        if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
+        if question.interaction not in _IN_PARTS:
             grant = decide(principal, question)
         basis = "each entry by itself" if grant is None else grant.basis
         decided = Scribe(principal, question, now, scribe.request, basis)
@@ -139,17 +163,9 @@ class Door:
         place = self._vault.page_place(principal.account, asked.page, now)
         if place.interaction != asked.interaction or place.type != asked.type or place.subject != asked.id:
             raise BadRequest("This page link belongs to another address.")
-        if asked.interaction in _HISTORIES:
-            options = read_history(pairs(place.text.encode()), self._limits.page_size_max)
-            return msgspec.structs.replace(asked, options=options)
-        if asked.interaction is Interaction.EVERYTHING:
-            count = int(place.text.partition("=")[2])
-            return msgspec.structs.replace(asked, query=SearchQuery(place.type, count=count, text=place.text))
-        asked_for = pairs(place.text.encode())
-        query = parse_search(
-            place.type, asked_for, now_ms=now, max_count=self._limits.page_size_max, base_url=self._base
-        )
-        return msgspec.structs.replace(asked, query=query)
+        frame = Frame(now, self._limits.page_size_max, self._base)
+        query, options = continued(asked.interaction, asked.type, asked.id, place.text, frame)
+        return msgspec.structs.replace(asked, query=query, options=options)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         """Write down, then let go."""
@@ -174,7 +190,7 @@ class Door:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
-        links = self._links(visit, self_link(self._base, query.type, query.text))
+        links = self._links(visit, self_link(self._base, query.type, query.text, visit.question.id))
         page = self._page(visit, query.count)
         if query.type == _AUDIT:
             return await auditing.search_events(
@@ -182,18 +198,19 @@ class Door:
             )
         return await search.search(self._vault, visit.granted, query, page, links)
 
-    async def _history(self, visit: Visit) -> Finding:
+    async def _paged(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
+        """A history or an operation whose answer has pages."""
         asked = visit.question
-        options = asked.options if isinstance(asked.options, HistoryOptions) else HistoryOptions()
-        where = "/".join(part for part in (self._base, asked.type, asked.id, "_history") if part)
-        links = self._links(visit, f"{where}?{options.text}" if options.text else where)
-        return await history.history(self._vault, visit.granted, asked, self._page(visit, options.count), links)
-
-    async def _everything(self, visit: Visit) -> Finding:
-        query = visit.question.query
-        links = self._links(visit, f"{self._base}/Patient/{visit.question.id}/$everything")
-        page = self._page(visit, None if query is None else query.count)
-        return await everything.everything(self._vault, visit.granted, visit.question, page, links)
+        where = "/".join(
+            part
+            for part in (self._base, asked.type, asked.id, _TAILS.get(asked.interaction, f"${asked.interaction}"))
+            if part
+        )
+        text, count = (
+            ("", None) if asked.options is None else (asked.options.text, getattr(asked.options, "count", None))
+        )
+        links = self._links(visit, f"{where}?{text}" if text else where)
+        return await interaction(self._vault, visit.granted, asked, self._page(visit, count), links)
 
     def _page(self, visit: Visit, count: int | None) -> Page:
         """Which page: the size asked for within bounds, and where the token says to go on."""

@@ -14,7 +14,7 @@ from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.indexing import TYPE_NUMBERS
-from medlock.records.ownership import owners, subjects_of_provenance
+from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
 from medlock.settings import MIB
 
@@ -99,12 +99,12 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
 
 
 async def _patients(context: Context, resource: dict[str, object], draft: Draft) -> tuple[str, ...]:
-    """Whose record it is; a Provenance that names no patient goes with what it speaks of."""
+    """Whose record it is; a Provenance that names no patient, and a Binary, go with what they speak of."""
     values = draft.values or Values()
     found = owners(resource, values)
-    if found or draft.type != "Provenance":
+    if found or draft.type not in SPEAKING:
         return found
-    for target in subjects_of_provenance(values):
+    for target in security_context(resource) if draft.type == "Binary" else subjects_of_provenance(values):
         if target in context.born:
             found = context.born[target] or ()
         else:

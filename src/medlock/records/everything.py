@@ -11,9 +11,11 @@ from medlock.access.grant import Grant
 from medlock.errors import Conflict, NotFound
 from medlock.fhir import bundle
 from medlock.fhir.extract import extract
+from medlock.fhir.options import EverythingOptions
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
+from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.minimise import minimised_all
 from medlock.records.reach import Reach, reach_of
 from medlock.records.read import NOT_FOUND, read
@@ -21,25 +23,29 @@ from medlock.records.search import Links, Page
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
+from medlock.store.entries import parameter_number
+from medlock.store.segment import Mask, Segment
 
 SHARED = ""
 """In place of a patient's id: what belongs to no patient. The export asks for it; no address leads to it."""
 _TRIES = 4
+_NO_CARE = [parameter_number(name) for name in ("birthdate", "death-date", "_lastUpdated")]
 
 
 async def everything(vault: Vault, grant: Grant, question: Question, page: Page, links: Links) -> Finding:
     """One page: the Patient first, then the compartment by row, and what the page points at in shared records."""
     reach = await reach_of(vault, grant)
     slot = await _slot(vault, reach, question)
+    options = question.options if isinstance(question.options, EverythingOptions) else EverythingOptions()
     for _ in range(_TRIES):
-        rows = await _rows(vault, reach, slot, vault.rid(f"Patient/{question.id}"))
+        rows = await _rows(vault, reach, slot, vault.rid(f"Patient/{question.id}"), options)
         start = _start(rows, page)
         opened = await vault.fetch(rows[start : start + page.size])
         if None not in opened:
             covers = grant.judge()
             shown = [each for each in opened if each is not None and covers(each.meta)]
-            beside = await _pointed_at(vault, grant, shown) if slot != TENANT else []
-            return _assemble(vault, grant, _Cut(rows, start, shown, beside, page.size), links)
+            beside = await _pointed_at(vault, grant, shown, options) if slot != TENANT else []
+            return _assemble(vault, grant, _Cut(rows, start, shown, beside, options.text), links)
     raise Conflict("These records are being changed right now; try again.")
 
 
@@ -54,16 +60,37 @@ async def _slot(vault: Vault, reach: Reach, question: Question) -> int:
     return slot
 
 
-async def _rows(vault: Vault, reach: Reach, slot: int, patient_rid: int) -> list[IndexRow]:
-    """Every visible row of the patient's index, the Patient first, then in an order that does not change."""
+async def _rows(vault: Vault, reach: Reach, slot: int, patient_rid: int, options: EverythingOptions) -> list[IndexRow]:
+    """Every visible row of the index that was asked for, the Patient first, then in an order that does not change."""
     capsule = await vault.capsules.open(slot)
     found: list[IndexRow] = []
     for segment in capsule.view():
-        chosen = np.flatnonzero(reach.visible_everything(capsule, segment))
+        chosen = np.flatnonzero(reach.visible_everything(capsule, segment) & _asked_for(segment, options))
         for rid, owner, version, tag in segment.rows[chosen][["rid", "slot", "version", "tag"]].tolist():
             found.append(IndexRow(rid, owner or slot, version, tag))
     found.sort(key=lambda row: (row.rid != patient_rid, row.rid))
     return found
+
+
+def _asked_for(segment: Segment, options: EverythingOptions) -> Mask:
+    """Rows of the types, times of change and dates of care that were asked for."""
+    mask: Mask = np.ones(len(segment), np.bool_)
+    if options.types:
+        mask &= np.isin(segment.rows["type"], [TYPE_NUMBERS[name] for name in options.types])
+    if options.since is not None:
+        mask &= segment.rows["updated"] >= options.since
+    if options.care is not None:
+        mask &= _in_care(segment, *options.care)
+    return mask
+
+
+def _in_care(segment: Segment, low: int, high: int) -> Mask:
+    """Rows that have a date of care within [low, high), or none at all: demographics belong to every time."""
+    dates = segment.dates[~np.isin(segment.dates["param"], _NO_CARE)]
+    mask: Mask = np.ones(len(segment), np.bool_)
+    mask[dates["row"]] = False
+    mask[dates["row"][(dates["low"] < high) & (dates["high"] > low)]] = True
+    return mask
 
 
 def _start(rows: list[IndexRow], page: Page) -> int:
@@ -77,27 +104,34 @@ def _start(rows: list[IndexRow], page: Page) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A page: all rows, where it starts, what it shows of the record, and the shared resources beside it."""
+    """A page: all rows, where it starts, what it shows of the record, the shared resources beside it, the question."""
 
     rows: list[IndexRow]
     start: int
     shown: list[Opened]
     beside: list[Opened]
-    size: int
+    text: str
 
 
-async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened]) -> list[Opened]:
+async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened], options: EverythingOptions) -> list[Opened]:
     """Shared resources that the page refers to: who treated, where, with what (operation text of R4)."""
+    types = grant.shared & options.types if options.types else grant.shared
     names = dict.fromkeys(
         target for each in shown for _, target in extract(parse_json(each.body)).references if "://" not in target
     )
     found: list[Opened] = []
     for name in names:
         type_, _, id_ = name.partition("/")
-        opened = await vault.current(type_, id_) if type_ in grant.shared else None
-        if opened is not None and not opened.meta.patients and not opened.meta.deleted and grant.covers(opened.meta):
+        opened = await vault.current(type_, id_) if type_ in types else None
+        if opened is not None and _belongs(grant, opened, options.since):
             found.append(opened)
     return found
+
+
+def _belongs(grant: Grant, opened: Opened, since: int | None) -> bool:
+    """Whether a resource that is pointed at is shared, there, within reach, and changed since."""
+    meta = opened.meta
+    return not (meta.patients or meta.deleted) and meta.updated >= (since or 0) and grant.covers(meta)
 
 
 def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:
@@ -110,6 +144,6 @@ def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:
     addresses = {"self": links.here}
     end = cut.start + len(cut.shown)
     if cut.shown and end < len(cut.rows):
-        addresses["next"] = links.next(vault, f"_count={cut.size}", "Patient", end, cut.shown[-1].rid)
+        addresses["next"] = links.next(vault, cut.text, "Patient", end, cut.shown[-1].rid)
     body = bundle.searchset(entries, total=len(cut.rows), links=addresses)
     return Finding(200, body, disclosed=both)

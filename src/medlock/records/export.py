@@ -17,6 +17,7 @@ import msgspec
 
 from medlock.access.principal import Principal
 from medlock.errors import SetupError
+from medlock.fhir.options import EverythingOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
 from medlock.records.door import Door
@@ -89,7 +90,9 @@ class Exporter:
     async def _record(self, patient: str) -> None:
         """Page by page; as a whole when it is changed."""
         whole: list[bytes] = []
-        question: Question | None = Question(Interaction.EVERYTHING, "Patient", patient, query=_paged("Patient"))
+        question: Question | None = Question(
+            Interaction.EVERYTHING, "Patient", patient, options=EverythingOptions(PAGE, text=f"_count={PAGE}")
+        )
         while question is not None:
             bundle = await self._bundle(question)
             page = [bytes(each.resource) for each in bundle.entry]

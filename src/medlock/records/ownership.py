@@ -2,8 +2,8 @@
 
 First the patient compartment, exactly by CompartmentDefinition (R4 §2.1.26). Types that the definition leaves out but
 that name their patient (Device.patient, Task.for) belong to that patient all the same: sealing must not depend on
-the compartment's gaps. Provenance speaks of other resources: it belongs with what it speaks of. What names no patient
-is shared and lies under the tenant key.
+the compartment's gaps. Provenance speaks of other resources: it belongs with what it speaks of, and a Binary with its
+security context. What names no patient is shared and lies under the tenant key.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from medlock.fhir.values import Values
 
 _NAMING = ("patient", "subject", "beneficiary")
 _PREFIX = "Patient/"
+SPEAKING = ("Binary", "Provenance")
+"""Types that belong with what they speak of, in the order in which that is found out inside a transaction."""
 
 
 def owners(resource: dict[str, object], values: Values) -> tuple[str, ...]:
@@ -28,3 +30,10 @@ def owners(resource: dict[str, object], values: Values) -> tuple[str, ...]:
 def subjects_of_provenance(values: Values) -> tuple[str, ...]:
     """The local references (`Type/id`) that a Provenance speaks of, when it names no patient itself."""
     return tuple(target for param, target in values.references if param == "target" and "://" not in target)
+
+
+def security_context(resource: dict[str, object]) -> tuple[str, ...]:
+    """The local reference that a Binary takes its access rules from (R4 Binary.securityContext), if it has one."""
+    context = resource.get("securityContext")
+    target = context.get("reference") if isinstance(context, dict) else None
+    return (target.partition("/_history/")[0],) if isinstance(target, str) and "://" not in target else ()

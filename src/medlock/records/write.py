@@ -16,6 +16,7 @@ from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, descr
 from medlock.records.finding import Finding
 from medlock.records.reach import Facts
 from medlock.records.read import NOT_FOUND, visible
+from medlock.records.subscriptions import refuse_promises
 from medlock.store.bodies import Opened
 
 NewId = Callable[[], str]
@@ -80,6 +81,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     body = with_local_references(draft.body, context.base)
     draft.body = await with_criteria_resolved(context, body, draft.type, path)
     resource = await describe(context, draft, grant, path)
+    refuse_promises(resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))

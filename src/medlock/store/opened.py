@@ -19,11 +19,12 @@ BODY_BYTES = 8_192
 
 
 class OpenedBodies:
-    """Row id → what its row held; least recently used first out."""
+    """Row id → what its row held; least recently used first out. `cleared`: how often keys were destroyed."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._known: OrderedDict[int, Opened] = OrderedDict()
+        self.cleared = 0
 
     def get(self, rid: int, ct: bytes) -> Opened | None:
         """The body that this ciphertext holds; None when it is not known."""
@@ -59,3 +60,4 @@ class OpenedBodies:
     def clear(self) -> None:
         """Forget all: keys were destroyed, and nothing of what lay under them shall stay in memory."""
         self._known.clear()
+        self.cleared += 1

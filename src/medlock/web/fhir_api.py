@@ -18,8 +18,11 @@ from time import perf_counter
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, NotAuthenticated, Unavailable
+from medlock.errors import MedlockError, NotAuthenticated, NotFound, Unavailable
+from medlock.fhir.address import not_allowed
+from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
@@ -28,6 +31,7 @@ from medlock.web.body import read_body
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
 from medlock.web.counts import Counts
 from medlock.web.headers import each_once
+from medlock.web.later import LATER, Later
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.reply import Replies, Reply
@@ -36,6 +40,7 @@ from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
 _CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
+_BINARY = PREFIX + b"/Binary"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -53,6 +58,7 @@ class Parts:
     log: OpLog
     capability: Callable[[], bytes]
     counts: Counts | None = None
+    later: Later | None = None
 
 
 class Asked(msgspec.Struct):
@@ -82,6 +88,7 @@ class FhirApi:
         self._log = parts.log
         self._capability = parts.capability
         self._counts = parts.counts
+        self._later = parts.later
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
         self._numbers = count(1)
@@ -124,14 +131,36 @@ class FhirApi:
         except NotAuthenticated as refusal:
             await self._watch.refused(refusal.reason, asked.id)
             raise
+        if path.startswith(LATER):
+            return await self._waiting(method, path, principal, headers)
         body = b""
         if method in _WITH_BODY:
-            limit = self._limits.bundle_bytes if path in _ROOTS else self._limits.resource_bytes
-            body = await read_body(receive, headers, limit)  # 2
+            body = await read_body(receive, headers, self._limit(path))  # 2
         question = self._question(scope, headers, body)  # 3
         asked.interaction = question.interaction
+        if self._later is not None and prefers_async(headers) and (name := self._later.begin(principal, question)):
+            return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _waiting(self, method: str, path: bytes, principal: Principal, headers: Mapping[bytes, bytes]) -> Reply:
+        """An answer that is fetched, or let go of."""
+        name = path[len(LATER) :].decode("latin-1")
+        if method not in {"GET", "HEAD", "DELETE"}:
+            raise not_allowed(("GET", "DELETE"))
+        if self._later is None:
+            raise NotFound("This address is not offered.")
+        if method == "DELETE":
+            self._later.forget(principal, name)
+            return self._replies.let_go()
+        answer = self._later.fetch(principal, name) if method == "GET" else None
+        return self._replies.pending() if answer is None else await self._replies.fetched(answer, headers)
+
+    def _limit(self, path: bytes) -> int:
+        """How long a body may be there."""
+        if path in _ROOTS:
+            return self._limits.bundle_bytes
+        return self._limits.binary_bytes if path.startswith(_BINARY) else self._limits.resource_bytes
 
     def _question(self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Question:
         """The Question in the request."""

@@ -42,6 +42,7 @@ _ONCE = frozenset(
         b"if-none-exist",
         b"if-none-match",
         b"transfer-encoding",
+        b"x-security-context",
     }
 )
 

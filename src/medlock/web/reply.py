@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Unavailable
+from medlock.fhir import bundle
+from medlock.fhir.binary import Content, content_of
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
 from medlock.records.disclosure import Disclosure
@@ -16,6 +18,7 @@ from medlock.web.whole import block, head
 
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _DONE = operation_outcome((Problem("informational", "It is written.", severity="information"),))
+_EMPTY = (b"content-length", b"0")
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 
 
@@ -66,7 +69,20 @@ class Replies:
             headers.append((b"location", self._base + disclosure.location.encode()))
         if disclosure.status == 200 and question.unchanged(disclosure.version, disclosure.updated):
             return Reply(304, self._bare, headers)
+        if question.raw and disclosure.status == 200:
+            return self._content(content_of(disclosure.body), headers)
         return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
+
+    def _content(self, content: Content, headers: RawHeaders) -> Reply:
+        """A Binary as what it holds; a browser saves it and never shows it as ours."""
+        headers += [
+            (b"content-type", content.media.encode()),
+            (b"content-disposition", b"attachment"),
+            (b"content-length", b"%d" % len(content.data)),
+        ]
+        if content.context:
+            headers.append((b"x-security-context", content.context.encode()))
+        return Reply(200, self._bare, headers, content.data)
 
     async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
         """FHIR JSON, deflated when that is wanted and worth it."""
@@ -78,6 +94,26 @@ class Replies:
             headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
         headers.append((b"content-length", b"%d" % len(body)))
         return Reply(status, self._json, headers, body)
+
+    def later(self, name: str) -> Reply:
+        """202: where the answer will be (RFC 7240 §4.1)."""
+        return Reply(202, self._bare, [(b"content-location", b"%b_async/%b" % (self._base, name.encode())), _EMPTY])
+
+    def pending(self) -> Reply:
+        """202: not yet."""
+        return Reply(202, self._bare, [(b"x-progress", b"in progress"), (b"retry-after", b"1"), _EMPTY])
+
+    def let_go(self) -> Reply:
+        """202: what waited waits no longer."""
+        return Reply(202, self._bare, [_EMPTY])
+
+    async def fetched(self, answer: Disclosure | MedlockError, asked: Mapping[bytes, bytes]) -> Reply:
+        """An answer that waited, in a batch-response of one entry, as R5 has it: it has a status of its own."""
+        if isinstance(answer, MedlockError):
+            response = bundle.Response(str(answer.http_status), outcome=operation_outcome(answer.problems))
+        else:
+            response = bundle.Response(str(answer.status), resource=answer.body)
+        return await self.json(200, bundle.transaction_response([response], "batch-response"), [], asked)
 
     def refused(self, error: MedlockError) -> Reply:
         """An error as an OperationOutcome, with the headers its kind calls for."""

@@ -14,6 +14,7 @@ PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
 READY = "/readyz"
+ASYNC = PREFIX + b"/_async/"
 UNKNOWN = "unknown"
 
 _TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
@@ -29,6 +30,8 @@ def route_of(method: str, raw_path: bytes) -> str:
     """The template that an address below /fhir fits; "unknown" for what is not offered."""
     if raw_path == METADATA:
         return METADATA.decode()
+    if raw_path.startswith(ASYNC):
+        return f"{ASYNC.decode()}{{answer}}"
     asked = "GET" if method == "HEAD" else method
     try:
         address = locate(asked, decode_path(raw_path[len(PREFIX) :]))
