@@ -57,6 +57,7 @@ from medlock.store.tables import Batch
 
 _TRIES = 8
 _AUDIT = "AuditEvent"
+_IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
     Interaction.HISTORY: history.history,
     Interaction.HISTORY_TYPE: history.history,
@@ -107,6 +108,7 @@ class Door:
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
             Interaction.SEARCH: self._search,
+            Interaction.SEARCH_SYSTEM: self._search,
             Interaction.VALIDATE: lambda visit: validating.validate(
                 self._context(visit), visit.granted, visit.question
             ),
@@ -152,7 +154,7 @@ class Door:
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
-        if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
+        if question.interaction not in _IN_PARTS:
             grant = decide(principal, question)
         basis = "each entry by itself" if grant is None else grant.basis
         decided = Scribe(principal, question, now, scribe.request, basis)
@@ -190,7 +192,7 @@ class Door:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
-        links = self._links(visit, self_link(self._base, query.type, query.text))
+        links = self._links(visit, self_link(self._base, query.type, query.text, visit.question.id))
         page = self._page(visit, query.count)
         if query.type == _AUDIT:
             return await auditing.search_events(
