@@ -293,3 +293,22 @@ async def test_operations_in_a_batch(people: World) -> None:
     assert [each["response"]["status"] for each in answer["entry"]] == ["200"] * 6 + ["400"]
     with pytest.raises(MedlockError):
         await told(people, clinician(), "POST /", body | {"type": "transaction"})
+
+
+async def test_chains_in_operations_and_criteria(world: World) -> None:
+    """What an operation or criteria search for may be chained, and then needs the rights on every type it names."""
+    await world.put(observation("o", "ann", "2024-01-01", performer=[{"reference": "Practitioner/doc"}]))
+    await world.put({"resourceType": "Practitioner", "id": "doc", "name": [{"family": "Roe"}]})
+    ask = "GET /Observation/$lastn?patient=ann&performer:Practitioner.name"
+    assert await every_page(world, clinician(), f"{ask}=roe") == ["Observation/o"]
+    assert await every_page(world, clinician(), f"{ask}=doe") == []
+    narrow = mint_principal("n", frozenset({Role.CLINICIAN}), parse_scopes("user/Observation.cruds"))
+    with pytest.raises(Denied):
+        await told(world, narrow, f"{ask}=roe")
+    url = "/Observation?performer:Practitioner.name=roe"
+    patch, kind = b'[{"op":"replace","path":"/status","value":"amended"}]', "application/json-patch+json"
+    with pytest.raises(Denied):
+        await world.send(narrow, f"PATCH {url}", patch, content_type=kind)
+    assert (await world.send(clinician(), f"PATCH {url}", patch, content_type=kind)).version == "2"
+    with pytest.raises(BadRequest):
+        await told(world, clinician(), "GET /Observation/$lastn?patient.name=x")
