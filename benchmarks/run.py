@@ -28,14 +28,17 @@ from many import growth_measures, memory_measures
 from postgres import postgres_measures
 from servers import Bench, open_bench
 from storage import storage_measures
+from workers import workers_measures
 
 from audit import audit_measures
+from backup import backup_measures
 from broker import broker_measures
 from deid_fhir import deid_fhir_measures
 
 Measures = list[dict[str, Any]]
 GROUPS = (
-    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker",
+    "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
+    "backup",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -48,6 +51,7 @@ class Plan:
         self.seconds = 0.7 if quick else 1.5
         self.imports = 1 if quick else 3
         self.events = 200_000 if quick else 1_000_000
+        self.keys = 100_000 if quick else 1_000_000
         self.crowd = 5_000 if quick else 50_000
         self.bundles = 10 if quick else None
         self.quick = quick
@@ -63,8 +67,10 @@ class Plan:
             "audit": lambda: audit_measures(bench, self.events),
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
+            "workers": lambda: workers_measures(bench, corpus, rounds, seconds),
             "broker": lambda: broker_measures(rounds),
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
+            "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

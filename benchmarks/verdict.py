@@ -45,11 +45,24 @@ BARS = {
     "growth_get": Bar("GET Patient/{id}: rate at ten times the patients divided by the rate before", "ratio", 0.9),
     "growth_search": Bar("search in one patient's record: the same", "ratio", 0.9),
     "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
+    "workers": Bar(
+        "protected GETs a second on two cores, two workers divided by one, the client counted", "ratio", 1.4
+    ),
+    "workers_postgres": Bar("the same on PostgreSQL, whose server has the same two cores", "ratio", 1.4),
     "postgres_get": Bar("GET Patient/{id}, every protection on: PostgreSQL's rate divided by the file's", "ratio", 0.7),
     "postgres_search": Bar(
         "patient+code+date on PostgreSQL, storage level: time of an EAV index there divided by ours", "ratio", 1.2
     ),
     "postgres_import": Bar("transaction import over HTTP into PostgreSQL, one core for medlock", "resources/s", 2000),
+    "backup_p99": Bar(
+        "200 requests/s on the file, one full backup after another: p99 divided by that of quiet rounds",
+        "ratio",
+        2.0,
+        at_most=True,
+    ),
+    "keys_rewrap_million": Bar(
+        "1,000,000 keys wrapped anew under a new epoch, processor time", "s", 10.0, at_most=True
+    ),
     "deid_fhir_speed": Bar("FHIR de-identification under Safe Harbor, JSON read and written, one core", "MB/s", 20.0),
     "deid_fhir_leaks": Bar("identifiers that an independent scanner finds afterwards", "count", 0, at_most=True),
     "deid_fhir_note_leaks": Bar("the same with every note cleaned by the text engine", "count", 0, at_most=True),

@@ -45,6 +45,12 @@ from medlock.web.watch import RefusalWatch
 SAMPLE_SECONDS = 1
 
 
+def operator(role: Role) -> Principal:
+    """The person at the keyboard in a role: who holds the keys is authenticated by that."""
+    scopes = parse_scopes(DEFAULT_SCOPES[role])
+    return mint_principal(operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore")
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """Everything that is open in one process."""
@@ -54,11 +60,8 @@ class App:
     readiness: Readiness
 
     def operator(self, role: Role) -> Principal:
-        """The person at the keyboard in one of the operator's roles: who holds the keys is authenticated by that."""
-        scopes = parse_scopes(DEFAULT_SCOPES[role])
-        return mint_principal(
-            operator_name(), frozenset({role}), scopes, purpose=PURPOSES[role], auth_strength="keystore"
-        )
+        """The person at the keyboard in one of the operator's roles."""
+        return operator(role)
 
     @property
     def keystore(self) -> Renewable:
@@ -78,6 +81,11 @@ class App:
     async def note_move(self, about: str) -> None:
         """Write down that the operator is about to move the store. Raises Unavailable."""
         await self.note(Action.STORE_MOVE, about)
+
+    async def note_copy(self, about: str) -> None:
+        """Write down that the keys are about to be copied, and tell the keystore the log's end. Raises Unavailable."""
+        await self.note(Action.KEY_BACKUP, about)
+        await self.records.log.seal_checkpoint()
 
     async def rotate(self, patient: str | None, turn: Turn, *, everybody: bool = False) -> Rotated | None:
         """Rotate data keys, or finish what was interrupted; None: there was nothing."""

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from medlock import __version__
-from medlock.app import open_app, open_site, verify_checks
+from medlock.app import open_app, open_site, operator, verify_checks
+from medlock.backup.commands import backup_app
 from medlock.clock import Clock
 from medlock.console import Exit
 from medlock.deid.commands import deid_app
@@ -53,6 +54,7 @@ def make_cli() -> typer.Typer:
     cli.command("migrate-store")(migrate_store(open_app))
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(key_app(open_app), name="keys")
+    cli.add_typer(backup_app(verify_checks, operator), name="backup")
     cli.add_typer(deid_app(), name="deid")
     return cli
 

@@ -13,8 +13,9 @@ from fhir_search.worlds import TYPES, questions
 from medlock.errors import BadRequest
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
+from medlock.fhir.links import DEPTH_MAX
 from medlock.fhir.operands import OPERANDS_MAX
-from medlock.fhir.query import Include, Kind, Prefix, ReferenceValue, SearchQuery, SortKey, TokenValue
+from medlock.fhir.query import Include, Kind, Linked, Prefix, ReferenceValue, SearchQuery, SortKey, TokenValue
 
 REFUSED = load("refused")["cases"]
 BASE_URL = "https://clinic.example/fhir"
@@ -77,6 +78,49 @@ def test_anything_else_is_refused_not_broken(name: str, text: str) -> None:
     """No pair of texts makes the grammar fail in another way than by refusing."""
     with suppress(BadRequest):
         assert parse("Observation", (name, text)).conditions
+
+
+PIECES = (
+    *(
+        "_has",
+        ":",
+        ":",
+        ".",
+        "Patient",
+        "Observation",
+        "Provenance",
+        "subject",
+        "patient",
+        "target",
+        "name",
+        "code",
+        "_id",
+    ),
+    *("_list", "in", "below", "missing", "AuditEvent", "component-code-value-quantity", "_type", "", "x"),
+)
+TEXTS = ("x", "a$5", "a|b|c", "Patient/1", "true", "http://hl7.org/fhir/ValueSet/observation-status", "$", "1|2|3|km")
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(("Patient", "Observation", "Provenance", "AuditEvent", "Location")),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map("".join),
+    st.sampled_from(TEXTS),
+)
+def test_names_like_chains_are_read_or_refused(resource_type: str, name: str, text: str) -> None:
+    """Whatever parts a name is made of, it is one bounded link, one condition, or refused; read again it is the same."""
+    try:
+        query = parse(resource_type, (name, text))
+    except BadRequest:
+        return
+    assert len(query.conditions) + len(query.links) <= 1
+    assert all(_length(link) <= DEPTH_MAX for link in query.links)
+    assert "AuditEvent" not in query.named_types() - {resource_type}
+    assert parse(resource_type, *pairs(query.text.encode())) == query
+
+
+def _length(link: Linked) -> int:
+    return 1 + max(_length(each.condition) if isinstance(each.condition, Linked) else 0 for each in link.wanted)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ PATIENT = ("body", "capsule", "directory", "audit", "labels")
 TENANT = (
     *("own", "rid", "header", "values", "directory-labels", "directory-log", "log", "detail", "token"),
     *("token-labels", "page", "job", "job-labels", "checkpoint", "keystore-state", "keystore-rows"),
+    *("backup", "backup-rows"),
 )
 
 Case = dict[str, object]

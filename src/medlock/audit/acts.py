@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medlock.audit.entries import EntrySealer, Minimal
-from medlock.audit.events import Action, Position
+from medlock.audit.entries import AnyMinimal, EntrySealer
+from medlock.audit.events import Action, Outcome, Position
 from medlock.audit.index import RUN, IndexSealer, RunIndex, Terms
 from medlock.audit.keys import LogKeys
 from medlock.errors import Tampered
@@ -36,10 +36,24 @@ class Evidence:
 async def requests_of(backend: Backend, keys: LogKeys, actions: Sequence[Action]) -> dict[Action, frozenset[str]]:
     """The `request` of every event of these actions, found through the search index where that opens."""
     found: dict[Action, set[str]] = {action: set() for action in actions}
-    async for minimal in _Reader(backend, keys).minimals(actions):
+    async for _, minimal in _Reader(backend, keys).minimals(actions):
         if minimal.action in found:
             found[minimal.action].add(minimal.request)
     return {action: frozenset(requests) for action, requests in found.items()}
+
+
+async def erased_slots(backend: Backend, keys: LogKeys, since: int = 0) -> set[int]:
+    """The slots of patients who were erased, as the log tells it from entry `since` on, where a commit begins.
+
+    Of the events of one erasure the first is about who was erased, the others about whose indexes pointed there.
+    """
+    found: set[int] = set()
+    seen: set[str] = set()
+    async for _, minimal in _Reader(backend, keys).minimals((Action.SHRED,), since):
+        if minimal.action is Action.SHRED and minimal.outcome is Outcome.SUCCESS and minimal.request not in seen:
+            seen.add(minimal.request)
+            found.add(minimal.slot)
+    return found
 
 
 class _Reader:
@@ -50,20 +64,20 @@ class _Reader:
         self._entries = EntrySealer(keys)
         self._sealer = IndexSealer(keys)
 
-    async def minimals(self, actions: Sequence[Action]) -> AsyncIterator[Minimal]:
-        """Every event of these actions, others among them."""
-        number = 0
+    async def minimals(self, actions: Sequence[Action], since: int = 0) -> AsyncIterator[tuple[int, AnyMinimal]]:
+        """Every event of these actions from entry `since` on, others among them, ascending."""
+        number = since // RUN
         while (index := await self._index(number)) is not None:
-            wanted = sorted({seq for action in actions for seq in index.matches(Terms(action=action))})
+            wanted = sorted({seq for action in actions for seq in index.matches(Terms(action=action)) if seq >= since})
             for start in range(0, len(wanted), _PAGE):
                 rows = await self._backend.get_many(Table.LOG, wanted[start : start + _PAGE])
-                for minimal in self._opened(rows.values()):
-                    yield minimal
+                for opened in self._opened(sorted(rows.items())):
+                    yield opened
             number += 1
-        after = number * RUN - 1
+        after = max(since, number * RUN) - 1
         while page := await self._backend.scan(Table.LOG, after, _PAGE):
-            for minimal in self._opened(row for _, row in page):
-                yield minimal
+            for opened in self._opened(page):
+                yield opened
             after = page[-1][0]
 
     async def _index(self, number: int) -> RunIndex | None:
@@ -73,11 +87,11 @@ class _Reader:
         except Tampered:
             return None
 
-    def _opened(self, rows: Iterable[bytes]) -> list[Minimal]:
+    def _opened(self, rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, AnyMinimal]]:
         opened = []
-        for row in rows:
+        for seq, row in rows:
             try:
-                opened.append(self._entries.minimal(row))
+                opened.append((seq, self._entries.minimal(row)))
             except Tampered:
                 continue
         return opened

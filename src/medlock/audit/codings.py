@@ -63,6 +63,8 @@ _REST = _coding(_TERMS + "audit-event-type", "rest", "RESTful Operation")
 _EXPORT = _coding(_DCM, "110106", "Export")
 _IMPORT = _coding(_DCM, "110107", "Import")
 _DESTROY = _coding(_TERMS + "iso-21089-lifecycle", "destroy", "Destroy/Delete Record Lifecycle Event")
+_ARCHIVE = _coding(_TERMS + "iso-21089-lifecycle", "archive", "Archive Record Lifecycle Event")
+_RESTORE = _coding(_TERMS + "iso-21089-lifecycle", "restore", "Restore Record Lifecycle Event")
 _SIGN_IN = _coding(_DCM, "110114", "User Authentication")
 _ALERT = _coding(_DCM, "110113", "Security Alert")
 _ACTIVITY = _coding(_DCM, "110100", "Application Activity")
@@ -118,6 +120,9 @@ SHAPES = {
     Action.TOKEN_REVOKE: _admin(_ALERT, _ATTRIBUTES, "D"),
     Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.KEY_BACKUP: _admin(_ALERT, _CONFIGURATION, "R"),
+    Action.BACKUP: Shape(_EXPORT, _ARCHIVE, "R", DESTINATION, SOURCE, RECIPIENT),
+    Action.RESTORE: Shape(_IMPORT, _RESTORE, "C", SOURCE, DESTINATION, AUTHOR),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
 }

@@ -39,6 +39,9 @@ class Action(StrEnum):
     TOKEN_REVOKE = "admin:token:revoke"
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
+    KEY_BACKUP = "admin:key:backup"
+    BACKUP = "admin:store:backup"  # `request` names the backup
+    RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
 

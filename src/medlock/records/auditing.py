@@ -20,7 +20,7 @@ from medlock.audit.view import audit_event, values
 from medlock.errors import BadRequest, NotFound, Problem
 from medlock.fhir import bundle
 from medlock.fhir.match import matches
-from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.reach import Facts, Reach, reach_of
@@ -139,7 +139,7 @@ async def _slot(vault: Vault, reach: Reach, query: SearchQuery) -> tuple[int | N
 
 
 def _names_patient(condition: Condition) -> bool:
-    return condition.param == "patient" and condition.kind is Kind.REFERENCE and not condition.modifier
+    return condition.param in {"patient", COMPARTMENT} and condition.kind is Kind.REFERENCE and not condition.modifier
 
 
 def _visible(reach: Reach, recorded: Recorded) -> bool:

@@ -106,6 +106,7 @@ class Door:
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
             Interaction.SEARCH: self._search,
+            Interaction.SEARCH_SYSTEM: self._search,
             Interaction.VALIDATE: lambda visit: validating.validate(
                 self._context(visit), visit.granted, visit.question
             ),
@@ -189,7 +190,7 @@ class Door:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
-        links = self._links(visit, self_link(self._base, query.type, query.text))
+        links = self._links(visit, self_link(self._base, query.type, query.text, visit.question.id))
         page = self._page(visit, query.count)
         if query.type == _AUDIT:
             return await auditing.search_events(

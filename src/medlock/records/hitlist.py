@@ -41,6 +41,12 @@ def hits_of(parts: Sequence[Part]) -> Sequence[Hit]:
     return _few(found) if sum([len(part.rows) for part in found]) <= FEW else Hits(found)
 
 
+def merged(found: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
+    """Hits of several types in default order; a resource has one type, so none comes twice."""
+    held = [hits for hits in found if hits]
+    return held[0] if len(held) == 1 else sorted((hit for hits in held for hit in hits), key=_default_order)
+
+
 def _few(parts: Sequence[Part]) -> list[Hit]:
     """A handful is put in order by hand: each step with columns costs as much as ten hits."""
     hits = [hit for part in parts for hit in _hits(*part)]

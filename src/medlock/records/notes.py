@@ -21,6 +21,7 @@ from medlock.store.tables import Row, Table
 
 SHRED = b"shred"
 _ERASED = b"shredded|"
+_BURIED = b"buried|"
 _RECEIPT = b"receipt|"
 _END = b"medlock/1/end|"
 _LENGTHS = struct.Struct(">HH")
@@ -107,6 +108,10 @@ class Notes:
     def erasure(name: bytes, state: bytes) -> tuple[int, int] | None:
         """Slot and end in a note of an erasure, None for other notes."""
         return _PAIR.unpack(state) if name == SHRED or name.startswith(_ERASED) else None
+
+    def buried_end(self, slot: int) -> int:
+        """Where the end of a patient lies whose key was gone before the erasure: nobody can tell the next change."""
+        return self.key(_BURIED + slot.to_bytes(8, "big"))
 
     def end(self, slot: int, key: int) -> Row:
         """The row that takes the place of the next change. It is as long as a change."""

@@ -18,8 +18,9 @@ from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
 from medlock.settings import Settings
 from medlock.store.backends import open_backend
+from medlock.store.kek.provider import KekProvider
 from medlock.store.keyport import Keys
-from medlock.store.opening import open_keys
+from medlock.store.opening import open_keys, open_keystore
 from medlock.store.tables import Backend
 
 CHECKPOINT_SECONDS = 10
@@ -84,12 +85,14 @@ class Records:
 
 
 @asynccontextmanager
-async def open_records(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
+async def open_records(
+    settings: Settings, clock: Clock, *, create: bool = False, provider: KekProvider | None = None
+) -> AsyncIterator[Records]:
     """A data directory, ready to answer: directory in memory, interrupted erasures and ratchets finished.
 
     Raises SetupError and what else `open_keys` and `open_backend` raise. Signs the log when it closes.
     """
-    async with open_tables(settings, clock, create=create) as records:
+    async with open_tables(settings, clock, create=create, provider=provider) as records:
         records.keystore.finish_ratchet()
         await records.vault.directory.load()
         await Shredder(records.vault, records.log, clock).resume()
@@ -98,9 +101,14 @@ async def open_records(settings: Settings, clock: Clock, *, create: bool = False
 
 
 @asynccontextmanager
-async def open_tables(settings: Settings, clock: Clock, *, create: bool = False) -> AsyncIterator[Records]:
+async def open_tables(
+    settings: Settings, clock: Clock, *, create: bool = False, provider: KekProvider | None = None
+) -> AsyncIterator[Records]:
     """The same without touching a row: for verification, which must not depend on what it judges."""
-    keystore = open_keys(settings, clock, create=create)
+    if provider is None:
+        keystore = open_keys(settings, clock, create=create)
+    else:
+        keystore = open_keystore(settings, clock, create=create, provider=provider)
     try:
         keys = StoreKeys(keystore)
         mark = keystore.watermark()

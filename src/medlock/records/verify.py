@@ -55,6 +55,32 @@ def _keys_changed(records: Records) -> bool:
         return False  # the keystore's own check names it
 
 
+async def unvouched(records: Records) -> list[tuple[Table, int]]:
+    """Rows that nothing in the store vouches for. What is wrong beyond that is not told here."""
+    keys = StoreKeys(records.keystore)
+    async with records.backend.snapshot():
+        positions: dict[int, Position] = {}
+        whole = not [finding async for finding in verify_log(records.backend, keys, _watermark(records), positions)]
+        verifier = StoreVerifier(records.vault)
+        async for _ in verifier.findings(Evidence(positions, await requests_of(records.backend, keys, ACTS), whole)):
+            pass
+        return [place async for place in verifier.strangers()]
+
+
+async def keyless(records: Records) -> set[int]:
+    """Slots of patients in log and directory who were not erased, and whose key is not there all the same."""
+    keys = StoreKeys(records.keystore)
+    async with records.backend.snapshot():
+        positions: dict[int, Position] = {}
+        async for _ in verify_log(records.backend, keys, _watermark(records), positions):
+            pass
+        directory = DirectoryCheck(records.vault)
+        async for _ in directory.read():
+            pass
+    slots = {*positions, *directory.places} - directory.erased
+    return {slot for slot in slots if slot != TENANT and not generations_of(records.vault, slot)}
+
+
 async def _findings(records: Records, checks: Sequence[Check]) -> AsyncIterator[Finding]:
     """One pass over one snapshot."""
     for sentence in records.keystore.verify():
@@ -116,8 +142,8 @@ class StoreVerifier:
             yield finding
         for finding in self._directory.findings(self._bodies.patients, len(self._unsaid), rotations(evidence)[1]):
             yield finding
-        async for finding in self._strangers():
-            yield finding
+        async for table, key in self.strangers():
+            yield self._stranger(table, key)
 
     async def _slot(self, slot: int, evidence: Evidence) -> AsyncIterator[Finding]:
         """One patient: the key, the index, and everything that the index names."""
@@ -172,13 +198,13 @@ class StoreVerifier:
         """Whether a row is the end of an erased patient whose note is damaged."""
         return self._vault.notes.ends(key, ct) in self._directory.erased | self._unsaid
 
-    async def _strangers(self) -> AsyncIterator[Finding]:
-        """Rows that nothing vouches for."""
+    async def strangers(self) -> AsyncIterator[tuple[Table, int]]:
+        """Rows that nothing vouches for; after all else."""
         known = {**self._known, **self._bodies.known, Table.DIRECTORY: self._directory.known}
         for table in _STRANGERS:
             async for key, ct in scan(self._vault.backend, table):
                 if key not in known[table] and not (table is Table.DELTA and self._is_end(key, ct)):
-                    yield self._stranger(table, key)
+                    yield table, key
 
     def _stranger(self, table: Table, key: int) -> Finding:
         """A row that nothing vouches for. These do not say whose they are: with a lost key, they may be its."""

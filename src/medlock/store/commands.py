@@ -15,6 +15,7 @@ from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, run, settings_for, show_json
 from medlock.settings import Settings
 from medlock.store.broker.commands import broker, unwraps
+from medlock.store.copy_commands import KeyCopyCommand
 from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keystatus import KeystoreStatus
@@ -62,6 +63,9 @@ class Desk(Protocol):
     @property
     def keystore(self) -> Renewable:
         """Its keystore."""
+
+    async def note_copy(self, about: str) -> None:
+        """Write down that the keys are about to be copied. Raises Unavailable."""
 
     async def note_keys(self, about: str) -> None:
         """Write down that the operator is about to renew keys. Raises Unavailable."""
@@ -119,7 +123,7 @@ class KeyCommands:
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
-        """Change the passphrase, or what kind of provider guards the keys. Restart running servers afterwards."""
+        """Change the passphrase, or the provider that guards the keys. Reload or restart running servers afterwards."""
         if [passphrase_file is not None, to_keyring, bool(to)].count(True) != 1:
             raise typer.BadParameter("Give --to-passphrase-file FILE, --to-os-keyring or --to PROVIDER.")
         name = to or ("os-keyring" if to_keyring else "passphrase-file")
@@ -207,8 +211,9 @@ def _show(found: KeystoreStatus) -> None:
 
 def key_app(open_: Open) -> typer.Typer:
     """`medlock keys`."""
-    app = typer.Typer(help="The keystore: its condition, and renewing what guards it.", no_args_is_help=True)
+    app = typer.Typer(help="The keystore: its condition, renewing what guards it, and a copy.", no_args_is_help=True)
     mine = KeyCommands(open_)
+    app.command("backup")(KeyCopyCommand(open_).backup)
     for command in (mine.status, mine.ratchet, mine.move, mine.rotate, broker, unwraps):
         app.command()(command)
     return app

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,14 @@ class KeyFile:
                 yield connection
             finally:
                 connection.close()
+
+    def copy(self, target: Path) -> None:
+        """A copy of the file as it is now, whoever writes meanwhile, on the disk when this returns; `target` is new."""
+        with closing(_connect(self.path)) as connection, reported():
+            target.touch(mode=0o600)
+            connection.execute("VACUUM INTO ?", (str(target),))
+        with target.open("rb") as written:
+            os.fsync(written.fileno())
 
     def changes(self) -> int:
         """A number that differs after anybody has committed (PRAGMA data_version)."""

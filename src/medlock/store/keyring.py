@@ -182,6 +182,16 @@ class TenantKeys(_KeySet):
         return Prf(derive(self._key, "medlock/1/tenant/job-labels"))
 
     @cached_property
+    def backup(self) -> Aead:
+        """Seals the files of a backup."""
+        return Aead(derive(self._key, "medlock/1/tenant/backup"))
+
+    @cached_property
+    def backup_rows(self) -> ValueHash:
+        """Hashes rows for the sealed index of a backup."""
+        return ValueHash(derive(self._key, "medlock/1/tenant/backup-rows"))
+
+    @cached_property
     def checkpoint_seed(self) -> bytes:
         """The 32-byte Ed25519 seed that signs checkpoints of the log (RFC 8032 §5.1.5)."""
         return derive(self._key, "medlock/1/tenant/checkpoint")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,31 @@ def home_record(name: str, parameters: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(Home(name, dict(parameters)), order="deterministic")
 
 
-def create_keystore(path: Path, provider: KekProvider, now_ms: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a keystore begins with: nothing but a tenant key, or what a copy of another one held.
+
+    epoch  number of the first epoch
+    keys   slot, generation, secret of each row, that of (0, 0) first
+    state  what is remembered of the log
+    """
+
+    store_id: bytes
+    epoch: int
+    keys: Sequence[tuple[int, int, bytes]]
+    state: KeyState
+
+    def __repr__(self) -> str:
+        return f"<Contents of {self.store_id.hex()}>"
+
+
+def _nothing() -> Contents:
+    return Contents(random_bytes(16), 1, [(SHARED, 0, random_bytes(KEY_BYTES))], KeyState())
+
+
+def create_keystore(path: Path, provider: KekProvider, now_ms: int, contents: Contents | None = None) -> None:
     """Write a new keystore in one transaction; killed before its end, it can be created again."""
+    contents = contents or _nothing()
     file = create_file(path)
     try:
         with file.transaction() as tx:
@@ -50,7 +73,7 @@ def create_keystore(path: Path, provider: KekProvider, now_ms: int) -> None:
                 tx.execute(statement)
             tx.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             tx.execute(f"PRAGMA user_version = {FORMAT}")
-            _fill(KeyChange(tx, _enrolled(provider), KeyState()), file, now_ms)
+            _fill(KeyChange(tx, _enrolled(provider, contents.store_id), contents.state), file, now_ms, contents)
     finally:
         file.close()
     _sync_directory(path.parent)
@@ -83,22 +106,20 @@ def tenant_key(file: KeyFile, epochs: Epochs) -> bytes:
             raise Tampered(f"the tenant's key row (slot 0) is not what was written: {error.reason}") from error
 
 
-def _enrolled(provider: KekProvider) -> Epochs:
-    store_id = random_bytes(16)
+def _enrolled(provider: KekProvider, store_id: bytes) -> Epochs:
     parameters = provider.enrol(store_id)
     return Epochs(store_id, provider, home_record(provider.name, parameters))
 
 
-def _fill(change: KeyChange, file: KeyFile, now_ms: int) -> None:
+def _fill(change: KeyChange, file: KeyFile, now_ms: int, contents: Contents) -> None:
     epochs = change.epochs
-    epoch, kek = wrapped_epoch(epochs.provider, epochs.store_id, 1, now_ms)
+    epoch, kek = wrapped_epoch(epochs.provider, epochs.store_id, contents.epoch, now_ms)
     epochs.adopt(epoch.number, kek)
     insert_epoch(change.tx, epoch)
     for name, value in (("store", epochs.store_id), ("provider", epochs.home)):
         change.tx.execute("INSERT INTO meta(name, value) VALUES (?, ?)", (name, value))
-    root = random_bytes(KEY_BYTES)
-    change.add((SHARED, 0, root))
-    KeyChanges(file, epochs, TenantKeys(root)).save(change)
+    change.add(*contents.keys)
+    KeyChanges(file, epochs, TenantKeys(contents.keys[0][2])).save(change)
 
 
 def _recognised(file: KeyFile, provider: KekProvider, expect: bytes | None) -> Epochs:

@@ -30,6 +30,7 @@ from medlock.store.kek.provider import KekProvider
 from medlock.store.keyaudit import findings
 from medlock.store.keycache import CACHE_ENTRIES, KeyCache
 from medlock.store.keychange import KeyChanges
+from medlock.store.keycopy import KeyExport, export
 from medlock.store.keyfile import KeyFile
 from medlock.store.keymend import discard_damaged
 from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys, patient_keys
@@ -297,6 +298,14 @@ class Keystore:
                 raise Tampered("two audit logs of the same size with different roots")
             if size > change.state.log_size:
                 change.state = replace(change.state, log_size=size, log_root=root)
+
+    def export(self) -> KeyExport:
+        """Every key in clear, of one moment, for `keycopy.seal_export`. Raises Tampered when the file is not whole."""
+        return export(self._file, self._epochs, self.tenant, self._clock.now_ms())
+
+    def copy(self, target: Path) -> None:
+        """The file as it is now under a new name: whoever opens it needs the provider. Raises Unavailable."""
+        self._file.copy(target)
 
     def close(self) -> None:
         """Delete the spare keys of this process and let go of the file."""

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from medlock.clock import Clock
-from medlock.errors import Conflict, SetupError
+from medlock.errors import Conflict, SetupError, Unavailable
 from medlock.settings import Settings
 from medlock.store.broker.keys import BrokeredKeys
 from medlock.store.kek.choice import provider_of
 from medlock.store.kek.provider import KekProvider
+from medlock.store.keycopy import KeyExport
 from medlock.store.keyport import Keys
 from medlock.store.keystore import Keystore
 
@@ -31,13 +35,16 @@ NAME = "store.id"
 _LOCK = "open.lock"
 
 
-def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> Keystore:
+def open_keystore(
+    settings: Settings, clock: Clock, *, create: bool = False, provider: KekProvider | None = None
+) -> Keystore:
     """The keystore of a data directory; with `create`, a new one in a directory that holds nothing yet.
 
+    provider  what guards the keys, when it is not what the settings name
     Raises SetupError with a sentence for the operator, Unavailable when the key provider does not answer.
     """
     directory, keys = settings.data_dir, settings.keys_dir
-    provider = provider_of(settings)
+    provider = provider or provider_of(settings)
     if not create and not (keys / KEYS).exists() and not (directory / DATA).exists():
         raise SetupError(f"There is no medlock data in {directory}: medlock serve, load or demo make it.")
     make_directory(directory)
@@ -46,10 +53,32 @@ def open_keystore(settings: Settings, clock: Clock, *, create: bool = False) -> 
         return _opened(directory, keys / KEYS, provider, clock)
 
 
+def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
+    """The keys in a copy of a keystore's file, which the provider in the settings opens. The copy stays as it is.
+
+    Secrets that lie in the data directory are looked for beside the copy. Raises as `open_keystore`.
+    """
+    provider = provider_of(replace(settings, data_dir=file.parent, keystore_dir=None))
+    with tempfile.TemporaryDirectory(prefix="medlock-") as directory:
+        copy = Path(directory) / KEYS
+        shutil.copyfile(file, copy)
+        keystore = Keystore.open(copy, provider, clock=clock)
+        try:
+            return keystore.export()
+        finally:
+            keystore.close()
+
+
 def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys:
     """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
     if settings.broker is not None:
-        return BrokeredKeys(settings.broker)
+        try:
+            return BrokeredKeys(settings.broker)
+        except Unavailable as error:
+            raise Unavailable(
+                f"No key broker answers this account at {settings.broker}. Start it, or see its --worker-uid.",
+                reason=error.reason,
+            ) from error
     return open_keystore(settings, clock, create=create)
 
 

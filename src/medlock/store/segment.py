@@ -301,14 +301,14 @@ def as_rows(entries: Sequence[IndexEntry | PackedEntry], labels: dict[tuple[str,
     """The first column of these entries, in their order; sets of labels that are new are added to `labels`."""
     return np.array(
         [
-            (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, _label_number(labels, e.labels))
+            (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, label_number(labels, e.labels))
             for e in entries
         ],
         ROWS,
     )
 
 
-def _label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
+def label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
     """The number of a label set; sets beyond the 255th share one that carries all their labels: never fewer."""
     if wanted in labels:
         return labels[wanted]

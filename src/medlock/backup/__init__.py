@@ -1,0 +1,1 @@
+"""Backups of the sealed rows, and a store made from them again. docs/spec/backup.md is the format."""
