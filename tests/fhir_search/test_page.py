@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medlock.fhir import coded, compound, directives, grammar, links, near, operands, terms
+from medlock.fhir import across, coded, compound, directives, grammar, links, near, operands, terms
 from medlock.fhir.query import Prefix
 from medlock.fhir.searchparams import REASONS, RESOURCE_TYPES, parameters
 from medlock.records.chains import LINKED_MAX, VALUES_MAX
@@ -20,6 +20,8 @@ def test_numbers() -> None:
         *(operands.OPERANDS_MAX, grammar.CONDITIONS_MAX, directives.INCLUDES_MAX, links.DEPTH_MAX, links.SEARCHES_MAX),
         *(f"{compound.CODES_MAX:,}", f"{LINKED_MAX:,}", f"{VALUES_MAX:,}"),
     )
+    assert f"up to {across.TYPES_MAX} types" in PAGE
+    assert f"{across.SEARCHES_MAX} searches over all types" in PAGE
     assert all(f"at most\n{limit}" in PAGE or f"at most {limit}" in PAGE for limit in limits)
 
 

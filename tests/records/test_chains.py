@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,46 @@ async def test_identifiers_by_type(filled: World) -> None:
     await filled.put(person("cat", "C", identifier=[{"type": kind, "value": "1"}, {"value": "2"}]))
     assert ids(await filled.search(clinician(), "Patient", "identifier:of-type=urn:t|MR|1")) == {"Patient/cat"}
     assert ids(await filled.search(clinician(), "Patient", "identifier:of-type=urn:t|MR|2")) == set()
+
+
+async def test_shaping_over_several_types(filled: World) -> None:
+    """Sorting, counting, elements and includes work on several types as on one; each resource keeps its own elements."""
+    asked = "_type=Patient,Observation&_sort=_id&_elements=name,status"
+    bundle = await filled.search_across(clinician(), asked)
+    shown = [entry["resource"] for entry in bundle["entry"]]
+    assert [each["id"] for each in shown] == ["a1", "a2", "ann", "b1", "bob"]
+    assert all(("name" in each) is (each["resourceType"] == "Patient") for each in shown)
+    assert all(("status" in each) is (each["resourceType"] == "Observation") for each in shown)
+    counted = await filled.search_across(clinician(), "_type=Patient,Observation&_summary=count")
+    assert (counted["total"], counted.get("entry")) == (5, None)
+    included = await filled.search_across(clinician(), "_type=Encounter&_revinclude=Observation:encounter")
+    assert ids(included) == {"Encounter/e1", "Observation/a1"}
+    ordered = await filled.search_across(clinician(), "_type=Observation,Encounter&_sort=-_lastUpdated")
+    assert [entry["resource"]["id"] for entry in ordered["entry"]] == ["b1", "a2", "a1", "e1"]
+
+
+async def test_entries_of_a_bundle_ask_the_same(filled: World) -> None:
+    """A batch takes chains, several types and compartments; each entry is decided by itself."""
+    urls = ("Observation?subject:Patient.family=Ash", "?_type=Encounter", "Patient/bob/Observation", "Patient/bob/*")
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    body = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": entries}).encode()
+    for who, totals in ((clinician(), [2, 1, 1, 2]), (patient("ann"), [2, 1, 0, 0])):
+        answer = json.loads((await filled.ask(who, Interaction.BATCH, body=body)).body)
+        assert [each["resource"]["total"] for each in answer["entry"]] == totals
+
+
+async def test_a_search_over_types_needs_each_of_them(filled: World) -> None:
+    """One type that the caller may not search refuses the whole; in a compartment only what is left to the server is cut."""
+    held = patient("ann", "patient/Observation.rs")
+    with pytest.raises(Denied):
+        await filled.search_across(held, "_type=Observation,Encounter")
+    with pytest.raises(Denied):
+        await filled.search_across(held, "_type=Observation,Encounter", "ann")
+    with pytest.raises(Denied):
+        await filled.search_across(held, "_has:Provenance:target:_id=x", "ann")
+    assert ids(await filled.search_across(held, "", "ann")) == {"Observation/a1", "Observation/a2"}
+    with pytest.raises(Denied):
+        await filled.search_across(patient("ann", "patient/Practitioner.rs"), "", "ann")
 
 
 def test_pairs_keep_their_order() -> None:

@@ -15,11 +15,13 @@ from typing import Final
 from medlock.errors import BadRequest
 from medlock.fhir.directives import read_directives, refusal
 from medlock.fhir.grammar import Pairs, parted, selection, shaped
+from medlock.fhir.links import searches
 from medlock.fhir.operands import Frame
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.searchparams import PATIENT_PARAMS, RESOURCE_TYPES
 
 TYPES_MAX: Final = 32
+SEARCHES_MAX: Final = 80  # that chains ask, over all types: one chain in a whole compartment
 _NOT_RECORDS: Final = frozenset({"AuditEvent", "OperationOutcome", "Parameters"})
 COMPARTMENT_TYPES: Final = tuple(sorted(frozenset(PATIENT_PARAMS) - _NOT_RECORDS))
 
@@ -33,6 +35,8 @@ def parse_system(params: Pairs, *, now_ms: int, max_count: int, base_url: str = 
     shaping, selecting = parted([pair for pair in params if pair[0] != "_type"])
     frame = Frame(now_ms, base_url)
     parts = tuple(selection(each, selecting, frame, patient) for each in types)
+    if sum(searches(link) for part in parts for link in part.links) > SEARCHES_MAX:
+        raise refusal("_type", f"and chains ask more than {SEARCHES_MAX} searches together.", "too-costly")
     chosen = SearchQuery("", parts=parts, every=not named)
     return shaped(chosen, read_directives(frozenset(types), shaping, max_count), params)
 

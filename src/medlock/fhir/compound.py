@@ -30,10 +30,12 @@ def _values(field: Field, text: str, frame: Frame) -> tuple[Value, ...]:
         return tuple(near_value(piece) for piece in pieces_of(text))
     if field.modifier not in offered(field.parameter):
         return operands(text, field, frame)
-    found = tuple(value for piece in pieces_of(text) for value in coded_values(piece, field))
-    if len(found) > CODES_MAX:
-        raise TooMany(f"means more than {CODES_MAX} codes.")
-    return found
+    found: dict[Value, None] = {}
+    for piece in pieces_of(text):
+        found |= dict.fromkeys(coded_values(piece, field))
+        if len(found) > CODES_MAX:
+            raise TooMany(f"means more than {CODES_MAX} codes.")
+    return tuple(found)
 
 
 def _composite(piece: str, field: Field, frame: Frame) -> CompositeValue:
