@@ -346,3 +346,25 @@ async def test_a_held_caller_cannot_give_a_resource_away(world: World) -> None:
     assert refused[0] == refused[1]
     with pytest.raises(NotFound):
         await patched(world, "Observation/o-bob", replace("/status", "amended"), held)
+
+
+async def test_a_repeated_request_makes_one_resource(world: World) -> None:
+    """Sent several times at once, conditional creates, updates and transactions by the same criteria make one."""
+    made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "once"}])
+    del made["id"]
+    url = "Observation?identifier=urn:lab|once"
+    line, condition = "POST /Observation", {"if_none_exist": "identifier=urn:lab|once"}
+    shown = await asyncio.gather(*(world.send(clinician(), line, made, **condition) for _ in range(5)))
+    assert sorted(each.status for each in shown) == [200] * 4 + [201]
+    bundles = [
+        [entry("PUT", url, made), entry("PUT", "Observation?identifier=urn:lab|other", made)],
+        [entry("PUT", "Observation?identifier=urn:lab|other", made), entry("PUT", url, made)],
+    ]
+    other = [
+        [each | {"resource": made | {"identifier": [{"system": "urn:lab", "value": each["request"]["url"][31:]}]}}
+         for each in bundle] for bundle in bundles
+    ]  # fmt: skip
+    await asyncio.gather(*(world.transact(each) for each in other * 3), *(
+        world.send(clinician(), f"PUT /{url}", made) for _ in range(3)))  # fmt: skip
+    for number in ("once", "other"):
+        assert (await world.search(clinician(), "Observation", f"identifier=urn:lab|{number}"))["total"] == 1

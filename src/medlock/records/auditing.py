@@ -13,7 +13,7 @@ import msgspec
 
 from medlock.access.grant import Grant
 from medlock.audit.entries import Recorded
-from medlock.audit.events import Action, Touched
+from medlock.audit.events import Touched
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.audit.view import audit_event, values
@@ -31,7 +31,6 @@ from medlock.records.vault import Vault
 STRETCH = 20_000
 """Entries that one page looks at, at the most; a page that finds little says where to go on."""
 _FETCH = 500
-_ASKING = frozenset({Action.SEARCH, Action.DOCREF, Action.LASTN, Action.MATCH})
 _PREFIX = "log-"
 
 
@@ -84,7 +83,7 @@ def _shaped(query: SearchQuery) -> bool:
 
 def _shown(grant: Grant, recorded: Recorded) -> Recorded:
     """The event as this caller may see it."""
-    if grant.everyone is not None or recorded.event.action not in _ASKING:
+    if grant.everyone is not None or "?" not in recorded.event.query:  # an address alone names nobody else
         return recorded
     return replace(recorded, event=msgspec.structs.replace(recorded.event, query=""))
 

@@ -44,6 +44,7 @@ from medlock.records import (
     validating,
     write,
 )
+from medlock.records.claims import Claims
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -102,6 +103,7 @@ class Door:
         self._limits = limits
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
+        self._claims = Claims()
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
@@ -229,7 +231,7 @@ class Door:
 
     def _context(self, visit: Visit) -> Context:
         limit = self._limits.resource_bytes
-        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit)
+        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit, claims=self._claims)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)

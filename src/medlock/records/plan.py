@@ -308,11 +308,12 @@ class Dates(msgspec.Struct, frozen=True):
 
     def kept(self, segment: Segment, rows: list[int]) -> list[int]:
         """Of a few."""
-        numbers, lows, highs = segment.dates_of(self.param).each
-        meets, last, at = self._meets(), len(numbers), 0
+        known = segment.dates_of(self.param)
+        (numbers, lows, highs), first = known.each, known.first
+        meets, last = self._meets(), len(numbers)
         found: list[int] = []
         for row in rows:
-            at = bisect_left(numbers, row, at)
+            at = first[row]
             while at < last and numbers[at] == row:
                 if meets(lows[at], highs[at]):
                     found.append(row)

@@ -58,13 +58,15 @@ _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the
 class DateColumns(NamedTuple):
     """Date values of one parameter: the row that carries each, ascending, and the interval [low, high) in ms.
 
-    `each` has the same three columns as plain integers, for looking at a few.
+    `each` has the same three columns as plain integers, for looking at a few; `first` says for every row of the segment
+    where its first value stands: binary search would make an integer of each value it passes.
     """
 
     row: NDArray[np.uint32]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     each: tuple[Sequence[int], Sequence[int], Sequence[int]]
+    first: Sequence[int]
 
 
 def _integers(column: NDArray[Any]) -> memoryview:
@@ -209,7 +211,9 @@ class Segment:
             part = self.dates[bisect_left(params, param) : bisect_right(params, param)]
             row, low, high = (np.ascontiguousarray(part[name]) for name in ("row", "low", "high"))
             each = _integers(row), _integers(low), _integers(high)
-            found = self._by_param[param] = DateColumns(row, low, high, each)
+            first = np.zeros(self._count, np.uint32)
+            first[row[::-1]] = np.arange(len(row), dtype=np.uint32)[::-1]  # of several the first is put last
+            found = self._by_param[param] = DateColumns(row, low, high, each, _integers(first))
         return found
 
     def with_prefix(self, param: int, prefix: str) -> Mask:
