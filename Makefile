@@ -50,6 +50,7 @@ bench: $(READY) ## speed and memory, JSON on stdout
 definitions: $(READY) ## distil the FHIR R4 definitions and the lexicon again
 	@$(BIN)/python scripts/distill_structures.py
 	@$(BIN)/python scripts/distill_search.py
+	@$(BIN)/python scripts/distill_terms.py
 	@$(BIN)/python scripts/text_lexicon.py
 
 lock: $(READY) ## renew the lock files

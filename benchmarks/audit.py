@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
@@ -22,12 +26,25 @@ from medlock.store.tables import Backend
 
 _MILLION = 1_000_000
 _BLOCK = 20_000
+_STAGGER = 0.001  # seconds: longer than sealing a group
 
 
 def audit_measures(bench: Bench, count: int) -> list[dict[str, Any]]:
     """`count` events appended and verified; the time to verify is told for a million."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _collected_as_in_the_server(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measures(bench, count))
+
+
+@contextmanager
+def _collected_as_in_the_server() -> Iterator[None]:
+    """Python's cycle collector as `medlock.web.server` sets it."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 async def _measures(bench: Bench, count: int) -> list[dict[str, Any]]:
@@ -40,37 +57,61 @@ async def _measures(bench: Bench, count: int) -> list[dict[str, Any]]:
     while await log.index_run() is not None:
         pass
     await log.seal_checkpoint()
-    seconds, clean = await _verified(backend, keys)
+    seconds, cpu, clean = await _verified(backend, keys)
+    with pinned(SERVER_CORE):
+        one_core, one_core_cpu, _ = await _verified(backend, keys)
     await backend.close()
     blocks.sort()
     return [
         measure(
             "audit_append",
-            blocks[len(blocks) // 2],
+            blocks[len(blocks) // 2][0],
             events=count,
-            slowest=blocks[0],
-            fastest=blocks[-1],
-            one_group_at_a_time_one_core=sorted(alone)[2],
+            slowest=blocks[0][0],
+            fastest=blocks[-1][0],
+            one_group_at_a_time_one_core=sorted(alone)[2][0],
+            cpu_us=sorted(cpu for _, cpu in blocks)[len(blocks) // 2],
         ),
-        measure("audit_verify", seconds * _MILLION / count, events=count, seconds=seconds, findings=clean),
+        measure(
+            "audit_verify",
+            seconds * _MILLION / count,
+            events=count,
+            seconds=seconds,
+            cpu_seconds=cpu,
+            one_core_seconds=one_core,
+            one_core_cpu_seconds=one_core_cpu,
+            findings=clean,
+        ),
     ]
 
 
-async def _rate(log: AuditLog, width: int) -> int:
-    """Events a second over one block; with `width` 2, one group is sealed while the other is being synced."""
+async def _rate(log: AuditLog, width: int) -> tuple[int, float]:
+    """Events a second over one block, and CPU time for each in µs, all threads.
+
+    With `width` 2, one group is sealed while the other is being synced: the second begins when the first is on its way.
+    """
     known, rng = events(), random.Random(2)
+    groups = [rng.choices(known, k=GROUP) for _ in range(_BLOCK // GROUP)]
 
-    async def appender() -> None:
-        for _ in range(_BLOCK // GROUP // width):
-            await log.append(*rng.choices(known, k=GROUP))
+    async def appender(number: int) -> None:
+        await asyncio.sleep(number * _STAGGER)
+        for group in groups[number::width]:
+            await log.append(*group)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(appender() for _ in range(width)))
-    return round(_BLOCK / (time.perf_counter() - began))
+    began, used = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(appender(number) for number in range(width)))
+    cpu = time.process_time() - used
+    return round(_BLOCK / (time.perf_counter() - began)), round(cpu / _BLOCK * 1e6, 2)
 
 
-async def _verified(backend: Backend, keys: Keys) -> tuple[float, int]:
-    """Seconds to verify everything, and how much was found wrong."""
-    began = time.perf_counter()
+async def _verified(backend: Backend, keys: Keys) -> tuple[float, float, int]:
+    """Seconds to verify everything, by the clock and of CPU time in all processes, and how much was found wrong."""
+    began, used = time.perf_counter(), _cpu()
     found = [finding async for finding in verify_log(backend, keys, None, {})]
-    return round(time.perf_counter() - began, 3), len(found)
+    return round(time.perf_counter() - began, 3), round(_cpu() - used, 3), len(found)
+
+
+def _cpu() -> float:
+    """CPU time of this process and of those that it has ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter_ns, process_time_ns
 from typing import Any
 
 import msgspec
@@ -94,12 +94,17 @@ class Run:
         if job["warm"]:
             busy = self._turn(poll, by_number, busy, job["warm"])
             self._latencies, self._failed = [], 0
-        cpu, began = cpu_ns(job["pid"]), perf_counter_ns()
+        cpu, ours, began = self._server_cpu(), process_time_ns(), perf_counter_ns()
         busy = self._turn(poll, by_number, busy, job["seconds"])
-        ended, cpu_after = perf_counter_ns(), cpu_ns(job["pid"])
+        ended, cpu_after, ours_after = perf_counter_ns(), self._server_cpu(), process_time_ns()
         answers = len(self._latencies)
         self._drain(poll, by_number, busy)
-        return self._counts(answers, ended - began, cpu_after - cpu)
+        counts = self._counts(answers, ended - began, cpu_after - cpu)
+        return counts | {"client_us": (ours_after - ours) / 1000 / answers}
+
+    def _server_cpu(self) -> int:
+        """What the server's processes have used."""
+        return sum(cpu_ns(pid) for pid in self._job["pids"])
 
     def _start(self, lines: list[Connection]) -> int:
         started = 0

@@ -53,12 +53,17 @@ def _gets(bench: Bench, servers: list[Server], ids: list[str], rounds: int, seco
 
 
 def run_rounds(
-    bench: Bench, servers: list[Server], requests: dict[str, list[bytes]], rounds: int, seconds: float
+    bench: Bench,
+    servers: list[Server],
+    requests: dict[str, list[bytes]],
+    rounds: int,
+    seconds: float,
+    connections: int = CONNECTIONS,
 ) -> dict[str, Figures]:
     """The same kind of request to several servers in turn."""
 
     def ask(server: Server) -> Figures:
-        return bench.ask(server, requests[server.name], seconds=seconds, connections=CONNECTIONS)
+        return bench.ask(server, requests[server.name], seconds=seconds, connections=connections)
 
     return interleaved({server.name: lambda server=server: ask(server) for server in servers}, rounds)
 

@@ -32,10 +32,10 @@ def facts() -> dict[str, Any]:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run on one core, and let processes started meanwhile inherit that."""
+def pinned(*cores: int) -> Iterator[None]:
+    """Run on these cores, and let processes started meanwhile inherit that."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -46,6 +46,11 @@ def cpu_ns(pid: int) -> int:
     """CPU time of all threads of a process, in nanoseconds, as the scheduler counts it."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one started: a server's workers."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident_bytes(pid: int) -> int:

@@ -56,14 +56,15 @@ class Databases:
 
 
 @contextmanager
-def _databases(directory: Path) -> Iterator[Databases]:
+def databases_of(directory: Path) -> Iterator[Databases]:
+    """A server for the length of a block."""
     server = get_server(directory, cleanup_mode="delete")
     with server:
         yield Databases(server)
 
 
 @contextmanager
-def _stored(url: str) -> Iterator[None]:
+def stored_in(url: str) -> Iterator[None]:
     """What is started meanwhile keeps its records there."""
     os.environ[_STORE] = url
     try:
@@ -74,7 +75,7 @@ def _stored(url: str) -> Iterator[None]:
 
 def postgres_measures(bench: Bench, corpus: Corpus, rounds: int, seconds: float, imports: int) -> list[dict[str, Any]]:
     """GET against the file's, import, search against plain tables."""
-    with _databases(bench.fresh("postgres")) as databases:
+    with databases_of(bench.fresh("postgres")) as databases:
         found = [_get(bench, corpus, databases, rounds, seconds), _import(bench, corpus, databases, imports)]
         with pinned(SERVER_CORE), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             found += runner.run(_search(bench, corpus, databases, rounds))
@@ -84,7 +85,7 @@ def postgres_measures(bench: Bench, corpus: Corpus, rounds: int, seconds: float,
 def _get(bench: Bench, corpus: Corpus, databases: Databases, rounds: int, seconds: float) -> dict[str, Any]:
     with ExitStack() as running:
         file = running.enter_context(bench.medlock(bench.fresh("file"), name="file"))
-        with _stored(databases.fresh()):
+        with stored_in(databases.fresh()):
             server = running.enter_context(bench.medlock(bench.fresh("keys"), name="postgres"))
         for each in (file, server):
             bench.ask(each, [each.post("", bundle) for bundle in corpus.put], once=True, connections=1)
@@ -98,7 +99,7 @@ def _get(bench: Bench, corpus: Corpus, databases: Databases, rounds: int, second
 def _import(bench: Bench, corpus: Corpus, databases: Databases, rounds: int) -> dict[str, Any]:
     rates = []
     for _ in range(rounds):
-        with _stored(databases.fresh()), bench.medlock(bench.fresh("import")) as server:
+        with stored_in(databases.fresh()), bench.medlock(bench.fresh("import")) as server:
             posts = [server.post("", bundle) for bundle in corpus.posted]
             run = bench.ask(server, posts, once=True, connections=1)
             rates.append(corpus.resources / run["seconds"])
@@ -110,7 +111,7 @@ async def _search(bench: Bench, corpus: Corpus, databases: Databases, rounds: in
     ours, theirs = databases.fresh(), databases.fresh()
     data_dir = bench.fresh("store")
     wanted = wishes(drafts)
-    with _stored(ours):
+    with stored_in(ours):
         async with open_store(data_dir) as records, _rival(theirs, drafts) as rival:
             await fill(records, drafts)
             await records.backend.rewrite()

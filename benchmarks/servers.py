@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from machine import CLIENT_CORE, SERVER_CORE, pinned
+from machine import CLIENT_CORE, SERVER_CORE, children, pinned
 
 _HERE = Path(__file__).parent
 _MEDLOCK = Path(sys.executable).with_name("medlock")
@@ -69,11 +69,19 @@ class Bench:
 
     @contextmanager
     def medlock(
-        self, data_dir: Path, *, tls: bool = False, name: str = "protected", token: str = ""
+        self,
+        data_dir: Path,
+        *,
+        tls: bool = False,
+        name: str = "protected",
+        token: str = "",
+        workers: int = 1,
+        cores: tuple[int, ...] = (SERVER_CORE,),
     ) -> Iterator[Server]:
         """The product on a data directory, made when it is new; with a new token unless one is given."""
         flags = ["--tls" if tls else "--no-tls", "--port", "0", "--data-dir", str(data_dir)]
-        with _running([str(_MEDLOCK), "serve", *flags]) as (process, ready):
+        flags += ["--workers", str(workers)]
+        with _running([str(_MEDLOCK), "serve", *flags], cores) as (process, ready):
             yield _server(name, ready, token or make_token(data_dir), process.pid)
 
     @contextmanager
@@ -101,7 +109,7 @@ class Bench:
             "host": server.host,
             "port": server.port,
             "ca": server.ca,
-            "pid": server.pid,
+            "pids": [server.pid, *children(server.pid)],
             "requests": str(path),
             "connections": min(connections, len(requests)),
             "seconds": seconds,
@@ -160,9 +168,11 @@ def make_token(data_dir: Path) -> str:
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A server process on its core, once it has printed its JSON line; ended with SIGTERM."""
-    with pinned(SERVER_CORE):
+def _running(
+    command: list[str], cores: tuple[int, ...] = (SERVER_CORE,)
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A server process on its cores, once it has printed its JSON line; ended with SIGTERM."""
+    with pinned(*cores):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""

@@ -80,6 +80,11 @@ class PlainKeystore:
         """The tenant's keys; labels stay."""
         return self._keystore.tenant
 
+    @property
+    def entries(self) -> PlainKeystore:
+        """What opens directory entries: the same."""
+        return self
+
     def keys(self, slot: int, _generation: int | None = None) -> PlainPatientKeys:
         """Keys of a slot, found at once."""
         found = self._plain.get(slot)

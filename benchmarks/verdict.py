@@ -45,6 +45,10 @@ BARS = {
     "growth_get": Bar("GET Patient/{id}: rate at ten times the patients divided by the rate before", "ratio", 0.9),
     "growth_search": Bar("search in one patient's record: the same", "ratio", 0.9),
     "growth_find": Bar("search for a patient by identifier: the same", "ratio", 0.9),
+    "workers": Bar(
+        "protected GETs a second on two cores, two workers divided by one, the client counted", "ratio", 1.4
+    ),
+    "workers_postgres": Bar("the same on PostgreSQL, whose server has the same two cores", "ratio", 1.4),
     "postgres_get": Bar("GET Patient/{id}, every protection on: PostgreSQL's rate divided by the file's", "ratio", 0.7),
     "postgres_search": Bar(
         "patient+code+date on PostgreSQL, storage level: time of an EAV index there divided by ours", "ratio", 1.2

@@ -1,9 +1,11 @@
 """Writes src/medlock/fhir/data/r4-search.json.zst: R4's search parameters, ready to be evaluated.
 
 For each resource type: every search parameter of the official package with its type, expression, possible
-targets and the JSON paths of its values (see search_paths.py), and the parameters that put a resource into a
-Patient's compartment. Left out: experimental definitions (examples and parameters on extensions) and
-definitions without an expression other than those of Resource, which the server knows by name to refuse them.
+targets and the JSON paths of its values (see search_paths.py), the parts of composites (search_composites.py), the
+value sets that its codes are bound to, and the parameters that put a resource into a Patient's compartment. Left out:
+experimental definitions (examples and parameters on extensions) and definitions without an expression other than those
+of Resource, which the server knows by name to refuse them. Added: the four parameters that US Core 7.0.0 searches by
+and R4 does not have (us_core_parameters.json, facts of that guide).
 
 Run by `make definitions`; a test compares what is shipped with what this makes.
 """
@@ -17,9 +19,13 @@ from typing import Any
 import orjson
 import zstandard
 from r4_package import read_resources
+from search_composites import Composer, implied
 from search_paths import Spot, Structures, Unresolvable, resolve, terms
 
+ADDED = Path(__file__).parent / "us_core_parameters.json"
 TARGET = Path(__file__).parent.parent / "src" / "medlock" / "fhir" / "data" / "r4-search.json.zst"
+
+DEFINITIONS = "http://hl7.org/fhir/SearchParameter/"
 
 Definition = dict[str, Any]
 
@@ -47,9 +53,10 @@ def table(definitions: Iterable[Definition]) -> dict[str, Any]:
     structures = Structures(by_kind["StructureDefinition"])
     systems = _code_systems(by_kind["ValueSet"])
     types: dict[str, dict[str, Any]] = {name: {} for name in _resource_types(by_kind["StructureDefinition"])}
-    for definition in by_kind["SearchParameter"]:
+    for definition in [*by_kind["SearchParameter"], *orjson.loads(ADDED.read_bytes())["parameters"]]:
         for base in _bases(definition):
             types[base][definition["code"]] = _parameter(structures, systems, base, definition)
+    _add_composites(structures, systems, types, by_kind["SearchParameter"])
     return {"compartment": _compartment(by_kind["CompartmentDefinition"]), "types": types}
 
 
@@ -64,17 +71,48 @@ def _bases(definition: Definition) -> list[str]:
     return ["Resource" if base == "DomainResource" else base for base in definition["base"]]
 
 
+def _add_composites(
+    structures: Structures,
+    systems: dict[str, list[str]],
+    types: dict[str, dict[str, Any]],
+    definitions: list[Definition],
+) -> None:
+    """Give composites their parts."""
+    by_url = {definition["url"]: definition for definition in definitions}
+
+    def part(definition: Definition, spots: list[Spot]) -> dict[str, Any]:
+        wanted = SEARCHABLE[definition["type"]]
+        found = [spot for spot in spots if spot.type in wanted]
+        if not found:
+            raise Unresolvable(f"a part of type {definition['type']} selects nothing that it can search")
+        return _row(definition, systems, found)
+
+    composer = Composer(structures, by_url, part)
+    for definition in definitions:
+        for base in _bases(definition) if definition["type"] == "composite" else ():
+            row = composer.row(base, definition)
+            if row:
+                row["implied"] = implied(row, types[base])
+            types[base][definition["code"]]["composite"] = row
+
+
 def _parameter(
     structures: Structures, systems: dict[str, list[str]], base: str, definition: Definition
 ) -> dict[str, Any]:
     own = [term for term in terms(definition.get("expression", "")) if _belongs(term, base)]
     spots = [spot for term in own for spot in _spots(structures, base, definition, term)]
+    row = {"id": definition["id"], "type": definition["type"], "expression": " | ".join(own)}
+    if not definition["url"].startswith(DEFINITIONS):
+        row["url"] = definition["url"]
+    return row | _row(definition, systems, spots)
+
+
+def _row(definition: Definition, systems: dict[str, list[str]], spots: list[Spot]) -> dict[str, Any]:
+    """Where the values lie and what they may be."""
     return {
-        "id": definition["id"],
-        "type": definition["type"],
-        "expression": " | ".join(own),
         "targets": _targets(definition, spots),
         "systems": _systems(systems, spots),
+        "bound": sorted({spot.binding.split("|")[0] for spot in spots if spot.binding}),
         "paths": [["/".join(spot.path), "truth" if spot.truth else spot.type, spot.only] for spot in spots],
     }
 

@@ -167,7 +167,7 @@ class _Reader:
             only = self._take()
             return [replace(spot, only=only, targets=(only,)) for spot in spots]
         self._expect("=")
-        wanted = self._take().strip("'")
+        wanted = self._take().strip("'").replace("/", "%2F")  # a slash parts the steps of a path
         return [replace(spot, path=(*spot.path[:-1], f"{spot.path[-1]}?{name}={wanted}")) for spot in spots]
 
     def _index(self, spots: list[Spot]) -> list[Spot]:

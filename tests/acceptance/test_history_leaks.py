@@ -15,7 +15,9 @@ from medlock.errors import BadRequest, Denied, NotFound
 from medlock.fhir.form import pairs
 from medlock.fhir.history import read_history
 from medlock.fhir.question import Interaction
-from records.world import World, open_world
+from medlock.records import history
+from medlock.records.shred import Shredder
+from records.world import World, officer, open_world
 
 TYPES = ("Observation", "Patient", "Condition", "Appointment", "Device", "Provenance", "Practitioner", "Medication")
 Version = tuple[str, int]
@@ -169,3 +171,34 @@ async def test_every_shown_version_is_written_down(clinic: tuple[World, Truth]) 
             owner = truth.versions[reference][number - 1] or {}
             if owner.get("subject", {}).get("reference") == "Patient/ann":
                 assert f"{reference}/_history/{number}" in noted
+
+
+async def test_what_a_page_costs_is_bounded(clinic: tuple[World, Truth], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that begins in too many resources is refused; one that looks at much and shows little goes on."""
+    world, truth = clinic
+    caller = next(each for each in callers() if each.name == "clinician *")
+    monkeypatch.setattr(history, "ENTERED_MAX", 3)
+    page = next_page(await ask(world, caller, "", "_count=40"))
+    with pytest.raises(BadRequest) as told:
+        await ask(world, caller, "", page=page)
+    assert told.value.problems[0].code == "too-costly"
+    monkeypatch.undo()
+    monkeypatch.setattr(history, "LOOKED_MAX", 2)
+    assert await walk(world, caller, "", "_count=40") == expected(truth, caller, "")
+
+
+async def test_a_shredded_patient_leaves_no_history(clinic: tuple[World, Truth]) -> None:
+    """After an erasure every level of history goes on without that patient's versions."""
+    world, truth = clinic
+    caller = next(each for each in callers() if each.name == "clinician *")
+    await Shredder(world.vault, world.log, world.clock).shred(officer(), "bob")
+    found = await walk(world, caller, "", "_count=7")
+    owned = {
+        reference for reference, versions in truth.versions.items()
+        for version in versions if version and version.get("subject", {}).get("reference") == "Patient/bob"
+    }  # fmt: skip
+    whole = {reference for reference in owned if all(
+        version is None or version.get("subject", {}).get("reference") == "Patient/bob"
+        for version in truth.versions[reference])}  # fmt: skip
+    assert not {reference for reference, _ in found} & (whole | {"Patient/bob"})
+    assert ("Patient/ann", 2) in found

@@ -193,9 +193,9 @@ async def test_audit_detail_outlives_rotations(kept: Kept) -> None:
     entry = rows_of(world.directory / DATA)[Table.LOG][newest.seq]
     former = next(keys for keys in kept.keys if keys.slot == slot)
     sealer = EntrySealer(StoreKeys(world.keystore))
-    minimal = sealer.minimal(entry)
-    place = sealer._full_place + minimal.event_id + slot.to_bytes(8, "big")
-    full = entry[5 + int.from_bytes(entry[1:5], "big") :]
+    assert sealer.minimal(entry).slot == slot
+    place = b"medlock/2/log/full|" + world.keystore.store_id + slot.to_bytes(8, "big")
+    full = entry[3 + int.from_bytes(entry[1:3], "big") :]
     assert world.keystore.keys(slot).audit.open(full, place)
     with pytest.raises(Tampered):
         former.audit.open(full, place)

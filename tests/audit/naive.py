@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
+import uuid
 from typing import Any
 
 import msgspec
@@ -170,9 +171,9 @@ def from_base64(text: str) -> bytes:
 # ---- sealed rows ------------------------------------------------------------------------------------
 
 
-def unseal(key: bytes, blob: bytes, what: str, tail: bytes) -> bytes:
+def unseal(key: bytes, blob: bytes, what: str, tail: bytes, version: int = 1) -> bytes:
     try:
-        return AESGCM(key).decrypt(blob[:12], blob[12:], b"medlock/1/log/" + what.encode() + b"|" + tail)
+        return AESGCM(key).decrypt(blob[:12], blob[12:], f"medlock/{version}/log/{what}|".encode() + tail)
     except (InvalidTag, ValueError):
         raise Bad from None
 
@@ -192,7 +193,32 @@ def unpack(plain: bytes) -> Any:
 
 def open_entry(entry: bytes, store: bytes, log_key: bytes, detail_key: bytes) -> tuple[list[Any], list[Any]]:
     """Minimal and full copy; `detail_key` is the patient's, or the tenant's when the slot is 0."""
-    demand(len(entry) > 5 and entry[0] == 1)
+    demand(len(entry) > 3 and entry[0] in (1, 2))
+    return (open_former if entry[0] == 1 else open_present)(entry, store, log_key, detail_key)
+
+
+def open_present(entry: bytes, store: bytes, log_key: bytes, detail_key: bytes) -> tuple[list[Any], list[Any]]:
+    """Section 3."""
+    end = 3 + struct.unpack(">H", entry[1:3])[0]
+    full = entry[end:]
+    minimal = unpack(unpad(unseal(log_key, entry[3:end], "minimal", store + full, 2)))
+    demand(isinstance(minimal, list) and len(minimal) >= 11)
+    detail = unpack(unpad(unseal(detail_key, full, "full", store + minimal[6].to_bytes(8, "big"), 2)))
+    demand(isinstance(detail, list) and len(detail) >= 5)
+    lots = detail[5] if len(detail) > 5 else []
+    return minimal[:11], [detail[0], detail[1] + [each for lot in lots for each in open_lot(lot)], *detail[2:5]]
+
+
+def open_lot(lot: list[Any]) -> list[list[Any]]:
+    kind, crud, ids, versions = lot
+    demand(len(ids) == 16 * len(versions))
+    names = [str(uuid.UUID(bytes=ids[16 * at : 16 * at + 16])) for at in range(len(versions))]
+    return [[f"{kind}/{name}", version, crud] for name, version in zip(names, versions, strict=True)]
+
+
+def open_former(entry: bytes, store: bytes, log_key: bytes, detail_key: bytes) -> tuple[list[Any], list[Any]]:
+    """Section 12."""
+    demand(len(entry) > 5)
     end = 5 + struct.unpack(">I", entry[1:5])[0]
     full = entry[end:]
     minimal = unpack(unpad(unseal(log_key, entry[5:end], "minimal", store + full)))
@@ -200,7 +226,7 @@ def open_entry(entry: bytes, store: bytes, log_key: bytes, detail_key: bytes) ->
     place = store + minimal[0] + minimal[7].to_bytes(8, "big")
     detail = unpack(unpad(unseal(detail_key, full, "full", place)))
     demand(isinstance(detail, list) and len(detail) >= 5)
-    return minimal[:12], detail[:5]
+    return minimal[1:12], detail[:5]
 
 
 def open_row(row: bytes, what: str, store: bytes, log_key: bytes) -> list[Any]:

@@ -27,7 +27,7 @@ def first_case(name):
 
 
 def test_the_worked_example_comes_out_byte_for_byte():
-    """Event, keys and randomness of the page give the entry of the vectors, and it the root of the checkpoint."""
+    """Event, keys and randomness of the page give the entry of the vectors, and it the root of its log."""
     event = Event(
         action=Action.READ,
         outcome=Outcome.SUCCESS,
@@ -44,10 +44,17 @@ def test_the_worked_example_comes_out_byte_for_byte():
         basis="role clinician",
         position=Position(77, 5, bytes(range(16))),
     )
-    entry = EntrySealer(Keys(), lambda count: bytes(range(count))).seal(event)
+    (entry,) = EntrySealer(Keys(), lambda count: bytes(range(count))).seal(event)
     assert entry.hex() == first_case("entries.json")["entry"]
     assert f"It is {len(entry)} bytes" in PAGE
+    assert naive.leaf_hash(entry).hex() == first_case("entries.json")["leaf"]
+
+
+def test_the_log_of_one_former_entry_has_the_root_that_its_checkpoint_tells():
+    """Section 12: entries of version 1 are leaves like all others."""
+    entry = bytes.fromhex(first_case("entries-1.json")["entry"])
     assert naive.leaf_hash(entry).hex() == first_case("checkpoints.json")["root"]
+    assert f"is {len(entry)} bytes long" in PAGE.partition("## 12 ")[2]
 
 
 @pytest.mark.parametrize("kind", Kind)

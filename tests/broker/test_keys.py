@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import struct
+import threading
+from contextlib import closing
 from random import Random
 
 import pytest
 
 from broker.world import raw
-from medlock.errors import Conflict, Tampered, Unavailable
+from medlock.errors import Conflict, SetupError, Tampered, Unavailable
 from medlock.store.broker import channel
 from medlock.store.broker.allowance import Capped
-from medlock.store.broker.frames import Operation, Said
+from medlock.store.broker.channel import Channel
+from medlock.store.broker.frames import Greeting, Operation, Said
 from medlock.store.broker.keys import BrokeredKeys
+from medlock.store.broker.server import listen
 from medlock.store.broker.unwraplog import Kind
 from medlock.store.keyring import SHARED, KeyDestroyed
 
@@ -236,3 +240,44 @@ def test_an_epoch_key_is_never_handed_out(broker):
             said, answer = client.ask(operation, bodies.get(operation, b""))
             assert said == Said.DONE
             assert kek not in answer
+
+
+def test_a_broker_that_hangs_is_waited_for_once(world):
+    """It takes a request and says nothing: Unavailable after the time given, and at once for those who ask then."""
+    with closing(world.world.open()) as keystore, listen(world.socket) as listener:
+
+        def hang():
+            client, _ = listener.accept()
+            client.sendall(Greeting(keystore.store_id, 7).pack())
+            client.recv(100)
+            done.wait(20)
+            client.close()
+
+        done = threading.Event()
+        thread = threading.Thread(target=hang)
+        thread.start()
+        asking = Channel(world.socket)
+        with pytest.raises(Unavailable) as refusal:
+            asking.ask(Operation.ERASURES, patience=1)
+        assert "BlockingIOError" in refusal.value.reason
+        with pytest.raises(Unavailable) as refusal:
+            asking.ask(Operation.ERASURES, patience=1)
+        assert "known to be gone" in refusal.value.reason
+        done.set()
+        thread.join()
+        asking.close()
+
+
+def test_what_the_operator_must_mend_is_not_told_to_callers(world):
+    """Its sentence may name files: callers get a general one, the reason stays inside."""
+    with world.broker(), world.keys() as keys:
+        world.desk._acts[Operation.ERASURES] = refuse
+        with pytest.raises(SetupError) as refusal:
+            keys.refresh()
+    assert "/srv/secret" not in str(refusal.value)
+    assert "/srv/secret" in refusal.value.reason
+
+
+def refuse(*_):
+    """What a provider might say."""
+    raise SetupError("The passphrase in /srv/secret is not the right one.")

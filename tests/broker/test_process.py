@@ -213,7 +213,7 @@ def test_the_limit_answers_503_and_is_in_the_audit_log(data):
         assert client.get("Patient/p0").status_code == 200
     assert server.stop()[0] == 0
     assert [record["kind"] for record in unwraps(data)].count("capped") >= 1
-    officer, _ = new_token(data, "--role", "officer")
+    officer, _ = new_token(data, "--role", "privacy-officer")
     with running(data) as server, server.client(officer) as client:
         found = client.get("AuditEvent?_count=200").text
         assert "limit of patients a minute" in found
@@ -244,6 +244,26 @@ def test_a_second_broker_is_refused(data, tmp_path):
     assert "running" in done.stderr
 
 
+def test_a_server_whose_broker_is_missing_says_so(data, tmp_path):
+    """With a code that means: try again."""
+    done = medlock(data, "serve", "--port", "0", "--broker", str(tmp_path / "none.sock"))
+    assert done.returncode == 4
+    assert "No key broker answers" in done.stderr
+
+
+def test_signals_to_all_leave_the_broker_for_last(data):
+    """A service manager may signal every process: workers still find their keys, and all end with 0."""
+    server = Server(data, "--workers", "2")
+    (broker,) = named(server.process.pid)["broker"]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(broker, number)
+    with server.client(token(data)) as client:
+        assert [client.get(f"Patient/{each['id']}").status_code for each in PATIENTS] == [200] * 8
+        os.kill(broker, signal.SIGTERM)
+    assert server.stop() == (0, "")
+    assert [record["kind"] for record in unwraps(data)].count("stop") == 1
+
+
 def test_off_means_none(data):
     """Workers then hold the keys themselves, as before."""
     with running(data, "--workers", "2", "--broker", "off") as server:
@@ -263,3 +283,25 @@ def test_a_changed_log_is_found(data):
     done = medlock(data, "keys", "unwraps")
     assert done.returncode == 1
     assert path.name in done.stdout
+
+
+def test_a_reload_takes_another_provider(data, tmp_path):
+    """`keys move` beside a server, then SIGHUP with the new settings: the broker is another one, nothing is lost."""
+    variables = tmp_path / "medlock.env"
+    variables.write_text("")
+    server = Server(data, "--workers", "2", more={"MEDLOCK_ENV_FILE": str(variables)})
+    new = tmp_path / "new-passphrase"
+    new.write_text("another horse another battery\n")
+    new.chmod(0o600)
+    with server.client(token(data)) as client:
+        assert client.get("Patient/p1").status_code == 200
+        assert medlock(data, "keys", "move", "--to-passphrase-file", str(new)).returncode == 0
+        assert client.get("Patient/p1").status_code in {200, 503}  # the other worker may not have opened it
+        (former,) = named(server.process.pid)["broker"]
+        variables.write_text(f"MEDLOCK_PASSPHRASE_FILE={new}\n")
+        server.tell(signal.SIGHUP)
+        assert eventually(lambda: named(server.process.pid)["broker"] not in ([], [former]))
+        for patient in PATIENTS:
+            assert eventually(lambda patient=patient: client.get(f"Patient/{patient['id']}").status_code == 200)
+        assert eventually(lambda: acknowledged(client, {"resourceType": "Patient", "id": "new"}))
+    assert server.stop()[0] == 0

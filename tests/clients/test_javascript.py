@@ -105,6 +105,13 @@ def test_creates_updates_and_deletes(seen):
     assert seen["gone"]["status"] == 410
 
 
+def test_patches(seen):
+    """The client's JSON Patch makes the next version; one that does not fit is 422."""
+    assert (seen["patched"]["status"], seen["patched"]["meta"]["versionId"]) == ("entered-in-error", "3")
+    assert seen["patched"]["code"] == seen["made"]["code"]
+    assert seen["astray"]["status"] == 422
+
+
 @pytest.mark.parametrize(
     ("what", "status", "said"),
     [

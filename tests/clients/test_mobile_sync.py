@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+from base64 import b64encode
 
 import pytest
 
@@ -85,6 +86,29 @@ def test_uploads_and_downloads_what_changed(http, small_clinic):
     assert http.get("Flag/phone-0").json()["status"] == "inactive"
     assert http.get("Flag/phone-1").status_code == 410
     upload(http, *_deletes(mine[:1]))
+
+
+def test_uploads_patches(http, small_clinic):
+    """Changes of a resource go up as JSON Patch in a Binary, over one version; a stale one stops the upload."""
+    (mine,) = [each | {"id": "patched-phone"} for each in flags(small_clinic, 1)]
+    upload(http, put(mine))
+    (changed,) = upload(http, _patch(mine, [{"op": "replace", "path": "/status", "value": "inactive"}], "1"))
+    assert (changed["status"][:3], changed["etag"]) == ("200", 'W/"2"')
+    assert http.get("Flag/patched-phone").json()["status"] == "inactive"
+    stale = _patch(mine, [{"op": "replace", "path": "/status", "value": "active"}], "1")
+    refused = http.post("", json={"resourceType": "Bundle", "type": "transaction", "entry": [stale]}, headers=JSON)
+    assert refused.status_code == 412
+    since = http.get(f"Patient/{small_clinic.patient}/$everything?_type=Flag&_since={changed['lastModified']}").json()
+    assert [each["resource"]["id"] for each in since["entry"]] == ["patched-phone"]
+    upload(http, *_deletes([mine]))
+
+
+def _patch(resource, operations, version):
+    """A PATCH as the SDK sends it."""
+    data = b64encode(json.dumps(operations).encode()).decode()
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data}
+    url = f"{resource['resourceType']}/{resource['id']}"
+    return {"resource": binary, "request": {"method": "PATCH", "url": url, "ifMatch": f'W/"{version}"'}}
 
 
 def _deletes(resources):

@@ -99,9 +99,9 @@ def test_nothing_is_empty_and_everything_is_tagged(resources):
 
 
 def test_a_chart_has_a_realistic_size(resources):
-    """60 to 150 resources a patient on average, as a small practice has."""
+    """60 to 160 resources a patient on average, as a small practice has."""
     patients = sum(resource["resourceType"] == "Patient" for resource in resources)
-    assert 60 <= len(resources) / patients <= 150
+    assert 60 <= len(resources) / patients <= 160
 
 
 def test_no_two_resources_share_a_part(bundles):

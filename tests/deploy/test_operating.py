@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,19 +46,25 @@ def test_the_page_runs_from_start_to_end(tmp_path):
     script = script.replace("/var/lib/", f"{tmp_path}/").replace("/run/medlock/", f"{tmp_path}/run/")
     script = script.replace("8443", port)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDLOCK_")}
-    done = subprocess.run(
+    shell = subprocess.Popen(
         ["bash", "-euxo", "pipefail", "-c", script],
         cwd=tmp_path,
         env=kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=280,
+        start_new_session=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:] + (tmp_path / "medlock.log").read_text()
-    assert '{"status":"ok"}' in done.stdout
-    assert 'medlock_workers{worker="0"} 2.0' in done.stdout
+    try:
+        shown, errors = shell.communicate(timeout=280)
+    finally:
+        with suppress(ProcessLookupError):  # a block that failed leaves its server behind
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+    assert shell.returncode == 0, errors[-3000:] + (tmp_path / "medlock.log").read_text()
+    assert '{"status":"ok"}' in shown
+    assert 'medlock_workers{worker="0"} 2.0' in shown
 
 
 def test_what_the_page_says_of_sizes_stands_in_the_benchmarks():

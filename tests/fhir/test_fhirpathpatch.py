@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.fhirpathpatch import apply_fhirpath_patch
 from medlock.fhir.options import PatchKind
+from medlock.fhir.parameters import read_parameters
 from medlock.fhir.patching import patched
 
 EMPTY = {"resourceType": "Patient"}
@@ -195,3 +196,31 @@ def test_any_path_is_followed_or_refused(path):
     """No text makes anything but a refusal meant for the caller."""
     with suppress(BadRequest):
         after(TWO, operation("delete", path))
+
+
+def test_work_is_bounded():
+    """A thousand paths through a long list are refused, as is a resource that nests ever deeper."""
+    long = EMPTY | {"identifier": [{"system": "urn:a", "value": str(number)} for number in range(5_000)]}
+    delete = operation("delete", "Patient.identifier.where(value = 'x')")
+    assert after(long, delete) == long
+    with pytest.raises(Unprocessable):
+        after(long, *[delete] * 200)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3)
+       | st.dictionaries(st.sampled_from(["resourceType", "parameter", "name", "part", "valueString", "valueCode", "valueInteger",
+                                          "_valueString", "resource", "extension"]), inner, max_size=4), max_leaves=20))  # fmt: skip
+def test_any_json_is_a_patch_or_refused(given_json):
+    """Whatever stands in a Parameters resource: a patch, or a refusal meant for the caller."""
+    body = json.dumps({"resourceType": "Parameters", "parameter": given_json}).encode()
+    with suppress(BadRequest):
+        patched(b'{"resourceType":"Patient","id":"1"}', PatchKind.FHIRPATH, body)
+    with suppress(BadRequest):
+        read_parameters(body)
+
+
+def test_companions_of_another_length():
+    """Ids that are fewer than the values, as a stored resource cannot have, refuse the operation and break nothing."""
+    odd = EMPTY | {"name": [{"given": ["A", "B"], "_given": [{"id": "a"}]}]}
+    with pytest.raises(Unprocessable):
+        after(odd, operation("delete", "Patient.name[0].given[1]"))

@@ -131,3 +131,17 @@ def test_a_patch_in_a_bundle():
     for wrong in ({"data": "W10"}, {"data": "*"}, {"data": 1}, {"contentType": "text/plain"}):
         with pytest.raises(BadRequest):
             patch_of_entry(json.dumps(binary | wrong).encode())
+
+
+def test_nesting_is_bounded():
+    """Operations that each nest a little deeper end in a refusal, whatever they do with what they made."""
+    deep = [
+        {"op": "add", "path": "/a" * (60 * n + 1), "value": json.loads('{"a":' * 59 + "{}" + "}" * 59)}
+        for n in range(400)
+    ]
+    body = b'{"resourceType":"Patient","id":"1"}'
+    for last in ({"op": "copy", "from": "/a", "path": "/b"}, {"op": "test", "path": "/a", "value": 1}):
+        with pytest.raises(BadRequest):
+            patched(body, PatchKind.JSON, json.dumps([*deep, last]).encode())
+    with pytest.raises(BadRequest):
+        patched(body, PatchKind.JSON, json.dumps(deep).encode())

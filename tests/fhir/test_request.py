@@ -52,7 +52,7 @@ def facts_of(question):
         "if_match": question.preconditions.if_match,
         "if_none_match": question.preconditions.if_none_match,
     }
-    if question.query is not None and question.interaction is Interaction.SEARCH:
+    if question.query is not None and question.interaction in {Interaction.SEARCH, Interaction.SEARCH_SYSTEM}:
         found["query"] = question.query.text
     elif question.query is not None:
         found["count"] = question.query.count

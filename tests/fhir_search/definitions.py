@@ -7,6 +7,7 @@ StructureDefinitions give. Slow and direct on purpose: it is the other opinion o
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,7 @@ class Definitions:
     elements: dict[str, dict[str, Any]]
     value_sets: dict[str, dict[str, Any]]
     compartment: dict[str, list[str]]
+    by_url: dict[str, dict[str, Any]]
 
     def parameter(self, resource_type: str, code: str) -> dict[str, Any] | None:
         """The definition of a parameter on a type, or on every type."""
@@ -71,7 +73,8 @@ def definitions() -> Definitions:
         package().read_resources("SearchParameter", "StructureDefinition", "ValueSet", "CompartmentDefinition")
     )
     of = {kind: [r for r in resources if r["resourceType"] == kind] for kind in {r["resourceType"] for r in resources}}
-    searches = [s for s in of["SearchParameter"] if not s["experimental"] and "expression" in s]
+    added = json.loads((SCRIPTS / "us_core_parameters.json").read_text())["parameters"]
+    searches = [s for s in [*of["SearchParameter"], *added] if not s["experimental"] and "expression" in s]
     structures = [s for s in of["StructureDefinition"] if s.get("derivation") != "constraint"]
     patient = next(c for c in of["CompartmentDefinition"] if c["id"] == "patient")
     return Definitions(
@@ -79,12 +82,21 @@ def definitions() -> Definitions:
         elements={e["path"]: e for s in structures for e in s["snapshot"]["element"]},
         value_sets={v["url"]: v for v in of["ValueSet"]},
         compartment={r["code"]: r.get("param", []) for r in patient["resource"]},
+        by_url={s["url"]: s for s in searches},
     )
 
 
 def select(resource: dict[str, Any], expression: str) -> list[Node]:
     """Every node of the resource that the expression selects."""
     return [node for term in expression.split("|") for node in _term(resource, term.strip())]
+
+
+def select_below(resource: dict[str, Any], node: Node, expression: str) -> list[Node]:
+    """Every node that an expression of a composite's part selects below a place."""
+    if expression.startswith("%resource."):
+        return select(resource, expression.removeprefix("%resource."))
+    terms = expression.replace("DateTime", "dateTime").split("|")
+    return [found for term in terms for found in _steps([node], term.strip())]
 
 
 def _term(resource: dict[str, Any], term: str) -> list[Node]:

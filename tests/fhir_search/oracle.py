@@ -3,17 +3,21 @@
 `search` filters a list of resources by search parameters that are known to be valid; it never refuses, so ask it only
 what the server accepts. Parameters that shape the result (_sort, _count, _include and so on) are passed over.
 `patients_of` says whose Patient compartments a resource is in. Everything is slow, direct and separate on purpose.
+`world` is where chains and _has look for other resources; it is the resources given when there is no other.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from fhir_search.definitions import Node, definitions, select
+from fhir_search import oracle_terms
+from fhir_search.definitions import Node, definitions, select, select_below
+from fhir_search.oracle_links import is_link, linked
 from fhir_search.readings import (
     MS,
     folded,
@@ -41,11 +45,19 @@ def search(
     *,
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
     base_url: str = "",
+    world: Sequence[Resource] | None = None,
 ) -> list[Resource]:
     """The resources of the type that meet every parameter."""
+    everything = resources if world is None else world
+
+    def elsewhere(other: str, name: str, text: str) -> list[Resource]:
+        return search(everything, other, [(name, text)], now=now, base_url=base_url)
+
     found = [r for r in resources if r["resourceType"] == resource_type]
     for name, text in params:
-        if name.split(":")[0] not in SHAPING:
+        if is_link(name):
+            found = linked(found, resource_type, name, text, elsewhere)
+        elif name.split(":")[0] not in SHAPING:
             ask = Ask(resource_type, name, text, now, base_url)
             found = [r for r in found if ask.holds(r)]
     return found
@@ -81,17 +93,22 @@ class Ask:
         self.code, self.kind, self.text = code, definition["type"], text
         self.pieces = cut(text, ",")
         self.now, self.base_url = now, base_url
+        self.definition, self.resource_type = definition, resource_type
+        self.resource: Resource = {}
 
     def holds(self, resource: Resource) -> bool:
         """Does the resource meet this parameter?"""
+        self.resource = resource
         nodes = _values(resource, self.code)
         if self.modifier == "missing":
             return (not any(self.answers(node) for node in nodes)) is (self.text == "true")
         fits = any(self.fits(node, piece) for node in nodes for piece in self.pieces)
-        return fits is not (self.modifier == "not")
+        return fits is not (self.modifier in {"not", "not-in"})
 
     def answers(self, node: Node) -> bool:
         """Does the node hold anything that this kind of parameter can compare?"""
+        if self.kind == "special":
+            return True
         if self.kind == "reference":
             return bool(targets(node, self.base_url)) or bool(tokens(identifier(node)))
         reader: Callable[[Node], Sequence[Any]] = {
@@ -110,6 +127,8 @@ class Ask:
 
     def token(self, node: Node, piece: str) -> bool:
         """R4 §3.1.1.4.10."""
+        if self.modifier in {"text", "of-type", "in", "not-in", "above", "below"}:
+            return bool(getattr(self, "by_" + self.modifier.replace("-", "_"))(node, piece))
         implicit = implicit_systems(node)
         parts = [plain(part) for part in cut(piece, "|")]
         if node.type == "string" and self.code != "_id":
@@ -172,7 +191,71 @@ class Ask:
 
     def uri(self, node: Node, piece: str) -> bool:
         """R4 §3.1.1.4.9."""
+        if self.modifier == "below":
+            return any(uri.startswith(plain(piece)) for uri in uris(node))
+        if self.modifier == "above":
+            return any("://" in uri and plain(piece).startswith(uri) for uri in uris(node))
         return plain(piece) in uris(node)
+
+    def by_text(self, node: Node, piece: str) -> bool:
+        """:text of a token: what is written beside the code."""
+        value, wanted = node.value, folded(plain(piece))
+        shown = [] if not isinstance(value, dict) else [value.get("text"), value.get("display")]
+        if node.type == "Identifier":
+            shown = [value.get("type", {}).get("text")]
+        elif node.type == "CodeableConcept":
+            shown += [coding.get("display") for coding in value.get("coding", [])]
+        return any(text is not None and folded(text)[: len(wanted)] == wanted for text in shown)
+
+    def by_of_type(self, node: Node, piece: str) -> bool:
+        """:of-type of an identifier."""
+        if node.type != "Identifier":
+            return False
+        system, code, value = [plain(part) for part in cut(piece, "|")]
+        types = [(c.get("system"), c.get("code")) for c in node.value.get("type", {}).get("coding", [])]
+        return (system, code) in types and node.value.get("value") == value
+
+    def by_in(self, node: Node, piece: str) -> bool:
+        """:in and :not-in."""
+        return self.is_one_of(node, oracle_terms.codes_in(plain(piece)))
+
+    by_not_in = by_in
+
+    def is_one_of(self, node: Node, codes: set[tuple[str, str]]) -> bool:
+        """Whether a token is one of these; a code has the systems of its value set."""
+        systems = implicit_systems(node)
+        return any(
+            pair in codes or (pair[0] == "" and any((system, pair[1]) in codes for system in systems))
+            for pair in tokens(node)
+        )
+
+    def by_below(self, node: Node, piece: str) -> bool:
+        """:below of a token."""
+        system, code = [plain(part) for part in cut(piece, "|")]
+        return self.is_one_of(node, {(system, each) for each in oracle_terms.below(system, code)})
+
+    def by_above(self, node: Node, piece: str) -> bool:
+        """:above of a token."""
+        system, code = [plain(part) for part in cut(piece, "|")]
+        return self.is_one_of(node, {(system, each) for each in oracle_terms.above(system, code)})
+
+    def composite(self, node: Node, piece: str) -> bool:
+        """R4 §3.1.1.4.14: every part holds in this very place."""
+        for component, text in zip(self.definition["component"], cut(piece, "$"), strict=True):
+            code = definitions().by_url[component["definition"]]["code"]
+            part = Ask(self.resource_type, code, text, self.now, self.base_url)
+            if not any(part.fits(each, text) for each in select_below(self.resource, node, component["expression"])):
+                return False
+        return True
+
+    def special(self, node: Node, piece: str) -> bool:
+        """Location's near, by the spherical law of cosines."""
+        latitude, longitude, distance, unit = [*piece.split("|"), "", ""][:4]
+        metres = float(distance or 10) * ({"m": 1, "mi": 1609.344}.get(unit, 1000) if distance else 1000)
+        one, two = math.radians(float(latitude)), math.radians(node.value["latitude"])
+        turn = math.radians(node.value["longitude"] - float(longitude))
+        angle = math.sin(one) * math.sin(two) + math.cos(one) * math.cos(two) * math.cos(turn)
+        return math.acos(max(-1.0, min(1.0, angle))) * 6_371_008.8 <= metres
 
 
 def cut(text: str, separator: str) -> list[str]:

@@ -11,13 +11,19 @@ from hypothesis import strategies as st
 from fhir_search.vectors import load
 from fhir_search.worlds import TYPES, questions
 from medlock.errors import BadRequest
+from medlock.fhir import terms
+from medlock.fhir.across import parse_system
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
+from medlock.fhir.links import DEPTH_MAX
 from medlock.fhir.operands import OPERANDS_MAX
-from medlock.fhir.query import Include, Kind, Prefix, ReferenceValue, SearchQuery, SortKey, TokenValue
+from medlock.fhir.query import Include, Kind, Linked, Prefix, ReferenceValue, SearchQuery, SortKey, TokenValue
+from medlock.fhir.searchparams import RESOURCE_TYPES
 
 REFUSED = load("refused")["cases"]
 BASE_URL = "https://clinic.example/fhir"
+SIX = "Observation,Condition,Encounter,Procedure,ServiceRequest,DiagnosticReport"
+LIMITS = {"now_ms": 0, "max_count": 100}
 
 
 def parse(resource_type: str, *params: tuple[str, str], base_url: str = "") -> SearchQuery:
@@ -77,6 +83,49 @@ def test_anything_else_is_refused_not_broken(name: str, text: str) -> None:
     """No pair of texts makes the grammar fail in another way than by refusing."""
     with suppress(BadRequest):
         assert parse("Observation", (name, text)).conditions
+
+
+PIECES = (
+    *(
+        "_has",
+        ":",
+        ":",
+        ".",
+        "Patient",
+        "Observation",
+        "Provenance",
+        "subject",
+        "patient",
+        "target",
+        "name",
+        "code",
+        "_id",
+    ),
+    *("_list", "in", "below", "missing", "AuditEvent", "component-code-value-quantity", "_type", "", "x"),
+)
+TEXTS = ("x", "a$5", "a|b|c", "Patient/1", "true", "http://hl7.org/fhir/ValueSet/observation-status", "$", "1|2|3|km")
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(("Patient", "Observation", "Provenance", "AuditEvent", "Location")),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=14).map("".join),
+    st.sampled_from(TEXTS),
+)
+def test_names_like_chains_are_read_or_refused(resource_type: str, name: str, text: str) -> None:
+    """Whatever parts a name is made of, it is one bounded link, one condition, or refused; read again it is the same."""
+    try:
+        query = parse(resource_type, (name, text))
+    except BadRequest:
+        return
+    assert len(query.conditions) + len(query.links) <= 1
+    assert all(_length(link) <= DEPTH_MAX for link in query.links)
+    assert "AuditEvent" not in query.named_types() - {resource_type}
+    assert parse(resource_type, *pairs(query.text.encode())) == query
+
+
+def _length(link: Linked) -> int:
+    return 1 + max(_length(each.condition) if isinstance(each.condition, Linked) else 0 for each in link.wanted)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +211,23 @@ def test_limits() -> None:
     ):
         with pytest.raises(BadRequest):
             parse("Patient", *params)
+
+
+def test_the_cost_of_what_a_question_names_is_bounded() -> None:
+    """Codes of value sets, searches of chains and types are counted before any work is done."""
+    large = sorted(terms.value_sets(), key=lambda url: -len(terms.expansion(url) or ()))[:60]
+    once = len(condition("Observation", "code:in", large[0]))
+    assert len(condition("Observation", "code:in", ",".join([large[0]] * OPERANDS_MAX))) == once > 1_000
+    refused = [
+        lambda: parse("Observation", ("code:in", ",".join(large))),
+        lambda: parse("Observation", *[("subject.identifier", "x")] * 5),
+        lambda: parse_system([("_type", SIX), *[("subject:Patient.name", "x")] * 16], **LIMITS),
+        lambda: parse_system([("_type", ",".join(sorted(RESOURCE_TYPES)[:33]))], **LIMITS),
+    ]
+    for ask in refused:
+        with pytest.raises(BadRequest) as caught:
+            ask()
+        assert [problem.code for problem in caught.value.problems] == ["too-costly"]
 
 
 def test_criteria() -> None:

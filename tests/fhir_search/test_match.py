@@ -43,7 +43,8 @@ def test_vector(resource_type: str, elements: dict[str, Any], params: list[list[
     query = parse_search(resource_type, asked, now_ms=now_ms, max_count=9, base_url=BASE_URL)
     values = extract(resource, base_url=BASE_URL)
     updated_ms = instant(UPDATED)[0]
-    assert matches(query.conditions, resource_type, values, id="it", updated_ms=updated_ms) is answer
+    found = matches(query.conditions, resource_type, values, id="it", updated_ms=updated_ms, resource=resource)
+    assert found is answer
     assert bool(oracle.search([resource], resource_type, asked, now=readings.span(NOW)[0], base_url=BASE_URL)) is answer
 
 

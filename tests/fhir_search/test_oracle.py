@@ -37,6 +37,7 @@ def ours(found: list[dict[str, Any]], resource_type: str, params: list[tuple[str
             extract(resource, base_url=BASE_URL),
             id=resource["id"],
             updated_ms=instant(resource["meta"]["lastUpdated"])[0],
+            resource=resource,
         )
     ]
 

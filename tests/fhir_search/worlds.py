@@ -24,8 +24,9 @@ TYPES = (
     *("ConceptMap", "PlanDefinition", "MessageHeader", "ServiceRequest", "Consent", "Composition", "Person"),
     *("MolecularSequence", "Practitioner", "Organization", "Location", "RelatedPerson", "ActivityDefinition"),
 )
-SYSTEMS = ("http://one.example", "urn:oid:1.2.3", "http://hl7.org/fhir/administrative-gender")
-CODES = ("a", "A", "b-1", "x,y", "p|q", "c$d", "e\\f", "male")
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+SYSTEMS = ("http://one.example", "urn:oid:1.2.3", "http://hl7.org/fhir/administrative-gender", CLINICAL)
+CODES = ("a", "A", "b-1", "x,y", "p|q", "c$d", "e\\f", "male", "active", "relapse")
 IDS = ("p1", "p2", "A-1.b")
 KINDS = ("Patient", "Group", "Practitioner", "Encounter")
 FORMS = ("{0}/p1", "{0}/p2", "{0}/A-1.b", "{0}/p1/_history/2", BASE_URL + "/{0}/p1", BASE_URL + "/{0}/p2/_history/3")
@@ -67,7 +68,8 @@ def _concept(draw: Draw) -> Any:
 
 
 def _identifier(draw: Draw) -> Any:
-    return _maybe(draw, "system", SYSTEMS) | _maybe(draw, "value", CODES)
+    typed = {"type": _concept(draw)} if draw(st.integers(0, 2)) == 0 else {}
+    return _maybe(draw, "system", SYSTEMS) | _maybe(draw, "value", CODES) | typed
 
 
 def _reference(draw: Draw, kinds: tuple[str, ...] = KINDS) -> Any:
@@ -260,7 +262,31 @@ TEXTS: dict[str, Callable[[Draw], str]] = {
         _pick(draw, ("http://one.example", "http://one.example/q", "http://one.example/q|1.0"))
     ),
 }
-MODIFIERS = {"token": ("not",), "string": ("exact", "contains"), "reference": ("identifier", "Patient", "Group")}
+MODIFIERS = {
+    "token": ("not", "text", "of-type", "in", "not-in", "above", "below"),
+    "string": ("exact", "contains"),
+    "reference": ("identifier", "Patient", "Group"),
+    "uri": ("above", "below"),
+}
+
+
+def _three_text(draw: Draw) -> str:
+    return f"{_pick(draw, SYSTEMS)}|{_escaped(_pick(draw, CODES))}|{_escaped(_pick(draw, CODES))}"
+
+
+SETS = (
+    *("http://hl7.org/fhir/ValueSet/condition-clinical", "http://hl7.org/fhir/ValueSet/administrative-gender"),
+    *("http://hl7.org/fhir/ValueSet/observation-status", "http://hl7.org/fhir/ValueSet/identifier-use"),
+)
+
+CODED: dict[str, Callable[[Draw], str]] = {
+    "text": lambda draw: _escaped(_pick(draw, WORDS)),
+    "of-type": _three_text,
+    "in": _from(SETS),
+    "not-in": _from(SETS),
+    "above": _from((f"{CLINICAL}|relapse", f"{CLINICAL}|active", "http://one.example/q")),
+    "below": _from((f"{CLINICAL}|relapse", f"{CLINICAL}|active", "http://one.example/")),
+}
 
 
 @st.composite
@@ -274,6 +300,10 @@ def questions(draw: Draw, resource_type: str) -> tuple[str, str]:
     if modifier == "missing":
         return f"{code}:missing", _pick(draw, ("true", "false"))
     text = _text(draw, kind, code, modifier)
+    if kind == "composite" and definition:
+        parts = [known.by_url[each["definition"]] for each in definition["component"]]
+        readers = [_text(draw, part["type"], part["code"], "") for part in parts]
+        text = lambda draw: "$".join(read(draw) for read in readers)  # noqa: E731
     values = [text(draw) for _ in range(draw(st.integers(1, 2)))]
     return code + (f":{modifier}" if modifier else ""), ",".join(values)
 
@@ -281,6 +311,8 @@ def questions(draw: Draw, resource_type: str) -> tuple[str, str]:
 def _text(draw: Draw, kind: str, code: str, modifier: str) -> Callable[[Draw], str]:
     if modifier == "identifier":
         return _token_text
+    if modifier in CODED:
+        return CODED[modifier]
     if modifier in {"Patient", "Group"}:
         return _from((*IDS, "Patient/p1"))
     if code == "_id":

@@ -16,7 +16,7 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "keystore"
 PATIENT = ("body", "capsule", "directory", "audit", "labels")
 TENANT = (
     *("own", "rid", "header", "values", "directory-labels", "directory-log", "log", "detail", "token"),
-    *("token-labels", "page", "job", "job-labels", "checkpoint", "keystore-state", "keystore-rows"),
+    *("token-labels", "page", "job", "job-labels", "checkpoint", "unwraps", "keystore-state", "keystore-rows"),
     *("backup", "backup-rows"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import sqlite3
+from contextlib import closing
 from functools import cached_property
 
 import pytest
@@ -105,7 +106,7 @@ def test_slots_and_every_agree_across_pages(keystore):
 
 
 def test_many_keys_at_once(keystore):
-    """More than one statement's worth: the newest generation of each, nothing for a slot without a key, none cached."""
+    """More than one statement's worth: the newest generation of each, nothing for a slot without a key."""
     allotted = [keys.slot for keys in keystore.allot(1500)]
     renewed = keystore.new_generation(allotted[7])
     keystore.destroy(allotted[3])
@@ -118,6 +119,22 @@ def test_many_keys_at_once(keystore):
     blob = keystore.keys(allotted[-1]).directory.seal(b"x", b"")
     assert found[allotted[-1]].directory.open(blob, b"") == b"x"
     assert keystore.many([]) == {}
+
+
+def test_keys_read_at_the_start_take_free_places_only(world):
+    """They are there when they are asked for, push nobody out, and are gone once another process destroyed one."""
+    with closing(Keystore.create(world.path, world.provider())) as keystore:
+        slots = [keys.slot for keys in keystore.allot(3)]
+        with closing(Keystore.open(world.path, world.provider())) as started:
+            started._cache = KeyCache(3, ready=1)
+            used = started.keys(slots[0])
+            started.many(slots)
+            assert started._cache.get(slots[0]) is used
+            assert len(started._cache) == 3
+            keystore.destroy(slots[1])
+            assert started.refresh()
+            with pytest.raises(KeyDestroyed):
+                started.keys(slots[1])
 
 
 def test_the_cache_forgets_the_least_used(world):

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from medlock.errors import BadRequest, MedlockError, NotFound, Unprocessable, UnsupportedMedia
+from acceptance.scene import rotate
+from acceptance.verifier import offline
+from medlock.errors import BadRequest, MedlockError, NotFound, Tampered, Unprocessable, UnsupportedMedia
 from medlock.fhir.binary import content_of
 from medlock.records.shred import Shredder
 from medlock.store.bodies import ROW
-from medlock.store.tables import Table
+from medlock.store.tables import Batch, Table
 from records.world import World, clinician, officer, open_world, patient
 
 PNG = bytes(range(256)) * 40
@@ -125,6 +127,25 @@ async def test_long_content(world: World) -> None:
     rows = await world.backend.scan(Table.BODY, None, 100_000)
     assert {len(ct) for _, ct in rows} == {ROW}
     assert len(rows) > 3 * 1024 * 1024 // ROW
+
+
+async def test_long_content_is_rotated_and_verified(world: World) -> None:
+    """New keys for its patient leave it as it was; a piece of it that is changed is found, and opens no more."""
+    content = Random(8).randbytes(300_000)
+    await world.send(
+        clinician(), "PUT /Binary/long", content, content_type="video/mp4", x_security_context="Patient/ann"
+    )
+    await rotate(world, "ann")
+    assert content_of((await world.send(clinician(), "GET /Binary/long")).body).data == content
+    assert await offline(world.directory).verify() == []
+    opened = await world.vault.current("Binary", "long")
+    assert opened is not None
+    key = world.vault.further_key(opened.rid, opened.meta.version, 7)
+    ct = (await world.backend.get_many(Table.BODY, [key]))[key]
+    await world.backend.commit(Batch(puts=[(Table.BODY, key, ct[:-1] + bytes([ct[-1] ^ 1]))]))
+    assert await offline(world.directory).verify() != []
+    with pytest.raises(Tampered):
+        await world.send(clinician(), "GET /Binary/long")
 
 
 @pytest.mark.parametrize("status", ["requested", "active", "error"])

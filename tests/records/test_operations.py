@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,45 @@ async def test_operations_in_a_batch(people: World) -> None:
     assert [each["response"]["status"] for each in answer["entry"]] == ["200"] * 6 + ["400"]
     with pytest.raises(MedlockError):
         await told(people, clinician(), "POST /", body | {"type": "transaction"})
+
+
+async def test_chains_in_operations_and_criteria(world: World) -> None:
+    """What an operation or criteria search for may be chained, and then needs the rights on every type it names."""
+    await world.put(observation("o", "ann", "2024-01-01", performer=[{"reference": "Practitioner/doc"}]))
+    await world.put({"resourceType": "Practitioner", "id": "doc", "name": [{"family": "Roe"}]})
+    ask = "GET /Observation/$lastn?patient=ann&performer:Practitioner.name"
+    assert await every_page(world, clinician(), f"{ask}=roe") == ["Observation/o"]
+    assert await every_page(world, clinician(), f"{ask}=doe") == []
+    narrow = mint_principal("n", frozenset({Role.CLINICIAN}), parse_scopes("user/Observation.cruds"))
+    with pytest.raises(Denied):
+        await told(world, narrow, f"{ask}=roe")
+    url = "/Observation?performer:Practitioner.name=roe"
+    patch, kind = b'[{"op":"replace","path":"/status","value":"amended"}]', "application/json-patch+json"
+    with pytest.raises(Denied):
+        await world.send(narrow, f"PATCH {url}", patch, content_type=kind)
+    assert (await world.send(clinician(), f"PATCH {url}", patch, content_type=kind)).version == "2"
+    with pytest.raises(BadRequest):
+        await told(world, clinician(), "GET /Observation/$lastn?patient.name=x")
+
+
+async def test_a_patient_does_not_learn_of_others_from_criteria(world: World) -> None:
+    """What an act on Ann's record was selected by can name Bob: Ann sees the act, not that; an officer sees both."""
+    await world.put(observation("o", "ann", "2024-01-01"))
+    url = "/Observation?patient=ann,bob&code=8867-4"
+    patch, kind = b'[{"op":"replace","path":"/status","value":"amended"}]', "application/json-patch+json"
+    await world.send(clinician(), f"PATCH {url}", patch, content_type=kind)
+    await world.send(clinician(), f"DELETE {url}")
+
+    def asked(bundle: dict[str, Any]) -> list[str]:
+        return [
+            b64decode(entity["query"]).decode()
+            for each in bundle["entry"] for entity in each["resource"].get("entity", ()) if "query" in entity
+        ]  # fmt: skip
+
+    own = await world.search(patient("ann"), "AuditEvent", "_count=500")
+    touched = json.dumps(own)
+    assert "Observation/o/_history/2" in touched
+    assert "Observation/o/_history/3" in touched
+    assert not any("bob" in text for text in asked(own))
+    everybody = await world.search(officer(), "AuditEvent", "_count=500")
+    assert sum("patient=ann,bob" in text for text in asked(everybody)) == 2

@@ -310,3 +310,61 @@ async def test_patches_at_the_same_time(world: World) -> None:
     found = await world.read(clinician(), "Patient/ann")
     assert {each["text"] for each in found["name"][1:]} == {f"n{number}" for number in range(6)}
     assert found["meta"]["versionId"] == "7"
+
+
+async def test_criteria_tell_a_held_caller_nothing_of_others(world: World) -> None:
+    """For a caller held to Ann, Bob's resources and none at all make the same answers, and nothing of Bob's changes."""
+    held = mint_principal("aide", frozenset({Role.CLINICIAN}), parse_scopes("user/*.cruds"), patient="ann")
+    before = await versions(world)
+    for number in ("o-bob", "never"):
+        url = f"Observation?identifier=urn:lab|{number}"
+        assert (await world.send(held, f"DELETE /{url}")).status == 204
+        for headers in ({}, {"if_match": 'W/"1"'}):
+            with pytest.raises((NotFound, PreconditionFailed)) as told:
+                await patched(world, url, replace("/status", "amended"), held, **headers)
+            assert isinstance(told.value, PreconditionFailed) is bool(headers)
+        with pytest.raises(NotFound):  # an id of their own choice, whether it is free or not
+            await world.send(held, f"PUT /{url}", observation(number, "ann"))
+        with pytest.raises(PreconditionFailed):
+            await world.send(held, f"PUT /{url}", observation("", "ann"), if_match='W/"1"')
+    assert await versions(world) == before
+    for number in ("o-bob", "never"):
+        made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "mine"}])
+        del made["id"]
+        shown = await world.send(held, f"PUT /Observation?identifier=urn:lab|{number}", made)
+        assert (shown.status, shown.version) == (201, "1")
+
+
+async def test_a_held_caller_cannot_give_a_resource_away(world: World) -> None:
+    """A patch that would hand Ann's observation to Bob is refused, in the words for any reference out of reach."""
+    held = mint_principal("aide", frozenset({Role.CLINICIAN}), parse_scopes("user/*.cruds"), patient="ann")
+    refused = []
+    for who in ("bob", "nobody"):
+        with pytest.raises(Unprocessable) as told:
+            await patched(world, "Observation/o-ann", replace("/subject/reference", f"Patient/{who}"), held)
+        refused.append((str(told.value), told.value.problems))
+    assert refused[0] == refused[1]
+    with pytest.raises(NotFound):
+        await patched(world, "Observation/o-bob", replace("/status", "amended"), held)
+
+
+async def test_a_repeated_request_makes_one_resource(world: World) -> None:
+    """Sent several times at once, conditional creates, updates and transactions by the same criteria make one."""
+    made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "once"}])
+    del made["id"]
+    url = "Observation?identifier=urn:lab|once"
+    line, condition = "POST /Observation", {"if_none_exist": "identifier=urn:lab|once"}
+    shown = await asyncio.gather(*(world.send(clinician(), line, made, **condition) for _ in range(5)))
+    assert sorted(each.status for each in shown) == [200] * 4 + [201]
+    bundles = [
+        [entry("PUT", url, made), entry("PUT", "Observation?identifier=urn:lab|other", made)],
+        [entry("PUT", "Observation?identifier=urn:lab|other", made), entry("PUT", url, made)],
+    ]
+    other = [
+        [each | {"resource": made | {"identifier": [{"system": "urn:lab", "value": each["request"]["url"][31:]}]}}
+         for each in bundle] for bundle in bundles
+    ]  # fmt: skip
+    await asyncio.gather(*(world.transact(each) for each in other * 3), *(
+        world.send(clinician(), f"PUT /{url}", made) for _ in range(3)))  # fmt: skip
+    for number in ("once", "other"):
+        assert (await world.search(clinician(), "Observation", f"identifier=urn:lab|{number}"))["total"] == 1

@@ -17,7 +17,7 @@ from medlock.clock import Clock
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.question import Interaction, Preconditions, Question
-from medlock.fhir.request import Frame, Request, parse
+from medlock.fhir.request import Frame, Request, continued, parse
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
 from medlock.records.opening import StoreKeys as Keys
@@ -116,6 +116,13 @@ class World:
         """GET Type?text; the Bundle."""
         query = parse_search(type_, pairs(text.encode()), now_ms=self.clock.now_ms(), max_count=1000, base_url=BASE)
         return json.loads((await self.ask(who, Interaction.SEARCH, type_, query=query)).body)
+
+    async def search_across(self, who: Principal, text: str, within: str = "", type_: str = "") -> dict[str, Any]:
+        """GET [base]?text, or GET Patient/within/type?text, all types when none is given; the Bundle."""
+        frame = Frame(self.clock.now_ms(), 1000, BASE)
+        interaction = Interaction.SEARCH if type_ else Interaction.SEARCH_SYSTEM
+        query, _ = continued(interaction, type_, within, text, frame)
+        return json.loads((await self.ask(who, interaction, type_, within, query=query)).body)
 
     async def transact(self, entries: Sequence[dict[str, Any]], who: Principal | None = None) -> dict[str, Any]:
         """POST a transaction; the response Bundle."""

@@ -41,13 +41,13 @@ async def write(process: Capsules, rows: list[IndexEntry]) -> None:
     while True:
         backend = process._backend
         fresh = not backend.disk.rows[Table.DELTA]
-        capsule = process.fresh(SLOT) if fresh else await process.open(SLOT)
+        capsule = process.fresh(SLOT) if fresh else await process.for_change(SLOT)
         batch = Batch()
         appended = capsule.change("pat", rows, batch)
         try:
             await backend.commit(batch)
         except Raced:
-            process.forget(SLOT)
+            process.lost(SLOT)
             continue
         process.committed(appended)
         return
@@ -66,6 +66,23 @@ async def test_a_writer_who_slept_through_folds_does_not_write_into_the_gap() ->
     with pytest.raises(Raced):
         await other._backend.commit(batch)
     assert state(await other.open(SLOT)) == {1: 1, 3: 39}
+
+
+async def test_a_writer_that_lost_once_asks_before_the_next_change() -> None:
+    """Nobody asks about an index that only this process writes; after a lost race it is looked at first, and is current."""
+    disk = Disk()
+    one, other = capsules(disk), capsules(disk)
+    await write(one, [entry(1, 1)])
+    await write(other, [entry(2, 1)])
+    assert (await one.for_change(SLOT)).number == 1
+    batch = Batch()
+    (await one.for_change(SLOT)).change("pat", [entry(3, 1)], batch)
+    with pytest.raises(Raced):
+        await one._backend.commit(batch)
+    one.lost(SLOT)
+    await write(one, [entry(3, 1)])
+    await write(other, [entry(4, 1)])
+    assert state(await one.for_change(SLOT)) == {1: 1, 2: 1, 3: 1, 4: 1}
 
 
 def state(capsule: object) -> dict[int, int]:
@@ -176,6 +193,24 @@ async def test_every_row_is_needed() -> None:
         if old.rows[Table.CAPSULE].get(head, disk.rows[Table.CAPSULE][head]) != disk.rows[Table.CAPSULE][head]:
             damaged = disk.copy()
             damaged.put(Table.CAPSULE, head, old.rows[Table.CAPSULE][head])
+            with pytest.raises(Tampered):
+                await capsules(damaged).open(SLOT)
+
+
+@pytest.mark.parametrize("kept", range(3, 28))
+async def test_up_to_three_changes_are_missed_between_others(kept: int) -> None:
+    """Wherever a look ends, it goes on where so many follow on one another that are not there."""
+    disk = Disk()
+    process = capsules(disk)
+    for version in range(1, 31):
+        await write(process, [entry(1, version)])
+    capsule = await process.open(SLOT)
+    assert capsule.head.base == 0
+    for gap in (1, 2, 3):
+        if kept + gap < 30:
+            damaged = disk.copy()
+            for number in range(kept + 1, kept + gap + 1):
+                damaged.delete(Table.DELTA, capsule.cipher.key("delta", number))
             with pytest.raises(Tampered):
                 await capsules(damaged).open(SLOT)
 

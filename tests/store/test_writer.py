@@ -109,3 +109,15 @@ async def test_a_fault_between_groups_is_told(tmp_path: Path, monkeypatch: pytes
     await store.scrub()
     assert await store.commit(Batch(entries=[b"after"])) == 0
     await store.close()
+
+
+async def test_a_long_list_of_deletions_takes_all_of_them(tmp_path: Path) -> None:
+    """However many rows go, from two tables in any order: those go, the others stay, and others are served between."""
+    store = opened(tmp_path)
+    keys = range(1500)
+    await store.commit(Batch(puts=[(table, key, b"x") for key in keys for table in (Table.BODY, Table.DELTA)]))
+    gone = [(table, key) for key in reversed(keys) if key % 7 for table in (Table.DELTA, Table.BODY)]
+    await store.commit(Batch(deletes=[*gone, (Table.DELTA, 9999)]))
+    for table in (Table.BODY, Table.DELTA):
+        assert [key for key, _ in await store.scan(table, None, 2000)] == [key for key in keys if not key % 7]
+    await store.close()

@@ -134,6 +134,8 @@ def test_two_servers_on_one_database(store, tmp_path):
     with stopped(one, two), one.client(issued["token"]) as first, two.client(issued["token"]) as second:
         assert process_of(first) != process_of(second)
         check_coherence(first, second)
+        for client, server in ((first, one), (second, two)):
+            assert client.get(server.ready["url"] + "/readyz").status_code == 200
         check_again = second.put("Patient/p9", json=patient(9, "Ninth")).status_code
         assert (check_again, first.get("Patient/p9").status_code) == (201, 200)
         assert medlock(tmp_path / "one", "shred", "p9", "--yes", more=keys).returncode == 0

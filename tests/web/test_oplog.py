@@ -119,6 +119,9 @@ def test_notices_have_the_members_that_the_page_says():
             event = Told[name].value
             assert set(re.findall(r"(\w+)=", rest)) == schema()[event], path
             told.add(event)
+        for event in re.findall(r"notice\(\"([a-z-]+)\", ", path.read_text()):  # the broker's, by a callback
+            assert schema()[event] == {"code"}
+            told.add(event)
     assert told == set(schema()) - {"request", "fault"}
 
 

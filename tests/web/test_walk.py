@@ -69,6 +69,8 @@ def request_for(template, method):
     """Path, headers and body that make sense for a route."""
     path = template.format(type="Patient", id="p1", version="1").removeprefix("/")
     interaction = ROUTES[template].get("GET" if method == "HEAD" else method)
+    if interaction is Interaction.SEARCH_SYSTEM and "{id}" not in template:
+        path += "?_type=Patient"
     if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
         path += "?_id=p1"
     json = {"content-type": "application/fhir+json"}
@@ -80,7 +82,8 @@ def request_for(template, method):
         return path, json, PATIENT if method == "POST" else b""
     if interaction is Interaction.PATCH:
         return path, {"content-type": "application/json-patch+json"}, b"[]"
-    if interaction in {Interaction.SEARCH, Interaction.EVERYTHING} or method in {"GET", "HEAD", "DELETE"}:
+    searches = {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING}
+    if interaction in searches or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
 
@@ -157,7 +160,10 @@ async def test_nothing_answers_outside_the_route_table(site):
         "$graphql",
         "Patient/p1/_history/1/x",
         "Nothing",
-        "Patient/p1/Observation",
+        "Practitioner/p1/Observation",
+        "Patient/p1/Nothing",
+        "Patient/p1/Observation/x",
+        "Observation/_search/x",
     ):
         for method in ("GET", "POST"):
             answer = await client.request(method, path, headers=headers)

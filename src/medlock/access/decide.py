@@ -37,6 +37,7 @@ _NEEDED = MappingProxyType(
         Interaction.PATCH: READ | UPDATE,  # its tests and its answer tell what is in the resource
         Interaction.DELETE: DELETE,
         Interaction.SEARCH: SEARCH,
+        Interaction.SEARCH_SYSTEM: SEARCH,
         Interaction.EVERYTHING: READ,
         Interaction.VALIDATE: READ,  # and what its mode asks about
         Interaction.DOCREF: READ | SEARCH,
@@ -68,6 +69,8 @@ def decide(principal: Principal, question: Question) -> Grant:
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
+    if question.interaction is Interaction.SEARCH_SYSTEM:
+        return _reach(principal, _searched_across(principal, question.query), SEARCH)
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
     if question.interaction is Interaction.HISTORY_SYSTEM:
@@ -151,6 +154,25 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     if any(include.target == "" for include in query.includes):
         return named | _readable(principal)
     return named if len(named) > 1 else _ONE_TYPE[own]
+
+
+def _searched_across(principal: Principal, query: SearchQuery | None) -> frozenset[str]:
+    """The types of a search over several: all that it names, each allowed; or of a compartment those that are.
+
+    A type that is not named but left to the server (`Patient/[id]/*`) is passed over where the caller may not see it.
+    """
+    if query is None or not query.parts:
+        raise Denied("a search over several types names none")
+    own = frozenset(part.type for part in query.parts)
+    readable = _readable(principal)
+    if query.every:
+        own = _some(principal, own & readable)
+    for each in own:
+        _require(principal, each, SEARCH)
+    others = query.named_types() - own
+    for other in others:
+        _require(principal, other, _LOOK)
+    return own | others | (readable if any(include.target == "" for include in query.includes) else _NOBODY)
 
 
 def _readable(principal: Principal) -> frozenset[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medlock.audit.entries import EntrySealer, Minimal
+from medlock.audit.entries import AnyMinimal, EntrySealer
 from medlock.audit.events import Action, Outcome, Position
 from medlock.audit.index import RUN, IndexSealer, RunIndex, Terms
 from medlock.audit.keys import LogKeys
@@ -64,7 +64,7 @@ class _Reader:
         self._entries = EntrySealer(keys)
         self._sealer = IndexSealer(keys)
 
-    async def minimals(self, actions: Sequence[Action], since: int = 0) -> AsyncIterator[tuple[int, Minimal]]:
+    async def minimals(self, actions: Sequence[Action], since: int = 0) -> AsyncIterator[tuple[int, AnyMinimal]]:
         """Every event of these actions from entry `since` on, others among them, ascending."""
         number = since // RUN
         while (index := await self._index(number)) is not None:
@@ -87,7 +87,7 @@ class _Reader:
         except Tampered:
             return None
 
-    def _opened(self, rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, Minimal]]:
+    def _opened(self, rows: Iterable[tuple[int, bytes]]) -> list[tuple[int, AnyMinimal]]:
         opened = []
         for seq, row in rows:
             try:

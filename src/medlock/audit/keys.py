@@ -34,7 +34,7 @@ class LogKeys(Protocol):
         """Open full copies about one patient: one of these does, the likeliest first. Raises NotFound as `patient`."""
 
 
-def place(keys: LogKeys, what: str, number: int | None = None) -> bytes:
+def place(keys: LogKeys, what: str, number: int | None = None, *, version: int = 1) -> bytes:
     """Associated data of a sealed row: what it is, of which store, and its number (docs/spec/audit.md §2)."""
     suffix = b"" if number is None else number.to_bytes(8, "big")
-    return f"medlock/1/log/{what}|".encode() + keys.store_id + suffix
+    return f"medlock/{version}/log/{what}|".encode() + keys.store_id + suffix

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from medlock.audit.checkpoints import Checkpoints, Stored, Witness
-from medlock.audit.entries import EntrySealer, Recorded, parts
+from medlock.audit.entries import EntrySealer, Recorded
 from medlock.audit.events import Event
 from medlock.audit.heads import CHECKPOINT, FIRST_TURN, INDEX_HEAD, TREE_HEAD, Head, HeadSealer
 from medlock.audit.indexer import Indexer
@@ -61,9 +61,7 @@ class AuditLog:
 
     def seal(self, *events: Event) -> list[bytes]:
         """The entries for events, to be put into `Batch.entries` beside the rows that they are about."""
-        if len(events) == 1 and len(events[0].touched) <= 1:  # what a read is
-            return [self._entries.seal(events[0])]
-        return self._entries.seal_all([part for event in events for part in parts(event)])
+        return self._entries.seal(*events)
 
     async def append(self, *events: Event) -> int:
         """Make events durable, together; the sequence number of the first. Raises Unavailable when it cannot."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from medlock.audit.entries import EntrySealer, Minimal, Recorded
+from medlock.audit.entries import AnyMinimal, EntrySealer, Recorded
 from medlock.audit.events import Action, Outcome
 from medlock.audit.index import RUN, RunIndex, Terms
 from medlock.audit.indexer import Indexer
@@ -45,7 +45,7 @@ class AuditQuery:
         """What the index can look up."""
         return Terms(self.slot, self.account, self.action)
 
-    def admits(self, minimal: Minimal) -> bool:
+    def admits(self, minimal: AnyMinimal) -> bool:
         """Whether an event may match, by its minimal copy."""
         return (
             self.slot in {None, minimal.slot}

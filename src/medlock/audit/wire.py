@@ -14,7 +14,7 @@ import msgspec
 from medlock.errors import Tampered
 
 FORMAT = 1
-"""The first item of every array in a head, checkpoint or run index, and the first byte of every entry."""
+"""The first item of every array in a head, checkpoint or run index."""
 
 _MARK = b"\x80"
 _Form = TypeVar("_Form")
@@ -43,6 +43,11 @@ def decoder(form: type[_Form]) -> Callable[[bytes], _Form]:
 def pad(plain: bytes, step: int) -> bytes:
     """`plain`, a mark, and zeros up to a multiple of `step` bytes."""
     return plain + _MARK + bytes(-(len(plain) + 1) % step)
+
+
+def padding(step: int) -> tuple[bytes, ...]:
+    """By the length of a plain text modulo `step`, what `pad` puts behind it: looked up where thousands are padded."""
+    return tuple(pad(bytes(length), step)[length:] for length in range(step))
 
 
 def unpad(padded: bytes) -> bytes:

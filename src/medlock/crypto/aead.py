@@ -10,6 +10,7 @@ proof of which key sealed a blob that an adversary may have made.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,14 +24,21 @@ OVERHEAD = NONCE_BYTES + TAG_BYTES
 
 
 class Aead:
-    """One AES-256-GCM key."""
+    """One AES-256-GCM key.
 
-    __slots__ = ("_gcm",)
+    seal_with   (nonce, plaintext, aad) → ciphertext | tag (16), under the caller's nonce, which MUST never repeat under
+                one key. It is the cipher's own function: the log calls it twice for each event.
+    """
+
+    __slots__ = ("_gcm", "seal_with")
+
+    seal_with: Callable[[bytes, bytes | bytearray, bytes], bytes]
 
     def __init__(self, key: bytes | bytearray) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError("an AES-256-GCM key has 32 bytes")
         self._gcm = AESGCM(key)
+        self.seal_with = self._gcm.encrypt
 
     def __repr__(self) -> str:
         return "<Aead>"
@@ -46,10 +54,6 @@ class Aead:
             return self._gcm.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], aad)
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
             raise Tampered("an AES-256-GCM tag does not match") from None
-
-    def seal_with(self, nonce: bytes, plaintext: bytes | bytearray, aad: bytes) -> bytes:
-        """Encrypt under the caller's nonce: ciphertext | tag (16). A nonce MUST never repeat under one key."""
-        return self._gcm.encrypt(nonce, plaintext, aad)
 
     def open_with(self, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
         """The plaintext of what `seal_with` made with the same nonce and `aad`. Raises Tampered."""

@@ -62,7 +62,10 @@ class TileTree:
         while at < len(leaves):
             some = leaves[at : at + WIDTH - self.size % WIDTH]
             self._partial[0] += some
-            self._low.extend(some)
+            if len(some) == 1:
+                self._low.push(some[0])
+            else:
+                self._low.extend(some)
             self.size += len(some)
             at += len(some)
             if self.size % WIDTH == 0:

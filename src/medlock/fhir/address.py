@@ -30,7 +30,10 @@ class Address(msgspec.Struct, frozen=True):
     version: str = ""
 
 
-BASE: Methods = MappingProxyType({"POST": Interaction.TRANSACTION})  # or batch: the body says which
+BASE: Methods = MappingProxyType(  # or batch: the body says which
+    {"GET": Interaction.SEARCH_SYSTEM, "POST": Interaction.TRANSACTION}
+)
+SYSTEM_SEARCH: Methods = MappingProxyType({"POST": Interaction.SEARCH_SYSTEM})
 _BY_CRITERIA = {"PUT": Interaction.UPDATE, "PATCH": Interaction.PATCH, "DELETE": Interaction.DELETE}
 TYPE: Methods = MappingProxyType({"GET": Interaction.SEARCH, "POST": Interaction.CREATE} | _BY_CRITERIA)
 SEARCH: Methods = MappingProxyType({"POST": Interaction.SEARCH})
@@ -39,6 +42,8 @@ HISTORY: Methods = MappingProxyType({"GET": Interaction.HISTORY})
 HISTORY_TYPE: Methods = MappingProxyType({"GET": Interaction.HISTORY_TYPE})
 HISTORY_SYSTEM: Methods = MappingProxyType({"GET": Interaction.HISTORY_SYSTEM})
 VERSION: Methods = MappingProxyType({"GET": Interaction.VREAD})
+WITHIN: Methods = MappingProxyType({"GET": Interaction.SEARCH})
+WITHIN_ALL: Methods = MappingProxyType({"GET": Interaction.SEARCH_SYSTEM})
 EVERYTHING: Methods = MappingProxyType({"GET": Interaction.EVERYTHING, "POST": Interaction.EVERYTHING})
 VALIDATE: Methods = MappingProxyType({"POST": Interaction.VALIDATE})
 VALIDATE_ONE: Methods = MappingProxyType({"GET": Interaction.VALIDATE, "POST": Interaction.VALIDATE})
@@ -50,6 +55,7 @@ MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
 ROUTES: Mapping[str, Methods] = MappingProxyType(
     {
         "/": BASE,
+        "/_search": SYSTEM_SEARCH,
         "/_history": HISTORY_SYSTEM,
         "/{type}": TYPE,
         "/{type}/_search": SEARCH,
@@ -63,6 +69,10 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/{type}/{id}/_history/{version}": VERSION,
         "/{type}/{id}/$validate": VALIDATE_ONE,
         "/Patient/{id}/$everything": EVERYTHING,
+        "/Patient/{id}/*": WITHIN_ALL,
+        "/Patient/{id}/_search": SYSTEM_SEARCH,
+        "/Patient/{id}/{type}": WITHIN,
+        "/Patient/{id}/{type}/_search": SEARCH,
     }
 )
 
@@ -84,6 +94,8 @@ def locate(method: str, path: str) -> Address:
         return _instance(method, segments[0], segments[1], INSTANCE)
     if segments in ([], [""]):
         return Address(_offered(BASE, method))
+    if segments == ["_search"]:
+        return Address(_offered(SYSTEM_SEARCH, method))
     if len(segments) == 1:
         return _above(method, segments[0])
     if len(segments) == 2:
@@ -115,9 +127,20 @@ def _deep(method: str, segments: list[str]) -> Address:
         return _instance(method, resource_type, logical_id, VALIDATE_ONE)
     if tail == ["$everything"] and resource_type == "Patient":
         return _instance(method, resource_type, logical_id, EVERYTHING)
+    if resource_type == "Patient" and tail[0] != "_history":
+        return _within(method, logical_id, tail)
     if len(tail) == 2 and tail[0] == "_history":
         address = _instance(method, resource_type, logical_id, VERSION)
         return Address(address.interaction, resource_type, logical_id, _identifier(tail[1]))
+    raise NotFound("This address is not offered.")
+
+
+def _within(method: str, patient: str, tail: list[str]) -> Address:
+    """Searches in a patient's compartment (R4 §3.1.1.1): one type, or all of them."""
+    if tail in (["*"], ["_search"]):
+        return Address(_offered(WITHIN_ALL if tail == ["*"] else SYSTEM_SEARCH, method), "", _identifier(patient))
+    if len(tail) == 1 or (len(tail) == 2 and tail[1] == "_search"):
+        return Address(_pick(WITHIN if len(tail) == 1 else SEARCH, method, tail[0]), tail[0], _identifier(patient))
     raise NotFound("This address is not offered.")
 
 

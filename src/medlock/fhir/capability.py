@@ -8,6 +8,7 @@ log, so it is read and searched only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -17,12 +18,23 @@ from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
 from medlock.fhir.question import Interaction
-from medlock.fhir.searchparams import RESOURCE_TYPES, parameters
+from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameters
 
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
 VIEWS = frozenset({"AuditEvent"})
-_OF_THE_WHOLE = (Interaction.TRANSACTION, Interaction.BATCH, Interaction.HISTORY_SYSTEM)
+_OF_THE_WHOLE = (
+    *(Interaction.TRANSACTION, Interaction.BATCH),
+    *(Interaction.SEARCH_SYSTEM, Interaction.HISTORY_SYSTEM),
+)
 _NOT_OF_A_TYPE = frozenset({*_OF_THE_WHOLE, *OPERATIONS})
+_COMPARTMENT = "http://hl7.org/fhir/CompartmentDefinition/patient"
+_COMMON = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"})
+_SEARCHES = (
+    "Searches also take chains and _has over at most three references, _list, composite values, and the modifiers "
+    ":missing, :not, :exact, :contains, :identifier, :[type], :text, :of-type, :in, :not-in, :above, :below where R4 "
+    "defines them. A search of the system names its types with _type; one of a patient's compartment need not. What is "
+    "not understood is refused."
+)
 _DEFINED = "http://hl7.org/fhir/OperationDefinition/"
 _US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
 _OPERATIONS = {
@@ -65,7 +77,10 @@ def capability_statement(instance: Instance) -> bytes:
                     "mode": "server",
                     "security": {"cors": False, "description": _SECURITY},
                     "resource": [_resource(name) for name in stored],
+                    "documentation": _SEARCHES,
                     "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
+                    "searchParam": [each for each in _search_params("Basic") if each["name"] in _COMMON],
+                    "compartment": [_COMPARTMENT],
                 }
             ],
         }
@@ -80,6 +95,7 @@ def _resource(resource_type: str) -> dict[str, Any]:
         "interaction": [{"code": each.value} for each in interactions(resource_type)],
         "versioning": "no-version" if view else "versioned",
         "searchInclude": [] if view else _includes(resource_type),
+        "searchRevInclude": [] if view else _revincludes(resource_type),
         "searchParam": _search_params(resource_type),
     }
     if not view:
@@ -115,5 +131,21 @@ def _search_params(resource_type: str) -> list[dict[str, str]]:
 
 def _includes(resource_type: str) -> list[str]:
     """What _include can follow."""
-    found = parameters(resource_type).values()
-    return [f"{resource_type}:{each.name}" for each in found if each.kind is Kind.REFERENCE]
+    return [f"{resource_type}:{each.name}" for each in _of(resource_type)]
+
+
+def _revincludes(resource_type: str) -> list[str]:
+    """What _revinclude can follow back to a type."""
+    return [f"{source}:{name}" for source, name, targets in _references() if resource_type in targets]
+
+
+@cache
+def _references() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Every reference parameter of a stored type, and the types that it can lead to."""
+    every = ((source, each) for source in sorted(RESOURCE_TYPES - NOT_STORED - VIEWS) for each in _of(source))
+    return tuple((source, each.name, frozenset(each.targets) or RESOURCE_TYPES) for source, each in every)
+
+
+def _of(source: str) -> list[Parameter]:
+    """The reference parameters of a type."""
+    return [each for each in parameters(source).values() if each.kind is Kind.REFERENCE]

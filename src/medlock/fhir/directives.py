@@ -19,6 +19,9 @@ from medlock.fhir.structures import structure
 DIRECTIVES: Final = frozenset({"_sort", "_count", "_total", "_summary", "_elements", "_include", "_revinclude"})
 INCLUDES_MAX: Final = 16
 
+Types = frozenset[str]  # what is searched
+
+_UNSORTED = frozenset({Kind.COMPOSITE, Kind.SPECIAL})
 _INCLUDES = ("_include", "_revinclude")
 _TOTALS = ("none", "estimate", "accurate")
 _SUMMARIES = ("true", "text", "data", "count", "false")
@@ -45,18 +48,24 @@ def refusal(name: str, text: str, code: str = "invalid") -> BadRequest:
     return BadRequest(sentence, problems=(Problem(code, sentence, shown if shown == name else ""),))
 
 
-def read_directives(resource_type: str, given: Sequence[tuple[str, str]], max_count: int) -> Directives:
-    """The directives of a search on `resource_type`. Raises BadRequest for anything malformed, unknown or repeated."""
+def renamed(error: BadRequest, name: str) -> BadRequest:
+    """The same refusal, of the parameter by its whole name: that of a chain, not of what stands at its end."""
+    path = name if _SHOWABLE.fullmatch(name) else ""
+    return BadRequest(str(error), problems=tuple(Problem(each.code, each.text, path) for each in error.problems))
+
+
+def read_directives(types: Types, given: Sequence[tuple[str, str]], max_count: int) -> Directives:
+    """The directives of a search on these types. Raises BadRequest for anything malformed, unknown or repeated."""
     once = _once(given)
     count, summary = _count(once.get("_count"), max_count), _one_of("_summary", once, _SUMMARIES)
     directives = Directives(
-        includes=_includes(resource_type, "_include", given),
-        revincludes=_includes(resource_type, "_revinclude", given),
-        sort=tuple(_sort_keys(resource_type, once.get("_sort"))),
+        includes=_includes(types, "_include", given),
+        revincludes=_includes(types, "_revinclude", given),
+        sort=tuple(_sort_keys(types, once.get("_sort"))),
         count=count,
         total=_one_of("_total", once, _TOTALS),
         summary="count" if count == 0 else summary,  # R4 §3.1.1.5.3
-        elements=_elements(resource_type, once.get("_elements")),
+        elements=_elements(types, once.get("_elements")),
     )
     _check_together(directives)
     return directives
@@ -98,38 +107,43 @@ def _one_of(name: str, once: dict[str, str], allowed: tuple[str, ...]) -> str:
     return text or ""
 
 
-def _elements(resource_type: str, text: str | None) -> tuple[str, ...]:
+def _elements(types: Types, text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    known = structure(resource_type)
-    names = {element.name for element in known.elements} | {"resourceType"} if known else set()  # always shown anyway
+    known = [structure(each) for each in types]
+    names = {element.name for each in known if each for element in each.elements} | {"resourceType"}  # always shown
     listed = tuple(dict.fromkeys(text.split(",")))
     if not names.issuperset(listed):
-        raise refusal("_elements", f"takes names of elements of {resource_type}, separated by commas.", "value")
+        raise refusal("_elements", f"takes names of elements of {_shown(types)}, separated by commas.", "value")
     return listed
 
 
-def _sort_keys(resource_type: str, text: str | None) -> Iterable[SortKey]:
+def _sort_keys(types: Types, text: str | None) -> Iterable[SortKey]:
     seen = set()
     for rule in text.split(",") if text is not None else ():
         name = rule.removeprefix("-")
-        known = parameter(resource_type, name)
-        if known is None or known.kind is None:
-            raise refusal("_sort", f"takes names of search parameters of {resource_type}, each with - or without.")
+        kinds = {known.kind if known is not None else None for known in (parameter(each, name) for each in types)}
+        kind = kinds.pop()
+        if kind is None or kind in _UNSORTED or kinds:
+            raise refusal("_sort", f"takes names of search parameters of {_shown(types)}, each with - or without.")
         if name in seen:
             raise refusal("_sort", "names a parameter twice.")
         seen.add(name)
-        yield SortKey(name, known.kind, descending=rule.startswith("-"))
+        yield SortKey(name, kind, descending=rule.startswith("-"))
 
 
-def _includes(resource_type: str, which: str, given: Sequence[tuple[str, str]]) -> tuple[Include, ...]:
+def _shown(types: Types) -> str:
+    return next(iter(types)) if len(types) == 1 else "all types asked for"
+
+
+def _includes(types: Types, which: str, given: Sequence[tuple[str, str]]) -> tuple[Include, ...]:
     asked = [(name, text) for name, text in given if name.partition(":")[0] == which]
     if len(asked) > INCLUDES_MAX:
         raise refusal(which, f"is given more than {INCLUDES_MAX} times.", "too-costly")
-    return tuple(dict.fromkeys(_include(resource_type, name, text) for name, text in asked))
+    return tuple(dict.fromkeys(_include(types, name, text) for name, text in asked))
 
 
-def _include(resource_type: str, name: str, text: str) -> Include:
+def _include(types: Types, name: str, text: str) -> Include:
     which, _, modifier = name.partition(":")
     if name not in {which, which + ":iterate"}:
         raise refusal(name, "takes only the modifier :iterate.")
@@ -140,7 +154,7 @@ def _include(resource_type: str, name: str, text: str) -> Include:
     if target and target not in (known.targets or RESOURCE_TYPES):
         raise refusal(name, "names a type that the parameter cannot refer to.")
     if not modifier:
-        _check_starts_here(resource_type, name, source, target, known)
+        _check_starts_here(types, name, source, target, known)
     return Include(source, param, target, iterate=bool(modifier))
 
 
@@ -153,10 +167,10 @@ def _three(name: str, text: str) -> tuple[str, str, str]:
     return source, param, target
 
 
-def _check_starts_here(resource_type: str, name: str, source: str, target: str, known: Parameter) -> None:
+def _check_starts_here(types: Types, name: str, source: str, target: str, known: Parameter) -> None:
     """Without :iterate an include starts at the matches; one that cannot is a mistake of the caller."""
-    if name == "_include" and source != resource_type:
-        raise refusal(name, f"starts at another type than {resource_type}; that needs _include:iterate.")
+    if name == "_include" and source not in types:
+        raise refusal(name, f"starts at another type than {_shown(types)}; that needs _include:iterate.")
     reached = {target} if target else set(known.targets or RESOURCE_TYPES)
-    if name == "_revinclude" and resource_type not in reached:
-        raise refusal(name, f"does not lead to {resource_type}; that needs _revinclude:iterate.")
+    if name == "_revinclude" and reached.isdisjoint(types):
+        raise refusal(name, f"does not lead to {_shown(types)}; that needs _revinclude:iterate.")

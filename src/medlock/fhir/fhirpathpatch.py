@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from medlock.errors import BadRequest
 from medlock.fhir.fhirpath_nodes import type_of
 from medlock.fhir.jsonpatch import OPERATIONS_MAX, Misfit, misfit
 from medlock.fhir.jsontree import copied
-from medlock.fhir.patchpaths import Spot, parent_and_name, spots
+from medlock.fhir.patchpaths import Budget, Spot, parent_and_name, spots
 from medlock.fhir.structures import Element, structure
 
 _NAMES: Final = frozenset({"type", "path", "name", "value", "index", "source", "destination"})
@@ -38,10 +38,10 @@ class Operation:
 
 def apply_fhirpath_patch(tree: Any, patch: Any) -> Any:
     """The tree after the patch, a Parameters tree. Raises BadRequest or Unprocessable naming the operation."""
-    root = copied(tree)
+    root, budget = copied(tree), Budget()
     for number, operation in enumerate(read_operations(patch)):
         try:
-            _ACTS[operation.type][0](root, operation)
+            _ACTS[operation.type][0](_Work(root, budget), operation)
         except Misfit as fault:
             raise misfit(number, fault) from None
     return root
@@ -91,8 +91,15 @@ def _value(part: Mapping[str, Any]) -> tuple[str, Any]:
     return key.removeprefix("value"), value
 
 
-def _only(root: Any, path: str) -> Spot:
-    found = spots(root, path)
+class _Work(NamedTuple):
+    """The resource that is changed, and how much may still be looked at."""
+
+    root: Any
+    budget: Budget
+
+
+def _only(work: _Work, path: str) -> Spot:
+    found = spots(work.root, path, work.budget)
     if len(found) != 1:
         raise Misfit("names no element, or more than one.")
     return found[0]
@@ -134,8 +141,8 @@ def _object(kind: str, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _add(root: Any, operation: Operation) -> None:
-    spot = _only(root, operation.path)
+def _add(work: _Work, operation: Operation) -> None:
+    spot = _only(work, operation.path)
     member, element = _element(spot, operation.name, operation.kind)
     made = _made(member, element, operation)
     if element.is_list:
@@ -147,18 +154,18 @@ def _add(root: Any, operation: Operation) -> None:
     spot.value[member] = made
 
 
-def _listed(root: Any, operation: Operation) -> tuple[Spot, str, Element]:
+def _listed(work: _Work, operation: Operation) -> tuple[Spot, str, Element]:
     """The list that an insert or a move is about."""
     parent, name = parent_and_name(operation.path)
-    spot = _only(root, parent)
+    spot = _only(work, parent)
     for member, element, _ in spot.elements(name) if isinstance(spot.value, dict) else ():
         if element.is_list:
             return spot, member, element
     raise Misfit("names an element that is no list.")
 
 
-def _insert(root: Any, operation: Operation) -> None:
-    spot, member, element = _listed(root, operation)
+def _insert(work: _Work, operation: Operation) -> None:
+    spot, member, element = _listed(work, operation)
     items = spot.value.get(member, [])
     if operation.index > len(items):
         raise Misfit("names an index that is not in the list.")
@@ -167,8 +174,8 @@ def _insert(root: Any, operation: Operation) -> None:
     _companion(spot.value, member, lambda beside: beside.insert(operation.index, None))
 
 
-def _move(root: Any, operation: Operation) -> None:
-    spot, member, _ = _listed(root, operation)
+def _move(work: _Work, operation: Operation) -> None:
+    spot, member, _ = _listed(work, operation)
     items = spot.value.get(member, [])
     source, destination = operation.source, operation.destination
     if max(source, destination) >= len(items):
@@ -177,8 +184,8 @@ def _move(root: Any, operation: Operation) -> None:
     _companion(spot.value, member, lambda beside: beside.insert(destination, beside.pop(source)))
 
 
-def _replace(root: Any, operation: Operation) -> None:
-    spot = _only(root, operation.path)
+def _replace(work: _Work, operation: Operation) -> None:
+    spot = _only(work, operation.path)
     if spot.above is None:
         raise Misfit("would replace the whole resource.")
     element = _definitions(spot.above)[spot.member]
@@ -199,8 +206,8 @@ def _definitions(spot: Spot) -> dict[str, Element]:
     return {} if known is None else {member: element for member, (element, _) in known.owner.items()}
 
 
-def _delete(root: Any, operation: Operation) -> None:
-    found = spots(root, operation.path)
+def _delete(work: _Work, operation: Operation) -> None:
+    found = spots(work.root, operation.path, work.budget)
     if len(found) > 1 or any(spot.above is None for spot in found):
         raise Misfit("names more than one element, or the whole resource.")
     for spot in found:
@@ -226,12 +233,15 @@ def _companion(holder: dict[str, Any], member: str, change: Callable[[list[Any]]
     """Keep ids and extensions of primitives in step with their values (R4 §2.6.2.3)."""
     beside = holder.get(f"_{member}")
     if isinstance(beside, list):
-        change(beside)
+        try:
+            change(beside)
+        except IndexError:
+            raise Misfit("names a list whose ids and extensions are not as many as its values.") from None
         if not any(beside):
             del holder[f"_{member}"]
 
 
-_Act = Callable[[Any, Operation], None]
+_Act = Callable[[_Work, Operation], None]
 _ACTS: Final[Mapping[str, tuple[_Act, frozenset[str]]]] = MappingProxyType(
     {
         "add": (_add, frozenset({"path", "name", "value"})),

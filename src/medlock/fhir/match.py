@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from medlock.fhir.inside import asks_inside, holds_inside
 from medlock.fhir.normalise import fold
 from medlock.fhir.query import (
+    COMPARTMENT,
     Condition,
     DateValue,
     Kind,
     NumberValue,
+    PlainValue,
     Prefix,
     QuantityValue,
     ReferenceValue,
@@ -24,7 +27,7 @@ from medlock.fhir.query import (
     TokenValue,
     UriValue,
 )
-from medlock.fhir.searchparams import parameter
+from medlock.fhir.searchparams import PATIENT_PARAMS, Parameter, parameter
 from medlock.fhir.targets import split_local
 from medlock.fhir.values import Values
 
@@ -39,18 +42,49 @@ def matches(
     *,
     id: str,  # noqa: A002 - FHIR's word, and callers name it
     updated_ms: int,
+    resource: dict[str, Any] | None = None,
 ) -> bool:
     """Whether a resource of this type, id, time of last update and search values meets every condition.
 
-    A condition on a parameter that the type does not have is met by nothing.
+    A condition on a parameter that the type does not have is met by nothing. Conditions that look inside the resource
+    (`fhir.inside`) need the resource; without it they are met by nothing.
     """
-    own: Mapping[str, Rows] = {"_id": [("", id)], "_lastUpdated": [(updated_ms, updated_ms + 1)]}
-    return all(_holds(condition, resource_type, values, own.get(condition.param)) for condition in conditions)
+    own: dict[str, Rows] = {"_id": [("", id)], "_lastUpdated": [(updated_ms, updated_ms + 1)]}
+    if any(condition.param == COMPARTMENT for condition in conditions):
+        own[COMPARTMENT] = _compartment_rows(resource_type, values, id)
+    return all(
+        _holds_inside(condition, resource_type, resource)
+        if asks_inside(condition)
+        else _holds(condition, resource_type, values, own.get(condition.param))
+        for condition in conditions
+    )
+
+
+def _compartment_rows(resource_type: str, values: Values, logical_id: str) -> Rows:
+    """The patients in whose compartment a resource is, as references; a Patient is in its own."""
+    params = PATIENT_PARAMS.get(resource_type, ())
+    rows = [(target,) for param, target in values.references if param in params]
+    return [*rows, (f"Patient/{logical_id}",)] if resource_type == "Patient" else rows
+
+
+def _holds_inside(condition: Condition, resource_type: str, resource: dict[str, Any] | None) -> bool:
+    known = parameter(resource_type, condition.param)
+    if known is None or known.kind is not condition.kind or resource is None:
+        return False
+    return holds_inside(condition, known, resource, _fits)
+
+
+def _fits(part: Parameter, wanted: PlainValue, values: Values) -> bool:
+    """Whether one of the values meets a plain condition, as a part of a composite does."""
+    if part.kind is None:
+        return False
+    test = _TESTS[part.kind, ""]
+    return any(test(wanted, *row[1:]) for row in _COLUMNS[part.kind](values))
 
 
 def _holds(condition: Condition, resource_type: str, values: Values, own: Rows | None) -> bool:
     known = parameter(resource_type, condition.param)
-    if known is None or known.kind is not condition.kind:
+    if condition.param != COMPARTMENT and (known is None or known.kind is not condition.kind):
         return False
     rows = own if own is not None else list(_rows(condition, values))
     if condition.modifier == "missing":
@@ -119,6 +153,14 @@ def _same_uri(wanted: UriValue, uri: str) -> bool:
     return uri == wanted.uri
 
 
+def _uri_below(wanted: UriValue, uri: str) -> bool:
+    return uri.startswith(wanted.uri)
+
+
+def _uri_above(wanted: UriValue, uri: str) -> bool:
+    return "://" in uri and wanted.uri.startswith(uri)
+
+
 def _inside(wanted: DateValue, low: int, high: int) -> bool:
     return wanted.low <= low and high <= wanted.high
 
@@ -169,4 +211,6 @@ _TESTS: Final[Mapping[tuple[Kind, str], Test]] = {
     (Kind.QUANTITY, ""): quantity_fits,
     (Kind.NUMBER, ""): number_fits,
     (Kind.URI, ""): _same_uri,
+    (Kind.URI, "above"): _uri_above,
+    (Kind.URI, "below"): _uri_below,
 }

@@ -19,13 +19,13 @@ from medlock.fhir.query import (
     DateValue,
     Kind,
     NumberValue,
+    PlainValue,
     Prefix,
     QuantityValue,
     ReferenceValue,
     StringValue,
     TokenValue,
     UriValue,
-    Value,
 )
 from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter
 from medlock.fhir.targets import ID_FORM, split_local, strip_base
@@ -63,8 +63,15 @@ class Field:
     only: str = ""
 
 
-def operands(text: str, field: Field, frame: Frame) -> tuple[Value, ...]:
+def operands(text: str, field: Field, frame: Frame) -> tuple[PlainValue, ...]:
     """The comma-separated values of one condition. Raises Malformed."""
+    pieces = pieces_of(text)
+    read = _token if field.modifier == "identifier" else READERS[field.kind]
+    return tuple(read(piece, field, frame) for piece in pieces)
+
+
+def pieces_of(text: str) -> list[str]:
+    """The comma-separated pieces of a condition's text, escapes in them. Raises Malformed."""
     if _CONTROL.search(text) or _BAD_ESCAPE.search(text.replace("\\\\", "")):
         raise Malformed("holds a control character, or a backslash that escapes nothing.")
     pieces = split(text, ",")
@@ -72,8 +79,7 @@ def operands(text: str, field: Field, frame: Frame) -> tuple[Value, ...]:
         raise Malformed(f"has more than {OPERANDS_MAX} values.")
     if not all(pieces):
         raise Malformed("has an empty value.")
-    read = _token if field.modifier == "identifier" else _READERS[field.kind]
-    return tuple(read(piece, field, frame) for piece in pieces)
+    return pieces
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -89,11 +95,17 @@ def split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _plain(piece: str) -> str:
+def parts_of(piece: str, separator: str) -> list[str]:
+    """The parts of a value between separators, without their escapes."""
+    return [plain(part) for part in split(piece, separator)]
+
+
+def plain(piece: str) -> str:
+    """A value without its escapes."""
     return _ESCAPED.sub(r"\1", piece)
 
 
-def _token(piece: str, field: Field, _frame: Frame) -> Value:
+def _token(piece: str, field: Field, _frame: Frame) -> PlainValue:
     system, code = _token_parts(piece, "takes a code, system|code, |code or system|.")
     parameter = field.parameter
     if field.modifier == "identifier":
@@ -110,7 +122,7 @@ def _token(piece: str, field: Field, _frame: Frame) -> Value:
 
 
 def _token_parts(piece: str, form: str) -> tuple[str | None, str | None]:
-    parts = [_plain(part) for part in split(piece, "|")]
+    parts = parts_of(piece, "|")
     if len(parts) == 1:
         return None, parts[0]
     if len(parts) != 2 or not any(parts):
@@ -118,8 +130,8 @@ def _token_parts(piece: str, form: str) -> tuple[str | None, str | None]:
     return parts[0], parts[1] or None
 
 
-def _reference(piece: str, field: Field, frame: Frame) -> Value:
-    text = strip_base(_plain(piece), frame.base_url)
+def _reference(piece: str, field: Field, frame: Frame) -> PlainValue:
+    text = strip_base(plain(piece), frame.base_url)
     found = (field.only or _only_target(field.parameter), text) if ID_FORM.fullmatch(text) else split_local(text)
     if found is None:
         if field.only or not _ABSOLUTE.fullmatch(text):
@@ -136,7 +148,7 @@ def _only_target(parameter: Parameter) -> str:
     return parameter.targets[0] if len(parameter.targets) == 1 else ""
 
 
-def _date(piece: str, _field: Field, frame: Frame) -> Value:
+def _date(piece: str, _field: Field, frame: Frame) -> PlainValue:
     prefix, text = _prefixed(piece)
     try:
         low, high = dates.parse(text)
@@ -148,8 +160,8 @@ def _date(piece: str, _field: Field, frame: Frame) -> Value:
     return DateValue(prefix, low, high)
 
 
-def _string(piece: str, field: Field, _frame: Frame) -> Value:
-    text = _plain(piece)
+def _string(piece: str, field: Field, _frame: Frame) -> PlainValue:
+    text = plain(piece)
     if field.modifier != "exact" and not fold(text):
         raise Malformed("needs at least one letter or digit.")  # else it would match every value
     return StringValue(text)
@@ -169,18 +181,18 @@ def _number(piece: str, _field: Field, _frame: Frame) -> NumberValue:
     return NumberValue(prefix, value, value - margin, value + margin)
 
 
-def _quantity(piece: str, field: Field, frame: Frame) -> Value:
+def _quantity(piece: str, field: Field, frame: Frame) -> PlainValue:
     number, *unit = split(piece, "|")
     if not unit:
         return QuantityValue(_number(number, field, frame), None, None)
-    system, code = [_plain(part) for part in unit] if len(unit) == 2 else ("", "")
+    system, code = [plain(part) for part in unit] if len(unit) == 2 else ("", "")
     if not system and not code:
         raise Malformed("takes a number, number|system|code or number||code.")
     return QuantityValue(_number(number, field, frame), system or None, code or None)
 
 
-def _uri(piece: str, _field: Field, _frame: Frame) -> Value:
-    text = _plain(piece)
+def _uri(piece: str, _field: Field, _frame: Frame) -> PlainValue:
+    text = plain(piece)
     if " " in text:
         raise Malformed("takes a uri.")
     return UriValue(text)
@@ -192,7 +204,7 @@ def _prefixed(piece: str) -> tuple[Prefix, str]:
     return Prefix(prefix or "eq"), text
 
 
-_READERS: Final[Mapping[Kind, Callable[[str, Field, Frame], Value]]] = {
+READERS: Final[Mapping[Kind, Callable[[str, Field, Frame], PlainValue]]] = {
     Kind.TOKEN: _token,
     Kind.REFERENCE: _reference,
     Kind.DATE: _date,

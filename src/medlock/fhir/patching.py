@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import DecodeError
 
@@ -51,7 +52,13 @@ def patch_of_entry(resource: bytes) -> tuple[PatchKind, bytes]:
 
 def patched(body: bytes, kind: PatchKind, patch: bytes) -> bytes:
     """The resource after the patch. Raises BadRequest for what is no patch, Unprocessable for one that does not fit."""
-    before = tree_of(body)
+    try:
+        return _patched(tree_of(body), kind, patch)
+    except RecursionError:  # each operation may nest a little deeper than the one before
+        raise Unprocessable("The patch makes a resource that is nested too deeply.") from None
+
+
+def _patched(before: Any, kind: PatchKind, patch: bytes) -> bytes:
     after = apply_json_patch(before, _operations(patch)) if kind is PatchKind.JSON else _by_fhirpath(before, patch)
     if not isinstance(after, dict) or any(after.get(name) != before.get(name) for name in ("resourceType", "id")):
         raise Unprocessable("A patch cannot change the type or the id of a resource.")

@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from medlock.errors import BadRequest
 from medlock.fhir.fhirpath_nodes import type_of
+from medlock.fhir.jsonpatch import Misfit
 from medlock.fhir.jsontree import same
 from medlock.fhir.structures import Element, structure
 
 STEPS_MAX: Final = 64
+LOOKED_MAX: Final = 200_000
 _LITERAL = r"'(?:[^'\\]|\\['\\/])*'|true|false|-?\d{1,15}(?:\.\d{1,15})?"
 _STEP = re.compile(
     r"(?P<name>[A-Za-z_]\w{0,63})|\[(?P<index>\d{1,6})\]|\.(?P<end>first|last)\(\)"
@@ -52,15 +54,29 @@ class Spot:
             yield member, known.owner[member][0], kind  # type: ignore[union-attr] # there are steps: it is known
 
 
-def spots(root: Any, path: str) -> list[Spot]:
-    """Every place in the resource that a path names. Raises BadRequest for what is not such a path."""
+@dataclass(slots=True)
+class Budget:
+    """How many places the paths of one patch may still look at: a thousand paths through long lists are millions."""
+
+    left: int = LOOKED_MAX
+
+    def spend(self, looked: int) -> None:
+        """Count places looked at. Raises Misfit when it is too many."""
+        self.left -= looked
+        if self.left < 0:
+            raise Misfit("makes the patch look at too much: name places by index, or send it in parts.")
+
+
+def spots(root: Any, path: str, budget: Budget) -> list[Spot]:
+    """Every place in the resource that a path names. Raises BadRequest for what is not such a path, or Misfit."""
     steps = [match for match in _steps(path) if match[0] != "."]
     top = Spot(None, "", -1, "Resource", root)
     if not steps or steps[0]["name"] != root.get("resourceType"):
         raise _unreadable()
     found = [top]
     for step in steps[1:]:
-        found = _taken(found, step)
+        found = _taken(found, step, budget)
+        budget.spend(len(found))
     return found
 
 
@@ -83,7 +99,7 @@ def _steps(path: str) -> Iterator[re.Match[str]]:
         position = match.end()
 
 
-def _taken(found: list[Spot], step: re.Match[str]) -> list[Spot]:
+def _taken(found: list[Spot], step: re.Match[str], budget: Budget) -> list[Spot]:
     """The places one step further."""
     if step["name"]:
         return [child for spot in found for child in children(spot, step["name"])]
@@ -92,6 +108,7 @@ def _taken(found: list[Spot], step: re.Match[str]) -> list[Spot]:
     if step["end"]:
         return found[:1] if step["end"] == "first" else found[-1:]
     wanted = _literal(step["literal"])
+    budget.spend(4 * len(found))
     return [spot for spot in found if any(same(each, wanted) for each in _below(spot, step["path"].split(".")))]
 
 

@@ -44,14 +44,19 @@ class Path:
 
 def parse_path(written: str, datatype: str, only: str) -> Path:
     """A path from its written form, `telecom*?system=email`. Raises ValueError."""
-    return Path(tuple(_step(part) for part in written.split("/")), datatype, only)
+    return Path(parse_steps(written), datatype, only)
+
+
+def parse_steps(written: str) -> tuple[Step, ...]:
+    """The steps of a path; none for "", the resource itself. Raises ValueError."""
+    return tuple(_step(part) for part in written.split("/")) if written else ()
 
 
 def _step(written: str) -> Step:
     found = _STEP.fullmatch(written)
     if found is None:
         raise ValueError(f"not a step: {written}")
-    where = (found["field"], found["wanted"]) if found["field"] else None
+    where = (found["field"], found["wanted"].replace("%2F", "/")) if found["field"] else None
     return Step(found["key"], bool(found["many"]), bool(found["first"]), where)
 
 
@@ -64,6 +69,20 @@ def tree(branches: Iterable[tuple[tuple[Step, ...], Visit]]) -> Visit:
         key: _together([_reach(step, _below(ends)) for step, ends in steps.items()]) for key, steps in by_key.items()
     }
     return (_field, next(iter(table.items()))) if len(table) == 1 else (_fields, table)
+
+
+def elements_at(element: dict[str, Any], steps: Sequence[Step]) -> list[Any]:
+    """The elements that the steps lead to, one by one."""
+    found: list[Any] = [element]
+    for step in steps:
+        below = [each[step.key] for each in found if step.key in each]
+        if step.many or step.first:
+            below = [item for items in below for item in (items[:1] if step.first else items) if item is not None]
+        if step.where:
+            key, wanted = step.where
+            below = [each for each in below if each.get(key) == wanted]
+        found = below
+    return found
 
 
 def _below(ends: Sequence[tuple[tuple[Step, ...], Visit]]) -> Visit:

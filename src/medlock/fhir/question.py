@@ -27,6 +27,7 @@ class Interaction(StrEnum):
     PATCH = "patch"
     DELETE = "delete"
     SEARCH = "search-type"
+    SEARCH_SYSTEM = "search-system"  # several types: the system's, or those of one patient's compartment
     BATCH = "batch"
     TRANSACTION = "transaction"
     EVERYTHING = "everything"  # this and the following are operations, by their names
@@ -34,6 +35,8 @@ class Interaction(StrEnum):
     DOCREF = "docref"
     LASTN = "lastn"
     MATCH = "match"
+
+    __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
 
 
 class Preconditions(msgspec.Struct, frozen=True):
@@ -52,7 +55,8 @@ class Question(msgspec.Struct, frozen=True):
     """One request. `query` holds every search parameter, result parameters included.
 
     `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
-    or delete without an id means. `raw`: a Binary is wanted as the content that it holds.
+    or delete without an id means. `raw`: a Binary is wanted as the content that it holds. In a search, `id` is that of
+    the patient in whose compartment it is made.
     """
 
     interaction: Interaction

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from medlock.errors import BadRequest, Unprocessable
+from medlock.fhir.across import parse_system
 from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.binary import is_content, refuse_context, wants_content, wrapped
 from medlock.fhir.form import Pairs, decode_path, pairs
@@ -37,8 +38,9 @@ from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Preconditions, Question
 
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
-_PAGED = frozenset({Interaction.SEARCH, *OPERATIONS}) - {Interaction.VALIDATE, Interaction.MATCH} | _HISTORIES
+_PAGED = (_SEARCHES | OPERATIONS) - {Interaction.VALIDATE, Interaction.MATCH} | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _READS = frozenset({Interaction.READ, Interaction.VREAD})
 _BINARY = b"/Binary"  # no other type's name begins so
@@ -126,7 +128,7 @@ def _parsed(request: Request, address: Address, frame: Frame) -> Question:
     params = _general(pairs(request.query)) if request.query else ()
     if address.interaction is Interaction.PATCH:
         return _question(request, address, params, frame, patch_kind(request.headers))
-    if request.method == "POST" and address.interaction is Interaction.SEARCH:
+    if request.method == "POST" and address.interaction in _SEARCHES:
         params += _general(_form(request))
     elif request.method in {"POST", "PUT"} and (request.body or address.interaction not in OPERATIONS):
         check_json_body(request.headers)
@@ -216,11 +218,8 @@ def _asked(request: Request, address: Address, params: Pairs, frame: Frame) -> _
     interaction = address.interaction
     if interaction in _PAGED and (page := _page(params)):
         return _Asked(page=page)
-    if interaction is Interaction.SEARCH:
-        query = parse_search(
-            address.type, params, now_ms=frame.now_ms, max_count=frame.max_count, base_url=frame.base_url
-        )
-        return _Asked(query)
+    if interaction in _SEARCHES:
+        return _Asked(_searched(address, params, frame))
     if interaction in _HISTORIES:
         return _Asked(options=read_history(params, frame.max_count))
     if interaction in OPERATIONS:
@@ -275,6 +274,14 @@ def _page(params: Pairs) -> str:
     if not 0 < len(token) <= _PAGE_TOKEN_MAX:
         raise BadRequest("The page token is not one of this server's.")
     return token
+
+
+def _searched(address: Address, params: Pairs, frame: Frame) -> SearchQuery:
+    """The query on one type, or without one over several; in the compartment of a patient, when one is named."""
+    now, most, base, patient = frame.now_ms, frame.max_count, frame.base_url, address.id
+    if address.type:
+        return parse_search(address.type, params, now_ms=now, max_count=most, base_url=base, patient=patient)
+    return parse_system(params, now_ms=now, max_count=most, base_url=base, patient=patient)
 
 
 def _preconditions(headers: Headers, address: Address, frame: Frame) -> Preconditions:

@@ -17,10 +17,39 @@ from typing import Any, Final
 import orjson
 import zstandard
 
-from medlock.fhir.paths import Path, parse_path
+from medlock.fhir.paths import Path, Step, parse_path, parse_steps
 from medlock.fhir.query import Kind
 
 DEFINITIONS: Final = "http://hl7.org/fhir/SearchParameter/"
+
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "phonetic": "names are found by their beginning with `name`; no algorithm by sound is offered.",
+        "_text": "an index of words would tell what sealed notes say.",
+        "_content": "an index of words would tell what sealed notes say.",
+        "_query": "no named queries are defined here.",
+        "_filter": "write each condition as a parameter of its own: only so can each be checked.",
+        "_contained": "contained resources are shown with their container, never by themselves.",
+        "_containedType": "contained resources are shown with their container, never by themselves.",
+        "_type": "it belongs to a search over several types, [base]?_type=…",
+    }
+)
+"""What this server knows and refuses, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """How a composite parameter is joined: its parts hold together in one of the places that the roots lead to.
+
+    implied  for each part the plain parameter that every match meets as well, "" for none
+    whole    for each part whether its paths begin at the resource instead of at such a place
+    """
+
+    roots: tuple[tuple[Step, ...], ...]
+    parts: tuple[Parameter, ...]
+    implied: tuple[str, ...]
+    whole: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +61,8 @@ class Parameter:
     targets     resource types that a reference under it can name; empty: any type
     systems     implicit code systems of `code` elements (R4 §3.1.1.4.10): system|code means the bare code
     datatypes   data types of the elements it searches
+    bound       value sets that its codes are bound to
+    composite   how its parts are joined, for a composite
     url         canonical address of the definition, for the CapabilityStatement
     """
 
@@ -45,6 +76,8 @@ class Parameter:
     datatypes: frozenset[str] = frozenset()
     paths: tuple[Path, ...] = ()
     refusal: str = ""
+    bound: tuple[str, ...] = ()
+    composite: Composite | None = None
 
     @property
     def ignores_case(self) -> bool:
@@ -88,21 +121,30 @@ def _parameter(name: str, row: dict[str, Any]) -> Parameter:
         name=name,
         kind=None if refusal else Kind(row["type"]),
         type=row["type"],
-        expression=row["expression"],
-        url=DEFINITIONS + row["id"],
+        expression=row.get("expression", ""),
+        url=row.get("url") or DEFINITIONS + row.get("id", ""),
         targets=tuple(row["targets"]),
         systems=frozenset(row["systems"]),
         datatypes=frozenset(path.datatype for path in paths),
         paths=() if refusal else paths,
         refusal=refusal,
+        bound=tuple(row["bound"]),
+        composite=_composite(row["composite"]) if row.get("composite") else None,
+    )
+
+
+def _composite(row: dict[str, Any]) -> Composite:
+    return Composite(
+        roots=tuple(parse_steps(written) for written in row["roots"]),
+        parts=tuple(_parameter(part["name"], part) for part in row["parts"]),
+        implied=tuple(row["implied"]),
+        whole=tuple(part["whole"] for part in row["parts"]),
     )
 
 
 def _refusal(name: str, row: dict[str, Any]) -> str:
-    if row["type"] in {"composite", "special"}:
-        return f"Parameters of type {row['type']} are not supported by this server."
-    if name == "phonetic":
-        return "Phonetic matching is not supported by this server."
-    if not row["paths"]:
-        return "Text search is not supported by this server."
+    if name in REASONS:
+        return REASONS[name]
+    if row["type"] == "composite" and not row.get("composite"):
+        return "R4 defines its two parts the wrong way round."
     return ""

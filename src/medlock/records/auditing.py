@@ -13,14 +13,14 @@ import msgspec
 
 from medlock.access.grant import Grant
 from medlock.audit.entries import Recorded
-from medlock.audit.events import Action, Touched
+from medlock.audit.events import Touched
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.audit.view import audit_event, values
 from medlock.errors import BadRequest, NotFound, Problem
 from medlock.fhir import bundle
 from medlock.fhir.match import matches
-from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.reach import Facts, Reach, reach_of
@@ -31,7 +31,6 @@ from medlock.records.vault import Vault
 STRETCH = 20_000
 """Entries that one page looks at, at the most; a page that finds little says where to go on."""
 _FETCH = 500
-_ASKING = frozenset({Action.SEARCH, Action.DOCREF, Action.LASTN, Action.MATCH})
 _PREFIX = "log-"
 
 
@@ -84,7 +83,7 @@ def _shaped(query: SearchQuery) -> bool:
 
 def _shown(grant: Grant, recorded: Recorded) -> Recorded:
     """The event as this caller may see it."""
-    if grant.everyone is not None or recorded.event.action not in _ASKING:
+    if grant.everyone is not None or "?" not in recorded.event.query:  # an address alone names nobody else
         return recorded
     return replace(recorded, event=msgspec.structs.replace(recorded.event, query=""))
 
@@ -139,7 +138,7 @@ async def _slot(vault: Vault, reach: Reach, query: SearchQuery) -> tuple[int | N
 
 
 def _names_patient(condition: Condition) -> bool:
-    return condition.param == "patient" and condition.kind is Kind.REFERENCE and not condition.modifier
+    return condition.param in {"patient", COMPARTMENT} and condition.kind is Kind.REFERENCE and not condition.modifier
 
 
 def _visible(reach: Reach, recorded: Recorded) -> bool:

@@ -120,6 +120,12 @@ class Doors:
 async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Frame, doors: Doors) -> Finding:
     """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
     steps = await _steps(context, parts, frame)
+    criteria = (each for step in steps for each in (step.question.criteria, step.question.preconditions.if_none_exist))
+    async with context.claims.hold(criteria):
+        return await _transaction(context, steps, doors)
+
+
+async def _transaction(context: Context, steps: list[Step], doors: Doors) -> Finding:
     mapping: dict[str, str] = {}
     async for step in in_turns(steps):
         with _naming(step.path):

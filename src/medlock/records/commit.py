@@ -12,7 +12,6 @@ rotates keys seals anew without making versions: that is noticed at 3, by the in
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from itertools import chain
 
 import msgspec
@@ -25,7 +24,7 @@ from medlock.fhir.document import with_identity
 from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
-from medlock.records.turns import in_turns
+from medlock.records.turns import Held, in_turns
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Meta, Opened, tag_of
 from medlock.store.capsule import Appended, Capsule
@@ -59,6 +58,7 @@ class Stage(msgspec.Struct):
     sealed: dict[int, int] = {}  # slot → generation under which its bodies were sealed
     before: dict[int, list[tuple[int, int]]] = {}  # slot → rids and tags of what is replaced
     indexes: list[Appended] = []
+    slots: dict[str, int] = {}  # patient → slot, as it was when the locks were taken
 
 
 class Committer:
@@ -83,10 +83,9 @@ class Committer:
         stage = Stage()
         stage.batch.puts += self._extra.puts
         newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]
-        await self._allot(stage, newborn)
-        async with AsyncExitStack() as held:
-            for slot in await self._slots(stage, drafts):
-                await held.enter_async_context(self._vault.lock(slot))
+        if newborn:
+            await self._allot(stage, newborn)
+        async with Held([self._vault.lock(slot) for slot in await self._slots(stage, drafts)]):
             written = [await self._stage(stage, draft) async for draft in in_turns(drafts)]
             await self._seal_indexes(stage)
             try:
@@ -117,7 +116,13 @@ class Committer:
 
     async def _owner_slots(self, stage: Stage, patients: tuple[str, ...]) -> list[int]:
         """The slots of patients, the owner's first; the tenant's when there are none."""
-        return [await self._slot(stage, patient) for patient in patients] or [TENANT]
+        found = []
+        for patient in patients:
+            slot = stage.slots.get(patient)
+            if slot is None:
+                slot = stage.slots[patient] = await self._slot(stage, patient)
+            found.append(slot)
+        return found or [TENANT]
 
     async def _former(self, before: Opened) -> list[tuple[int, str]]:
         """The indexes that hold a version, the owner's first: slot and patient. A shredded patient has none."""
@@ -146,9 +151,10 @@ class Committer:
         version = 1 if before is None else before.meta.version + 1
         deleted = draft.crud == DELETE
         meta = Meta(draft.type, draft.id, version, self._scribe.now, draft.patients, draft.labels, deleted)
+        reference = meta.reference
         body = b"" if deleted else with_identity(draft.body, draft.type, draft.id, version, instant(meta.updated))
         slots = await self._owner_slots(stage, draft.patients)
-        rid = self._vault.rid(meta.reference)
+        rid = self._vault.rid(reference)
         keys = self._vault.keystore.keys(slots[0])
         ct = self._vault.seal(rid, keys, meta, body, stage.batch)
         stage.sealed[slots[0]] = min(keys.generation, stage.sealed.get(slots[0], keys.generation))
@@ -156,8 +162,9 @@ class Committer:
             stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))
         _put_body(stage.batch, rid, ct, before, self._history_key(before))
         self._index(stage, draft, meta, Place(rid, slots[0], tag_of(ct)), slots)
-        await self._unindex(stage, rid, before, slots)
-        stage.touched.setdefault(slots[0], []).append(Touched(meta.reference, version, draft.crud))
+        if before is not None:
+            await self._unindex(stage, rid, before, slots)
+        stage.touched.setdefault(slots[0], []).append(Touched(reference, version, draft.crud))
         return Written(meta, body, before is None or before.meta.deleted, slots[0])
 
     def _history_key(self, before: Opened | None) -> int:
@@ -168,7 +175,7 @@ class Committer:
         flags = DELETED if meta.deleted else 0
         values = None if meta.deleted else draft.values
         for at, slot in enumerate(slots):
-            here = Place(place.rid, place.slot, place.tag, flags | (POINTER if at else 0))
+            here = Place(place.rid, place.slot, place.tag, flags | POINTER if at else flags)
             stage.entries.setdefault(slot, []).append(self._vault.indexer.entry(meta, here, values))
             stage.patients[slot] = meta.patients[at] if meta.patients else ""
         if meta.type == "Patient":
@@ -176,13 +183,11 @@ class Committer:
             stage.directory.append(entry)
             self._vault.directory.change(entry, self._vault.keystore.keys(slots[0]), stage.batch)
 
-    async def _unindex(self, stage: Stage, rid: int, before: Opened | None, slots: list[int]) -> None:
+    async def _unindex(self, stage: Stage, rid: int, before: Opened, slots: list[int]) -> None:
         """Take the row out of indexes that held the version before and do not hold this one.
 
         They keep a mark: history may be sealed under their key, and must be found when that is destroyed or rotated.
         """
-        if before is None:
-            return
         for slot, patient in await self._former(before):
             if slot not in slots:
                 dropped = IndexEntry(rid, 0, before.meta.version, 0, 0, DROPPED, 0, (), (), (), ())
@@ -194,7 +199,8 @@ class Committer:
         fresh = {keys.slot for keys in stage.newborn.values()}
         positions: dict[int, Position] = {}
         async for slot, entries in in_turns(stage.entries.items()):
-            capsule = self._vault.capsules.fresh(slot) if slot in fresh else await self._vault.capsules.open(slot)
+            capsules = self._vault.capsules
+            capsule = capsules.fresh(slot) if slot in fresh else await capsules.for_change(slot)
             self._check_keys(stage, capsule)
             appended = capsule.change(stage.patients[slot], entries, stage.batch)
             stage.indexes.append(appended)
@@ -214,6 +220,7 @@ class Committer:
         for rid, tag in stage.before.get(capsule.slot, ()):
             row = capsule.find(rid)
             if row is None or row.tag != tag:
+                self._vault.capsules.lost(capsule.slot)
                 raise Raced
 
     def _events(self, stage: Stage, positions: dict[int, Position]) -> list[Event]:
@@ -237,7 +244,7 @@ class Committer:
     async def _recover(self, stage: Stage) -> None:
         """Another process was first: forget what we thought was current."""
         for appended in stage.indexes:
-            self._vault.capsules.forget(appended.capsule.slot)
+            self._vault.capsules.lost(appended.capsule.slot)
         await self._vault.directory.refresh()
 
 

@@ -2,7 +2,8 @@
 
 The criteria are a search of this caller's, decided as one: a resource that the caller may not see is not there, and
 never makes an answer different. After that the question is an ordinary one about an id, and goes the ordinary way.
-Two callers who find nothing at the same moment both create: criteria are no lock (If-None-Exist is none either).
+Requests of one process with the same criteria take turns (`records.claims`); two processes that find nothing at the
+same moment both create.
 """
 
 from __future__ import annotations

@@ -44,6 +44,7 @@ from medlock.records import (
     validating,
     write,
 )
+from medlock.records.claims import Claims
 from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
@@ -56,6 +57,7 @@ from medlock.store.tables import Batch
 
 _TRIES = 8
 _AUDIT = "AuditEvent"
+_IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
     Interaction.HISTORY: history.history,
     Interaction.HISTORY_TYPE: history.history,
@@ -101,10 +103,12 @@ class Door:
         self._limits = limits
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
+        self._claims = Claims()
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
             Interaction.SEARCH: self._search,
+            Interaction.SEARCH_SYSTEM: self._search,
             Interaction.VALIDATE: lambda visit: validating.validate(
                 self._context(visit), visit.granted, visit.question
             ),
@@ -150,7 +154,7 @@ class Door:
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
-        if question.interaction not in {Interaction.BATCH, Interaction.TRANSACTION}:
+        if question.interaction not in _IN_PARTS:
             grant = decide(principal, question)
         basis = "each entry by itself" if grant is None else grant.basis
         decided = Scribe(principal, question, now, scribe.request, basis)
@@ -188,7 +192,7 @@ class Door:
         query = visit.question.query
         if query is None:
             raise BadRequest("A search needs a question.")
-        links = self._links(visit, self_link(self._base, query.type, query.text))
+        links = self._links(visit, self_link(self._base, query.type, query.text, visit.question.id))
         page = self._page(visit, query.count)
         if query.type == _AUDIT:
             return await auditing.search_events(
@@ -227,7 +231,7 @@ class Door:
 
     def _context(self, visit: Visit) -> Context:
         limit = self._limits.resource_bytes
-        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit)
+        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit, claims=self._claims)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)

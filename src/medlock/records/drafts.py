@@ -13,6 +13,7 @@ from medlock.fhir.references import local_target
 from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
+from medlock.records.claims import Claims
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
@@ -49,6 +50,7 @@ class Context:
 
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
     `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
+    `claims` are shared by all requests of the process.
     """
 
     vault: Vault
@@ -59,6 +61,7 @@ class Context:
     resolved: set[str] = field(default_factory=set)
     criteria: dict[str, str] = field(default_factory=dict)
     resource_bytes: int = MIB
+    claims: Claims = field(default_factory=Claims)
 
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:

@@ -10,6 +10,7 @@ A version is shown when the current version is within reach and this very versio
 
 from __future__ import annotations
 
+import asyncio
 from heapq import heappop, heappush
 
 import msgspec
@@ -27,6 +28,7 @@ from medlock.records.minimise import minimised
 from medlock.records.reach import reach_of
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.search import Links, Page
+from medlock.records.turns import TURN, in_turns
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
@@ -123,8 +125,8 @@ class _Walk:
         begun = lines[~later & (lines["version"] > 1)]
         if len(begun) > ENTERED_MAX:
             raise _too_costly()
-        for newest in await self._fetched([row_of(line) for line in begun]):
-            await self._enter(newest)
+        async for line in in_turns(begun):
+            await self._enter(*await self._fetched([row_of(line)]))
 
     async def _fetched(self, rows: list[IndexRow]) -> list[Opened]:
         opened = await self.vault.fetch(rows)
@@ -161,6 +163,8 @@ class _Walk:
         looked = 0
         while len(self.shown) < size and looked < LOOKED_MAX and (step := await self._next(size)) is not None:
             looked += 1
+            if looked % TURN == 0:
+                await asyncio.sleep(0)
             self.last = step.place
             if self._covers(step.opened.meta):
                 self.shown.append(step.opened)

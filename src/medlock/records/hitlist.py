@@ -26,7 +26,7 @@ class Part(NamedTuple):
     rows: Rows | list[int]
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """A row that matches: where its body lies, and what sorting needs."""
 
     row: IndexRow
@@ -39,6 +39,12 @@ def hits_of(parts: Sequence[Part]) -> Sequence[Hit]:
     """What was found, in default order; a resource that stands in two indexes counts once."""
     found = [part for part in parts if len(part.rows)]
     return _few(found) if sum([len(part.rows) for part in found]) <= FEW else Hits(found)
+
+
+def merged(found: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
+    """Hits of several types in default order; a resource has one type, so none comes twice."""
+    held = [hits for hits in found if hits]
+    return held[0] if len(held) == 1 else sorted((hit for hits in held for hit in hits), key=_default_order)
 
 
 def _few(parts: Sequence[Part]) -> list[Hit]:

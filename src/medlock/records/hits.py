@@ -15,9 +15,11 @@ from medlock.fhir.compartment import PATIENT_COMPARTMENT
 from medlock.fhir.extract import extract
 from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
-from medlock.fhir.query import Condition, Kind, ReferenceValue, SearchQuery
-from medlock.records.hitlist import Hit, Part, hits_of
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
+from medlock.records.chains import Chains
+from medlock.records.hitlist import Hit, Part, hits_of, merged
 from medlock.records.indexing import TYPE_NUMBERS
+from medlock.records.narrowing import narrowed
 from medlock.records.plan import Plan
 from medlock.records.reach import Reach
 from medlock.records.vault import TENANT, Vault
@@ -28,6 +30,8 @@ from medlock.store.segment import Mask, Rows, Segment
 
 OPENED_MAX = 20_000
 """Bodies that one search may open to decide what the columns cannot; beyond it the answer is 400."""
+MERGED_MAX = 50_000
+"""Hits of several types that are put into one order."""
 _YIELD_EVERY = 64
 _NAMING = frozenset({"patient", "subject"})
 
@@ -49,6 +53,12 @@ class Finder:
 
     async def find(self, query: SearchQuery) -> Sequence[Hit]:
         """Every visible resource that matches, in default order."""
+        if query.parts:
+            return _together([await self.find(part) for part in query.parts])
+        if query.links:
+            further = Finder(self._vault, self._reach)
+            query = await Chains(self._vault, self._reach.grant, further.find).unlinked(query)
+        query = narrowed(query)
         plan = self._vault.planner.plan(query)
         hits = hits_of(await self._candidates(query, plan))
         return await self._decide(query.type, hits, plan.undecided) if plan.undecided else hits
@@ -144,6 +154,14 @@ class _PatientFacts(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
+def _together(found: Sequence[Sequence[Hit]]) -> Sequence[Hit]:
+    """Hits of several types. Raises BadRequest when they are too many to be put into one order."""
+    if sum(len(hits) for hits in found if hits) > MERGED_MAX:
+        text = f"More than {MERGED_MAX} resources of these types match: name a patient, a date, or one type."
+        raise BadRequest(text, problems=(Problem("too-costly", text),))
+    return merged(found)
+
+
 def _seen(mask: Mask, rows: Rows | list[int]) -> Rows | list[int]:
     """Those of the rows that a mask lets through."""
     return [row for row in rows if mask[row]] if isinstance(rows, list) else rows[mask[rows]]
@@ -151,8 +169,9 @@ def _seen(mask: Mask, rows: Rows | list[int]) -> Rows | list[int]:
 
 def decided(type_: str, opened: Opened, conditions: Sequence[Condition]) -> bool:
     """Whether an opened body meets the conditions."""
-    values = extract(parse_json(opened.body))
-    return matches(conditions, type_, values, id=opened.meta.id, updated_ms=opened.meta.updated)
+    resource = parse_json(opened.body)
+    updated = opened.meta.updated
+    return matches(conditions, type_, extract(resource), id=opened.meta.id, updated_ms=updated, resource=resource)
 
 
 def _allowed(rules: Rules | None, segment: Segment) -> Mask:
@@ -174,7 +193,7 @@ _ALWAYS_SHARED = frozenset(
 @cache
 def _naming(type_: str) -> frozenset[str]:
     """The parameters that say whose a resource of a type is."""
-    return _NAMING | frozenset(PATIENT_COMPARTMENT.get(type_, ()))
+    return _NAMING | {COMPARTMENT} | frozenset(PATIENT_COMPARTMENT.get(type_, ()))
 
 
 def _named_patients(query: SearchQuery) -> list[str] | None:

@@ -59,28 +59,30 @@ class Indexer:
             meta.updated,
             meta.labels,
             self._hashes(meta.type, known),
-            tuple((parameter_number(param), low, high) for param, low, high in known.dates),
+            tuple([(parameter_number(param), low, high) for param, low, high in known.dates]),
             tuple({(parameter_number(param), fold(text)[:TEXT_MAX]) for param, text in known.strings}),
         )
 
     def _hashes(self, type_: str, values: Values) -> tuple[int, ...]:
         found: set[int] = set()
+        known = self._tokens
         for token in values.tokens:
-            found.update(self._token_hashes(type_, token))
-        found.update(self.hash(whole_text(type_, param, target)) for param, target in values.references)
-        found.update(self.hash(whole_text(type_, param, uri)) for param, uri in values.uris)
-        found.update(self.hash(identifier_text(type_, *each)) for each in values.identifiers)
+            found.update(known.get((type_, token)) or self._token_hashes(type_, token))
+        for param, target in values.references:
+            found.add(self.hash(whole_text(type_, param, target)))
+        for param, uri in values.uris:
+            found.add(self.hash(whole_text(type_, param, uri)))
+        for each in values.identifiers:
+            found.add(self.hash(identifier_text(type_, *each)))
         return tuple(found)
 
     def _token_hashes(self, type_: str, token: tuple[str, str, str]) -> tuple[int, int]:
         """With its system and without; remembered together, for nearly every value of a record is a token."""
-        pair = self._tokens.get((type_, token))
-        if pair is None:
-            if len(self._tokens) >= REMEMBERED:
-                self._tokens.clear()
-            param, system, code = token
-            texts = token_text(type_, param, system, code), any_system_text(type_, param, code)
-            pair = self._tokens[type_, token] = self.hash(texts[0]), self.hash(texts[1])
+        if len(self._tokens) >= REMEMBERED:
+            self._tokens.clear()
+        param, system, code = token
+        texts = token_text(type_, param, system, code), any_system_text(type_, param, code)
+        pair = self._tokens[type_, token] = self.hash(texts[0]), self.hash(texts[1])
         return pair
 
 

@@ -19,7 +19,6 @@ from medlock.fhir.grammar import parse_search
 from medlock.fhir.likeness import CERTAIN, grade, probability
 from medlock.fhir.normalise import fold
 from medlock.fhir.options import MatchOptions
-from medlock.fhir.parse import parse_json
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Question
 from medlock.fhir.values import Values
@@ -28,6 +27,7 @@ from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.minimise import minimised
 from medlock.records.reach import Reach, reach_of
+from medlock.records.sifted import Sought, looked_into
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
@@ -52,10 +52,9 @@ async def match(vault: Vault, grant: Grant, question: Question, base: str) -> Fi
         raise _too_little()
     for _ in range(_TRIES):
         reach = await reach_of(vault, grant)
-        opened = await vault.fetch(await _candidates(vault, reach, queries))
-        if None not in opened:
-            seen = [each for each in opened if each is not None and grant.covers(each.meta)]
-            return _answer(grant, _scored(vault, sought, seen), options, base)
+        found = await looked_into(vault, grant, await _candidates(vault, reach, queries))
+        if found is not None:
+            return _answer(grant, _scored(vault, sought, found), options, base)
     raise Conflict("These records are being changed right now; try again.")
 
 
@@ -105,9 +104,9 @@ async def _candidates(vault: Vault, reach: Reach, queries: list[SearchQuery]) ->
     return list(found.values())
 
 
-def _scored(vault: Vault, sought: Values, seen: list[Opened]) -> list[_Scored]:
+def _scored(vault: Vault, sought: Values, found: list[Sought]) -> list[_Scored]:
     patients = len(vault.directory)
-    scored = [_Scored(probability(sought, extract(parse_json(each.body)), patients), each) for each in seen]
+    scored = [_Scored(probability(sought, each.values, patients), each.opened) for each in found]
     return sorted(scored, key=lambda each: (-each.score, each.opened.rid))
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from medlock.fhir.normalise import fold
 from medlock.fhir.query import (
+    COMPARTMENT,
     Condition,
     DateValue,
     Kind,
@@ -29,7 +30,7 @@ from medlock.fhir.query import (
     TokenValue,
     UriValue,
 )
-from medlock.fhir.searchparams import parameter
+from medlock.fhir.searchparams import PATIENT_PARAMS, parameter
 from medlock.records.indexing import (
     TYPE_NUMBERS,
     Indexer,
@@ -148,8 +149,10 @@ class Planner:
 
     def _pick(self, type_: str, condition: Condition) -> Pick | None:
         """The rows that bear any of the values (`not` comes later); None when values are not compared whole."""
-        if condition.modifier == "missing" or condition.kind in _RANGED:
+        if condition.modifier in _BY_BODY or condition.kind in _RANGED:
             return None
+        if condition.param == COMPARTMENT:
+            return self._compartment_pick(type_, condition)
         if condition.param == "_id":
             rids = [self._rid_of(f"{type_}/{v.code}") for v in condition.values if isinstance(v, TokenValue) and v.code]
             return lambda segment: segment.with_rids(rids).nonzero()[0]
@@ -161,8 +164,19 @@ class Planner:
             texts += found
         return _bearers([self._hash(text) for text in texts])
 
+    def _compartment_pick(self, type_: str, condition: Condition) -> Pick:
+        """The rows that name the patient through any parameter of the compartment; a Patient is in its own."""
+        owners = [value.id for value in condition.values if isinstance(value, ReferenceValue)]
+        params = PATIENT_PARAMS.get(type_, ())
+        hashes = [self._hash(whole_text(type_, param, f"Patient/{each}")) for param in params for each in owners]
+        if type_ != "Patient":
+            return _bearers(hashes)
+        rids = [self._rid_of(f"Patient/{each}") for each in owners]
+        return lambda segment: (segment.with_hashes(hashes) | segment.with_rids(rids)).nonzero()[0]
+
 
 _RANGED = frozenset({Kind.DATE, Kind.STRING})
+_BY_BODY = frozenset({"missing", "text", "of-type", "above", "below"})  # modifiers that no column answers
 
 
 def _bearers(hashes: list[int]) -> Pick:
@@ -294,11 +308,12 @@ class Dates(msgspec.Struct, frozen=True):
 
     def kept(self, segment: Segment, rows: list[int]) -> list[int]:
         """Of a few."""
-        numbers, lows, highs = segment.dates_of(self.param).each
-        meets, last, at = self._meets(), len(numbers), 0
+        known = segment.dates_of(self.param)
+        (numbers, lows, highs), first = known.each, known.first
+        meets, last = self._meets(), len(numbers)
         found: list[int] = []
         for row in rows:
-            at = bisect_left(numbers, row, at)
+            at = first[row]
             while at < last and numbers[at] == row:
                 if meets(lows[at], highs[at]):
                     found.append(row)

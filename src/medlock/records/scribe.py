@@ -23,6 +23,7 @@ ACTIONS = {
     Interaction.PATCH: Action.PATCH,
     Interaction.DELETE: Action.DELETE,
     Interaction.SEARCH: Action.SEARCH,
+    Interaction.SEARCH_SYSTEM: Action.SEARCH,
     Interaction.BATCH: Action.BATCH,
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
@@ -31,6 +32,8 @@ ACTIONS = {
     Interaction.DOCREF: Action.DOCREF,
     Interaction.VALIDATE: Action.VALIDATE,
 }
+
+_SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 
 
 @cache
@@ -97,9 +100,16 @@ class Scribe(msgspec.Struct, frozen=True):
         asked = self.question
         query = asked.query or asked.criteria
         if query is not None:
-            return f"{asked.type}?{query.text}"
+            return f"{self._searched()}?{query.text}"
         named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
         return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
+
+    def _searched(self) -> str:
+        """What a search is made in: a type, or the compartment of a patient."""
+        asked = self.question
+        if asked.id and asked.interaction in _SEARCHES:
+            return f"Patient/{asked.id}/{asked.type or '*'}"
+        return asked.type
 
     def disclosure(self, finding: Finding) -> list[Event]:
         """Events of an answer: one for each patient whose resources it holds; at least one in all."""

@@ -133,6 +133,7 @@ def _entries(
     ]
 
 
-def self_link(base: str, type_: str, text: str) -> str:
-    """The address of a search as it was understood."""
-    return f"{base}/{quote(type_)}" + (f"?{text}" if text else "")
+def self_link(base: str, type_: str, text: str, patient: str = "") -> str:
+    """The address of a search as it was understood: of one type, or with "" of several; in a patient's compartment."""
+    within = f"{base}/Patient/{patient}/{quote(type_ or '*', safe='*')}" if patient else f"{base}/{quote(type_)}"
+    return within.removesuffix("/") + (f"?{text}" if text else "")

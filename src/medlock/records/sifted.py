@@ -6,6 +6,7 @@ hits are few; how many bodies are opened is bounded all the same.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ from medlock.records.hits import Finder
 from medlock.records.minimise import minimised_all
 from medlock.records.reach import reach_of
 from medlock.records.search import Links, Page
+from medlock.records.turns import TURN
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
+from medlock.store.capsule import IndexRow
 
 SIFTED_MAX = 20_000
 _TRIES = 4
@@ -50,12 +53,23 @@ async def sifted(vault: Vault, grant: Grant, query: SearchQuery, sieve: Sieve) -
         if len(hits) > SIFTED_MAX:
             text = f"More than {SIFTED_MAX} resources would have to be looked through: name a code, a type or a date."
             raise BadRequest(text, problems=(Problem("too-costly", text),))
-        opened = await vault.fetch([hit.row for hit in hits])
-        if None not in opened:
-            covers = grant.judge()
-            seen = [each for each in opened if each is not None and covers(each.meta)]
-            return sieve([Sought(each, extract(parse_json(each.body))) for each in seen]), finder.about
+        found = await looked_into(vault, grant, [hit.row for hit in hits])
+        if found is not None:
+            return sieve(found), finder.about
     raise Conflict("These records are being changed right now; try again.")
+
+
+async def looked_into(vault: Vault, grant: Grant, rows: Sequence[IndexRow]) -> list[Sought] | None:
+    """What lies in these rows and may be seen, a few at a time; None when one has changed since."""
+    covers, found = grant.judge(), []
+    for start in range(0, len(rows), TURN):
+        opened = await vault.fetch(rows[start : start + TURN])
+        if None in opened:
+            return None
+        seen = [each for each in opened if each is not None and covers(each.meta)]
+        found += [Sought(each, extract(parse_json(each.body))) for each in seen]
+        await asyncio.sleep(0)
+    return found
 
 
 class Answer(NamedTuple):

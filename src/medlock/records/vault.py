@@ -88,9 +88,8 @@ class Vault:
     def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch) -> bytes:
         """The row for one version of a resource; its further rows, if it has any, are added to the batch."""
         ct, further = self.bodies.seal(rid, keys, meta, body)
-        batch.inserts += [
-            (Table.BODY, self.further_key(rid, meta.version, at), each) for at, each in enumerate(further)
-        ]
+        for at, each in enumerate(further):
+            batch.inserts.append((Table.BODY, self.further_key(rid, meta.version, at), each))
         return ct
 
     async def current(self, type_: str, id_: str) -> Opened | None:

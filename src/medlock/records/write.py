@@ -24,6 +24,11 @@ NewId = Callable[[], str]
 
 async def create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new resource with an id of ours; with If-None-Exist the one that is there already, if there is one."""
+    async with context.claims.hold((question.preconditions.if_none_exist,)):
+        return await _create(context, grant, question, committer)
+
+
+async def _create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     exists = question.preconditions.if_none_exist
     if exists is not None:
         found = await existing(context, exists)
@@ -37,6 +42,11 @@ async def create(context: Context, grant: Grant, question: Question, committer: 
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new version under the id in the address; the first one when the caller may create and chose the id."""
+    async with context.claims.hold((question.criteria,)):
+        return await _update(context, grant, question, committer)
+
+
+async def _update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     asked = await settled(context, question)
     if asked.interaction is Interaction.CREATE:
         return await create(context, decide(context.principal, asked), asked, committer)

@@ -157,12 +157,15 @@ class BodyCipher:
             raise TooLarge("The resource is too large, or has too many versions, to be stored.")
         header = _HEADER.pack(keys.slot, version << 8 | FORM, keys.generation, count)
         sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
+        ct = nonce + self._mask.hide(nonce, header) + sealed
+        if not count:
+            return ct, []
         starts = range(FIRST, len(packed), FURTHER)
         further = [
             keys.body.seal(packed[start : start + FURTHER], _further(header, rid, at))
             for at, start in enumerate(starts)
         ]
-        return nonce + self._mask.hide(nonce, header) + sealed, further
+        return ct, further
 
     def slot(self, ct: bytes) -> int:
         """The slot that a row's header names. Not authenticated: only `open` proves it. Raises Tampered."""

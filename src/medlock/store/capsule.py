@@ -26,6 +26,7 @@ from medlock.store.capsulerows import CapsuleCipher, SegmentName
 from medlock.store.entries import DELETED, DROPPED, POINTER, Delta, IndexEntry, decode_delta, encode_delta
 from medlock.store.frames import DELTA_BYTES, HEAD_BYTES, frame, unframe
 from medlock.store.keyring import PatientKeys
+from medlock.store.merging import merge
 from medlock.store.segment import Segment
 from medlock.store.tables import Batch, Row, Table
 
@@ -65,26 +66,28 @@ class Capsule:
         self.tag = head.base_tag
         self.segments: list[Segment] = []
         self.cached_rows = 0
+        self._held = 0
         self._tail: dict[int, IndexEntry] = {}
         self._tail_segment: Segment | None = None
-        self.probe = self._probe()
-
-    def _probe(self) -> tuple[int, int]:
+        self.probe = cipher.key("delta", head.base), cipher.key("delta", head.base + 1)
         """Keys of the last delta, which must be there, and of the next, which must not."""
-        return self.cipher.key("delta", self.number), self.cipher.key("delta", self.number + 1)
+        self._trail = [self.probe[0]]  # keys of the deltas from the base on
 
     def apply(self, delta: Delta, tag: bytes) -> None:
         """Take in the next delta. Raises Tampered when it does not follow the last one."""
         if delta.number != self.number + 1 or delta.previous != self.tag:
             raise Tampered(f"delta {self.number + 1} of an index does not follow the one before it")
         self.number, self.tag, self.patient = delta.number, tag, delta.patient
-        self.probe = self._probe()
+        self.probe = self.probe[1], self.cipher.key("delta", delta.number + 1)
+        self._trail.append(self.probe[0])
         if delta.entries:
-            self._tail.update((entry.rid, entry) for entry in delta.entries)
             self._tail_segment = None
-            rids = np.array([entry.rid for entry in delta.entries], np.uint64)
-            for each in self.segments:
-                each.kill(rids)
+            for entry in delta.entries:
+                self._tail[entry.rid] = entry
+                for each in self.segments:  # it is rarely there: looking costs a tenth of what `kill` would
+                    at = each.find(entry.rid)
+                    if at >= 0:
+                        each.alive[at] = each.whole = False
 
     def view(self) -> list[Segment]:
         """Segments that together hold every row once alive."""
@@ -152,12 +155,16 @@ class Capsule:
             yield Table.CAPSULE, self.cipher.key("head")
         for name in self.head.segments:
             yield from ((Table.CAPSULE, key) for key in self.cipher.piece_keys(name))
-        for number in range(max(1, self.head.base), self.number + 1):
-            yield Table.DELTA, self.cipher.key("delta", number)
+        yield from ((Table.DELTA, key) for key in (self._trail if self.head.base else self._trail[1:]))
 
     def size(self) -> int:
         """Rows held in memory, dead ones included."""
-        return sum(len(each) for each in self.segments) + len(self._tail)
+        return self._held + len(self._tail)
+
+    def hold(self, segments: list[Segment]) -> None:
+        """These are the segments that the head names."""
+        self.segments = segments
+        self._held = sum(map(len, segments))
 
     def live_rows(self) -> int:
         """How many resources are there."""
@@ -194,26 +201,27 @@ class Capsule:
     def _fold(self, appended: Appended, entries: Iterable[IndexEntry], batch: Batch) -> tuple[Head, list[Segment]]:
         """Write tail, new entries and small segments as one segment, and a head that names what remains."""
         cipher = appended.cipher
-        merged = dict(self._tail)
-        merged.update((entry.rid, entry) for entry in entries)
+        newest = dict(self._tail)
+        newest.update((entry.rid, entry) for entry in entries)
         names, kept = list(self.head.segments), list(self.segments)
-        largest = max(TIER_ROWS_MAX, self.size() // LARGE_SEGMENTS_MAX)
-        while kept and len(kept[-1]) <= min(TIER * len(merged), largest):
-            merged = {entry.rid: entry for entry in kept.pop().entries()} | merged
+        joined = [columns.build(list(newest.values()))]
+        rows, largest = len(newest), max(TIER_ROWS_MAX, self.size() // LARGE_SEGMENTS_MAX)
+        while kept and len(kept[-1]) <= min(TIER * rows, largest):
+            rows += len(kept[-1])
+            joined.append(kept.pop())
             batch.deletes += [(Table.CAPSULE, key) for key in self.cipher.piece_keys(names.pop())]
-        if not kept:
-            merged = {rid: entry for rid, entry in merged.items() if not entry.flags & DROPPED or entry.version}
+        merged = merge(joined[::-1], whole=not kept)
         if cipher is not self.cipher:
             again = zip(names, kept, strict=True)
             names = [_write_segment(cipher, name.number, each, batch.puts) for name, each in again]
-        if merged:
-            kept.append(columns.build(list(merged.values())))
-            names.append(_write_segment(cipher, self.head.next_segment, kept[-1], batch.inserts))
+        if len(merged):
+            kept.append(merged)
+            names.append(_write_segment(cipher, self.head.next_segment, merged, batch.inserts))
         delta = appended.delta
         head = Head(FORMAT, delta.patient, delta.number, appended.tag, self.head.next_segment + 1, tuple(names))
         sealed = cipher.seal("head", 0, frame(_encode_head(head), HEAD_BYTES))
         batch.puts.append((Table.CAPSULE, cipher.key("head"), sealed))
-        batch.deletes += [(Table.DELTA, self.cipher.key("delta", n)) for n in range(self.head.base, delta.number)]
+        batch.deletes += [(Table.DELTA, key) for key in self._trail]
         return head, kept
 
     def settle(self, appended: Appended) -> None:
@@ -221,7 +229,9 @@ class Capsule:
         self.apply(appended.delta, appended.tag)
         self.cipher = appended.cipher
         if appended.folded is not None:
-            self.head, self.segments = appended.folded
+            self.head, segments = appended.folded
+            self.hold(segments)
+            del self._trail[:-1]
             self._tail, self._tail_segment = {}, None
             kill_replaced(self.segments[:-1], self.segments[-1:])
 
@@ -255,7 +265,7 @@ def kill_replaced(earlier: Iterable[Segment], later: Iterable[Segment]) -> None:
             each.kill(segment.rids)
 
 
-class IndexRow(msgspec.Struct, frozen=True):
+class IndexRow(msgspec.Struct, frozen=True, gc=False):
     """Where the current version of a resource lies, and the tag that its sealed body must have."""
 
     rid: int

@@ -2,6 +2,9 @@
 
 Before a cached capsule is used, one statement asks for its last delta (which a fold by another process would have
 deleted) and for the next (which a write would have added). Both as expected: the capsule is current.
+
+A write need not ask: its commit is refused when what it was made from is not current. So it is asked only about
+indexes that a race was lost for before.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class Capsules:
         self._keys = keys
         self._cache: OrderedDict[int, Capsule] = OrderedDict()
         self._cached_rows = 0
+        self._contested: set[int] = set()
 
     @property
     def cached(self) -> int:
@@ -70,7 +74,8 @@ class Capsules:
         if capsule is not None:
             found = await self._backend.get_many(Table.DELTA, capsule.probe)
             if len(found) == 1 and capsule.probe[0] in found:
-                self._cache.move_to_end(slot)
+                if slot in self._cache:  # or forgotten while this was asked
+                    self._cache.move_to_end(slot)
                 return capsule
             self.forget(slot)
         capsule = await self._load(slot)
@@ -78,6 +83,18 @@ class Capsules:
             raise Tampered("a patient's index is gone")
         self._keep(slot, capsule)
         return capsule
+
+    async def for_change(self, slot: int) -> Capsule:
+        """The capsule of a slot as this process last saw it, for a change that is committed with its `requires`."""
+        capsule = None if slot in self._contested else self._cache.get(slot)
+        return await self.open(slot) if capsule is None else capsule
+
+    def lost(self, slot: int) -> None:
+        """A change was refused because another process had written this index: it may again, so we ask from now on."""
+        self.forget(slot)
+        if len(self._contested) >= CACHED:
+            self._contested.clear()
+        self._contested.add(slot)
 
     async def peek(self, slot: int) -> tuple[Capsule, Probe | None]:
         """The capsule of a slot; one in memory without asking whether it is current: its probe tells, later.
@@ -105,7 +122,8 @@ class Capsules:
         """Bring a capsule up to the change that was just committed."""
         capsule = appended.capsule
         capsule.settle(appended)
-        self.forget(capsule.slot)
+        if self._cache.get(capsule.slot) is not capsule:
+            self.forget(capsule.slot)
         self._keep(capsule.slot, capsule)
 
     def forget(self, slot: int) -> None:
@@ -120,9 +138,12 @@ class Capsules:
         self._cached_rows = 0
 
     def _keep(self, slot: int, capsule: Capsule) -> None:
+        known = self._cache.get(slot)
+        before = 0 if known is None else known.cached_rows
         capsule.cached_rows = capsule.size()
         self._cache[slot] = capsule
-        self._cached_rows += capsule.cached_rows
+        self._cache.move_to_end(slot)
+        self._cached_rows += capsule.cached_rows - before
         while len(self._cache) > CACHED or (self._cached_rows > CACHED_ROWS and len(self._cache) > 1):
             _, oldest = self._cache.popitem(last=False)
             self._cached_rows -= oldest.cached_rows
@@ -155,7 +176,7 @@ class Capsules:
         segments = await self._segments(cipher, head)
         if segments is None:
             return "a segment is missing"
-        capsule.segments = segments
+        capsule.hold(segments)
         for at in range(1, len(segments)):
             kill_replaced(segments[:at], segments[at : at + 1])
         return await self._deltas(capsule)

@@ -123,7 +123,7 @@ class KeyCommands:
         data_dir: DataDir = DEFAULT_DIRECTORY,
         json: AsJson = False,
     ) -> None:
-        """Change the passphrase, or what kind of provider guards the keys. Restart running servers afterwards."""
+        """Change the passphrase, or the provider that guards the keys. Reload or restart running servers afterwards."""
         if [passphrase_file is not None, to_keyring, bool(to)].count(True) != 1:
             raise typer.BadParameter("Give --to-passphrase-file FILE, --to-os-keyring or --to PROVIDER.")
         name = to or ("os-keyring" if to_keyring else "passphrase-file")

@@ -19,7 +19,9 @@ _PAYLOAD_MAX = 1 << 30
 HEAD_BYTES = 512
 DELTA_BYTES = 1_024
 ENTRY_BYTES = 1_024
-_compress = zstandard.ZstdCompressor(level=1).compress
+# Level -1 leaves bytes that nothing repeats (hashes, tags) as they are; level 1 codes them and saves a tenth of it all.
+# A patient's first search reads half a piece more and unpacks it in half the time; a fold packs a quarter faster.
+_compress = zstandard.ZstdCompressor(level=-1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 

@@ -69,6 +69,10 @@ class MemoryBackend:
         self._tally = Tally()
 
     @property
+    def file(self) -> None:
+        """The tables are nowhere else."""
+
+    @property
     def fault(self) -> Fault | None:
         """The present misbehaviour."""
         return self._fault

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medlock.clock import Clock
-from medlock.errors import Conflict, SetupError
+from medlock.errors import Conflict, SetupError, Unavailable
 from medlock.settings import Settings
 from medlock.store.broker.keys import BrokeredKeys
 from medlock.store.kek.choice import provider_of
@@ -72,7 +72,13 @@ def export_of(file: Path, settings: Settings, clock: Clock) -> KeyExport:
 def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys:
     """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
     if settings.broker is not None:
-        return BrokeredKeys(settings.broker)
+        try:
+            return BrokeredKeys(settings.broker)
+        except Unavailable as error:
+            raise Unavailable(
+                f"No key broker answers this account at {settings.broker}. Start it, or see its --worker-uid.",
+                reason=error.reason,
+            ) from error
     return open_keystore(settings, clock, create=create)
 
 

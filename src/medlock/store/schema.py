@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from medlock.errors import SetupError
 from medlock.store.tables import Table
 
-VERSION = 1
+VERSION = 2
 MOVED = -1
 """The version of a file whose records were moved to another back end."""
 PAGE_SIZE = 4096
@@ -25,7 +25,11 @@ def _create_sealed_tables(db: sqlite3.Connection) -> None:
         db.execute(f"CREATE TABLE {table.value} (key INTEGER PRIMARY KEY, ct BLOB NOT NULL)")
 
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create_sealed_tables}
+def _take_short_entries(_db: sqlite3.Connection) -> None:
+    """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create_sealed_tables, 2: _take_short_entries}
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 
 

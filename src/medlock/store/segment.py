@@ -58,13 +58,15 @@ _FACTS = ("rid", "slot", "version", "tag", "type", "flags", "updated")  # in the
 class DateColumns(NamedTuple):
     """Date values of one parameter: the row that carries each, ascending, and the interval [low, high) in ms.
 
-    `each` has the same three columns as plain integers, for looking at a few.
+    `each` has the same three columns as plain integers, for looking at a few; `first` says for every row of the segment
+    where its first value stands: binary search would make an integer of each value it passes.
     """
 
     row: NDArray[np.uint32]
     low: NDArray[np.int64]
     high: NDArray[np.int64]
     each: tuple[Sequence[int], Sequence[int], Sequence[int]]
+    first: Sequence[int]
 
 
 def _integers(column: NDArray[Any]) -> memoryview:
@@ -209,7 +211,9 @@ class Segment:
             part = self.dates[bisect_left(params, param) : bisect_right(params, param)]
             row, low, high = (np.ascontiguousarray(part[name]) for name in ("row", "low", "high"))
             each = _integers(row), _integers(low), _integers(high)
-            found = self._by_param[param] = DateColumns(row, low, high, each)
+            first = np.zeros(self._count, np.uint32)
+            first[row[::-1]] = np.arange(len(row), dtype=np.uint32)[::-1]  # of several the first is put last
+            found = self._by_param[param] = DateColumns(row, low, high, each, _integers(first))
         return found
 
     def with_prefix(self, param: int, prefix: str) -> Mask:
@@ -297,14 +301,14 @@ def as_rows(entries: Sequence[IndexEntry | PackedEntry], labels: dict[tuple[str,
     """The first column of these entries, in their order; sets of labels that are new are added to `labels`."""
     return np.array(
         [
-            (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, _label_number(labels, e.labels))
+            (e.rid, e.slot, e.tag, e.updated, e.version, e.type, e.flags, label_number(labels, e.labels))
             for e in entries
         ],
         ROWS,
     )
 
 
-def _label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
+def label_number(labels: dict[tuple[str, ...], int], wanted: tuple[str, ...]) -> int:
     """The number of a label set; sets beyond the 255th share one that carries all their labels: never fewer."""
     if wanted in labels:
         return labels[wanted]

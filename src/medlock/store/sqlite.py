@@ -67,6 +67,11 @@ class SqliteBackend:
         self._held = False
         self._read_before: dict[tuple[Table, int], bytes | None] = {}
 
+    @property
+    def file(self) -> Path:
+        """Where the tables lie."""
+        return self._path
+
     def _pin(self) -> None:
         """One read transaction for all reads of this turn of the event loop.
 

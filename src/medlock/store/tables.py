@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -79,6 +80,10 @@ class Ledger(Protocol):
 
 class Backend(Protocol):
     """A database that holds sealed tables. One object per process; safe for one event loop."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that another process here may read the same tables from (`store.reader`); None: there is none."""
 
     async def get(self, table: Table, key: int) -> bytes | None:
         """One row, or None."""

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
@@ -30,10 +31,13 @@ from medlock.store.tally import Tally
 BUSY_SECONDS = 10.0
 SCRUB_SECONDS = 5.0  # a journal that others read all that time is left as it is
 ROWS_MAX = 64  # in one statement
+FEW = 4  # rows for which sorting them and gathering them into statements costs more than it saves
 ROWS_A_TURN = 512  # a millisecond; then others go first
 _KEY = itemgetter(1)
 _INSERT, _PUT = "INSERT", "INSERT OR REPLACE"
-_DELETE = {table: f"DELETE FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_ONE = {
+    verb: {table: f"{verb} INTO {table.value} (key, ct) VALUES (?, ?)" for table in Table} for verb in (_INSERT, _PUT)
+}
 _HAS = {table: f"SELECT 1 FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _WITHIN = {
     table: f"SELECT key, ct FROM {table.value} WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - enum
@@ -137,7 +141,8 @@ class Writer:
             await self._run(_INSERT, batch.inserts)
         except sqlite3.IntegrityError:
             raise Raced from None
-        await self._write(batch)
+        if batch.puts or batch.deletes:
+            await self._write(batch)
 
     async def _apply(self, batch: Batch) -> int | MedlockError:
         """Apply one batch; a conflict undoes this batch alone. A savepoint keeps a copy of each page it changes."""
@@ -154,16 +159,20 @@ class Writer:
 
     async def _write(self, batch: Batch) -> None:
         """Puts and deletes, which cannot conflict."""
-        if batch.puts:
-            await self._run(_PUT, batch.puts)
-        for at, (table, key) in enumerate(batch.deletes, 1):
-            self._db.execute(_DELETE[table], (key,))
-            if at % ROWS_A_TURN == 0:
-                await asyncio.sleep(0)
+        await self._run(_PUT, batch.puts)
+        by_table: dict[Table, list[int]] = {}
+        for table, key in batch.deletes:
+            by_table.setdefault(table, []).append(key)
+        for table, keys in by_table.items():
+            keys.sort()
+            for start in range(0, len(keys), ROWS_MAX):
+                _delete_some(self._db, table, keys[start : start + ROWS_MAX])
+                if start % ROWS_A_TURN == ROWS_A_TURN - ROWS_MAX:
+                    await asyncio.sleep(0)
 
     async def _append_entries(self, group: Sequence[Waiting]) -> None:
         """Append the group's audit entries to the log, and tell each batch the number of its first."""
-        entries = [entry for waiting in group for entry in waiting.batch.entries]
+        entries = [*chain.from_iterable([waiting.batch.entries for waiting in group])]
         if not entries:
             return
         tip = self._db.execute(_GET[Table.TIP], (0,)).fetchone()
@@ -172,7 +181,7 @@ class Writer:
             self._ledger.load([row for table, keys in wanted for row in self._within(table, keys)])
         sequence, rows = self._ledger.extend(entries)
         try:
-            await self._run(_INSERT, rows[: len(entries)])
+            await self._run_sorted(_INSERT, rows[: len(entries)])
         except sqlite3.IntegrityError as fault:
             raise Tampered("the log holds entries that its head does not know") from fault
         await self._run(_PUT, rows[len(entries) :])
@@ -187,21 +196,23 @@ class Writer:
 
     async def _run(self, verb: str, rows: Sequence[Row]) -> None:
         """Write rows table by table, sorted by key, so that neighbouring leaves are touched once; many a statement."""
-        if len(rows) == 1:
-            table, key, ct = rows[0]
-            self._db.execute(_statement(verb, table, 1), (key, bytearray(ct)))
+        if len(rows) <= FEW:
+            for table, key, ct in rows:
+                self._db.execute(_ONE[verb][table], (key, bytearray(ct)))
             return
         by_table: dict[Table, list[Row]] = {}
         for row in rows:
             by_table.setdefault(row[0], []).append(row)
-        written = 0
         for some in by_table.values():
             some.sort(key=_KEY)
-            for start in range(0, len(some), ROWS_MAX):
-                _run_some(self._db, verb, some[start : start + ROWS_MAX])
-                written += ROWS_MAX
-                if written % ROWS_A_TURN == 0:
-                    await asyncio.sleep(0)
+            await self._run_sorted(verb, some)
+
+    async def _run_sorted(self, verb: str, rows: Sequence[Row]) -> None:
+        """Rows of one table, ascending by key."""
+        for start in range(0, len(rows), ROWS_MAX):
+            _run_some(self._db, verb, rows[start : start + ROWS_MAX])
+            if (start + ROWS_MAX) % ROWS_A_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _truncate(self) -> int | MedlockError:
         """Move the journal into the file and cut it to zero bytes."""
@@ -225,7 +236,7 @@ def _unavailable(fault: sqlite3.Error) -> Unavailable:
     return Unavailable(f"The store cannot be written now ({fault}); nothing was changed.")
 
 
-def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
+def _run_some(db: sqlite3.Connection, verb: str, rows: Sequence[Row]) -> None:
     """Write up to ROWS_MAX rows of a table in statements whose widths are powers of two, so that few are ever compiled.
 
     A bytearray is bound as it is; for bytes sqlite3 looks for an adapter first, which costs three times more.
@@ -233,9 +244,25 @@ def _run_some(db: sqlite3.Connection, verb: str, rows: list[Row]) -> None:
     at = 0
     while at < len(rows):
         width = 1 << (len(rows) - at).bit_length() - 1
-        bound = [each for _, key, ct in rows[at : at + width] for each in (key, bytearray(ct))]
+        bound: list[int | bytearray] = [0] * (2 * width)
+        bound[::2] = [key for _, key, _ in rows[at : at + width]]
+        bound[1::2] = [bytearray(ct) for _, _, ct in rows[at : at + width]]
         db.execute(_statement(verb, rows[at][0], width), bound)
         at += width
+
+
+def _delete_some(db: sqlite3.Connection, table: Table, keys: Sequence[int]) -> None:
+    """As few statements as there are bits in the number of keys."""
+    at = 0
+    while at < len(keys):
+        width = 1 << (len(keys) - at).bit_length() - 1
+        db.execute(_deletion(table, width), keys[at : at + width])
+        at += width
+
+
+@cache
+def _deletion(table: Table, width: int) -> str:
+    return f"DELETE FROM {table.value} WHERE key IN ({', '.join('?' * width)})"  # noqa: S608 - enum
 
 
 @cache

@@ -14,7 +14,7 @@ from medlock.clock import Clock
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, run, settings_for, show_json
 from medlock.settings import Settings
 from medlock.store.broker.allowance import PATIENTS_A_MINUTE
-from medlock.store.broker.beside import AUTO, keys_held
+from medlock.store.broker.beside import AUTO, DIED, keys_held
 from medlock.store.opening import make_directory
 from medlock.web.demo import Demo, Open, Ready, demo_passphrase, prepare_demo
 from medlock.web.listening import listen, only_server
@@ -131,7 +131,11 @@ class ServeCommands:
 
 def _notice(event: str, code: int) -> None:
     """What befell the broker, in the operator's log."""
-    OpLog(Clock()).notice(Told(event), code=code)
+    log = OpLog(Clock())
+    if event == DIED:
+        log.notice(Told.BROKER_DIED, code=code)
+    else:
+        log.notice(Told.BROKER_DOWN, code=code)
 
 
 def _ready(settings: Settings, files: TlsFiles | None) -> Ready:

@@ -151,7 +151,7 @@ class Crew:
             self._current.append(self._start(self._serving, entry[1]))
 
     def _reload(self) -> None:
-        """Begin a new set with what settings, certificate and program are now."""
+        """Begin a new set with what settings and certificate are now."""
         self._notifier.reloading()
         try:
             self._serving, self._former = self._renew(), self._serving

@@ -35,6 +35,7 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 CAN_WAIT: Final = frozenset(
     {
         Interaction.SEARCH,
+        Interaction.SEARCH_SYSTEM,
         Interaction.HISTORY_TYPE,
         Interaction.HISTORY_SYSTEM,
         Interaction.EVERYTHING,

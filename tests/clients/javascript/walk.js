@@ -57,8 +57,13 @@ async function writes(client) {
   });
   const precondition = await refusal(stale);
   const shown = await client.request(`Flag/${made.id}`);
+  const patched = await client.patch(`Flag/${made.id}`, [
+    { op: "test", path: "/status", value: "inactive" },
+    { op: "replace", path: "/status", value: "entered-in-error" },
+  ]);
+  const astray = await refusal(client.patch(`Flag/${made.id}`, [{ op: "remove", path: "/period" }]));
   await client.delete(`Flag/${made.id}`);
-  return { made, changed, precondition, shown, gone: await refusal(client.request(`Flag/${made.id}`)) };
+  return { made, changed, precondition, shown, patched, astray, gone: await refusal(client.request(`Flag/${made.id}`)) };
 }
 
 async function refusals(client) {

@@ -14,6 +14,7 @@ from medlock.fhir.clinic import (
     illness,
     measure,
     mind,
+    orders,
     planning,
     pregnancy,
     privacy,
@@ -46,6 +47,7 @@ def write(chart: Chart) -> None:
     _with_others(chart)
     privacy.consents(chart)
     privacy.origins(chart)
+    orders.orders(chart)
 
 
 def _checkups(chart: Chart) -> None:

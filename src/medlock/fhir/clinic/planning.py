@@ -62,7 +62,7 @@ def _goal(chart: Chart, problem: Problem, plan: Plan) -> Json:
     return {
         "lifecycleStatus": "active",
         "achievementStatus": hl7("goal-achievement", chart.chance.pick(("in-progress", "improving", "achieved"))),
-        "description": {"text": plan.aim},
+        "description": plan.term.concept(text=plan.aim),
         "subject": chart.me,
         "startDate": problem.since.isoformat(),
         **({"target": [target | due]} if plan.below else {}),

@@ -68,7 +68,7 @@ def _deny_person(clinician: Clinician) -> Json:
 
 def _provenance(chart: Chart, targets: list[str], day: date, author: Clinician) -> None:
     role = {"coding": [{"system": HL7 + "provenance-participant-type", "code": "author", "display": "Author"}]}
-    labels = _labels_of(chart, targets[0])
+    labels = labels_of(chart, targets[0])
     fields = {
         "target": [reference(target) for target in targets],
         "recorded": at(day, 17, 30).isoformat(),
@@ -79,7 +79,7 @@ def _provenance(chart: Chart, targets: list[str], day: date, author: Clinician) 
     chart.add("Provenance", fields, labels)
 
 
-def _labels_of(chart: Chart, target: str) -> tuple[str, ...]:
+def labels_of(chart: Chart, target: str) -> tuple[str, ...]:
     """The sensitivity labels of a resource on the chart: what is said about it is as sensitive as it is."""
     number = int(target.rsplit("-", 1)[1])
     security = chart.resources[number]["meta"].get("security", [])

@@ -10,6 +10,8 @@ from medlock.fhir.clinic.staff import location
 from medlock.fhir.clinic.terms import Json, Term, at, hl7, reference, sct
 from medlock.fhir.clinic.visits import diagnose
 
+_ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
+
 
 def condition(
     chart: Chart, visit: Visit, codes: tuple[Term, ...], since: date, *, over: date | None = None, chronic: bool = True
@@ -20,7 +22,9 @@ def condition(
     """
     category = ("problem-list-item", "Problem List Item") if chronic else ("encounter-diagnosis", "Encounter Diagnosis")
     ended = over is not None and over <= chart.until
+    asserted = {"url": _ASSERTED, "valueDateTime": visit.start.isoformat()}
     fields: Json = {
+        **({"extension": [asserted]} if chronic else {}),
         "clinicalStatus": hl7("condition-clinical", "resolved" if ended else "active"),
         "verificationStatus": hl7("condition-ver-status", "confirmed"),
         "category": [hl7("condition-category", *category)],

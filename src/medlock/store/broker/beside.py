@@ -1,7 +1,9 @@
 """A broker beside the server that needs it: started before the workers, started again when it dies, ended after them.
 
-The broker is a process of its own, started afresh so that it inherits nothing. It holds one end of a pipe: when the
-server's process is gone, however it went, the pipe closes and the broker ends by itself.
+The broker is a process of its own, started afresh so that it inherits nothing. It holds one end of a pipe, whose
+closing ends it: so the server says, and so it happens when the server's process is gone, however it went. Signals
+that reach the whole group of processes (ctrl-C, a service manager) it leaves to the others: workers need keys until
+they are done.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ PAUSE_SECONDS = 0.2
 START_SECONDS = 60.0
 _JOIN_SECONDS = 10
 _FAILED = 3
+_END = signal.SIGUSR1  # from the thread that holds the pipe to the one that serves
 
 Notice = Callable[[str, int], None]
-
-
 AUTO, ON, OFF = "auto", "on", "off"
+DIED, DOWN = "died", "does not start"  # what a `Notice` is told
 Held = Callable[[Settings], Settings]
 
 
@@ -143,19 +145,19 @@ class _Keeper:
 
     def _again(self, code: int) -> None:
         """Start another for one that died."""
-        self.notice("broker-died", code)
+        self.notice(DIED, code)
         while not self.stopping.wait(PAUSE_SECONDS):
             try:
                 self.start()
             except SetupError:
-                self.notice("broker-does-not-start", 0)
+                self.notice(DOWN, 0)
             else:
                 return
 
     def stop(self) -> None:
         """End it; it finishes what it does."""
-        if self.process is not None and self.process.is_alive():
-            self.process.terminate()
+        if self.process is not None and self.pipe is not None:
+            self.pipe.close()
             self.process.join(_JOIN_SECONDS)
             if self.process.is_alive():
                 self.process.kill()
@@ -185,10 +187,11 @@ def _said_ready(pipe: Connection) -> bool:
 
 def _work(brokering: Brokering, pipe: Connection) -> None:
     """A broker process from start to end."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_follow, args=(pipe,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C reaches all; the server ends us when its workers are done
     try:
-        run(brokering, lambda: pipe.send(True), (signal.SIGTERM,))  # noqa: FBT003 - the word itself
+        run(brokering, lambda: pipe.send(True), (_END,))  # noqa: FBT003 - the word itself
     except MedlockError as fault:
         sys.stderr.write(f"medlock: key broker: {fault}\n")
         sys.exit(_FAILED)
@@ -199,4 +202,4 @@ def _follow(pipe: Connection) -> None:
     try:
         pipe.recv()
     except (EOFError, OSError):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), _END)

@@ -1,7 +1,8 @@
 """A worker's connection to the key broker: one question at a time, connected again when the broker is back.
 
-While the broker is known to be gone nobody waits for it: for half a second after a failed attempt the answer is
-Unavailable at once. Every operation may be repeated, so one whose connection broke is asked once more on a new one.
+While the broker is known to be gone nobody waits for it: for half a second after a failed attempt, and five after it
+did not answer in time, the answer is Unavailable at once. Every operation may be repeated, so one whose connection
+broke is asked once more on a new one.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Channel:
                 said, answer = line.ask(operation, body, patience)
             except (OSError, BrokenFrame, _Lost) as error:
                 self._drop(line)
+                if isinstance(error, BlockingIOError):  # it hangs: whoever waits for it holds up everybody else here
+                    self._quiet_until = time.monotonic() + PATIENCE_SECONDS
                 if attempt == 2 or isinstance(error, BlockingIOError | BrokenFrame):
                     raise _unavailable(error) from error
                 continue
@@ -177,7 +180,9 @@ def _meant(said: int, body: bytes) -> MedlockError:
         refusal = Unavailable(_GONE, reason=f"key broker: {text}")
         refusal.retry_after = max(1, retry)
         return refusal
-    kinds = {Said.DESTROYED: KeyDestroyed, Said.TAMPERED: Tampered, Said.CONFLICT: Conflict, Said.SETUP: SetupError}
+    if said == Said.SETUP:
+        return SetupError("An operator must act: medlock keys status says what is wrong with the keys.", reason=text)
+    kinds = {Said.DESTROYED: KeyDestroyed, Said.TAMPERED: Tampered, Said.CONFLICT: Conflict}
     kind = kinds.get(Said(said)) if said in set(Said) else None
     if kind is KeyDestroyed:
         return KeyDestroyed()

@@ -22,7 +22,7 @@ from medlock.store.broker.frames import REQUEST_BYTES, BrokenFrame, Greeting, In
 from medlock.store.broker.unwraplog import Kind
 
 SLOW_SECONDS = 5
-CONNECTIONS_MOST, OF_ONE_PROCESS = 256, 32
+CONNECTIONS_MOST, OF_ONE_PROCESS = 640, 32
 BACKLOG = 64
 _LOOK_SECONDS = 0.5
 _CHUNK = 1_024  # most requests are a few bytes; a large buffer costs more to make than to fill
@@ -52,10 +52,10 @@ class Server:
                 client, _ = self._listener.accept()
             except TimeoutError:
                 continue
-            except OSError:
-                if self._stopping.is_set():
-                    break
-                raise
+            except OSError as fault:  # told to stop, or the system has no handle left for now
+                if not self._stopping.wait(_LOOK_SECONDS):
+                    self._report(fault)
+                continue
             self._admit(client)
         with self._lock:
             left = list(self._open)
