@@ -33,6 +33,8 @@ ROWS_MAX = 4096
 """In one statement; a bundle of some megabytes."""
 WRITERS = LOCK + 1
 FATE_SECONDS = 15.0
+LONG_WAYS = 16
+"""Groups that ask first after somebody else appended: where two write by turns, guessing costs a round trip each."""
 _UNCHANGED = "; nothing was changed"
 
 
@@ -54,6 +56,7 @@ class PgWriter:
         self._db: Connection = None
         self._queue = Queue(self._commit, self._fail)
         self._tip: bytes | None = None
+        self._long_ways = 0
         self.short_way = False
         """Whether all rows are on one server, so that a statement may look at the head and write elsewhere."""
 
@@ -93,7 +96,7 @@ class PgWriter:
         """(1) Take the lock, (2) ask what the group depends on, (3) write what it comes to, (4) commit."""
         if self._db is None or self._db.is_closed():
             self._db = await self._connections.for_writing()
-        if self.short_way and self._tip is not None and all(map(_only_entries, group)) and await self._extend(group):
+        if self._may_guess(group) and await self._extend(group):
             return
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
         rows, tip = await self._there(conditions(waiting.batch for waiting in group))
@@ -116,6 +119,15 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         self._tip = state.written(Table.TIP, 0) or tip
 
+    def _may_guess(self, group: Sequence[Waiting]) -> bool:
+        """Whether the head of the log is likely the one that this process left, and nothing else must be asked."""
+        if not self.short_way or self._tip is None or not all(map(_only_entries, group)):
+            return False
+        if self._long_ways:
+            self._long_ways -= 1
+            return False
+        return True
+
     async def _extend(self, group: Sequence[Waiting]) -> bool:
         """Append to the log in one statement; False, and nothing written, when somebody else appended since."""
         state = Group(())
@@ -134,6 +146,7 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         if not done:
             self._ledger.forget()
+            self._long_ways = LONG_WAYS
         return bool(done)
 
     async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None]:
