@@ -108,7 +108,7 @@ class Writer:
                 if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > gives_up:
                     raise
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, 0.01)
+                pause = min(2 * pause, 0.001)
             else:
                 return
 
