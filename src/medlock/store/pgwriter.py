@@ -25,7 +25,7 @@ from medlock.store import pgstatements as sql
 from medlock.store.grouping import Group, Piece, Write, chunked, conditions
 from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, said
 from medlock.store.pgschema import LOCK
-from medlock.store.queueing import Queue, Waiting
+from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
 from medlock.store.tally import Tally
 
@@ -79,26 +79,27 @@ class PgWriter:
         self._give_up()
         return Unavailable("The store failed; the operator's log says where. Look before you send it again.")
 
-    async def _commit(self, group: Sequence[Waiting]) -> None:
+    async def _commit(self, take: Take) -> None:
         """One transaction for the whole group; on failure every member fails and the store is as before."""
         try:
-            await self._transact(group)
+            await self._transact(take)
         except _Unknown as unknown:
             self._give_up()
             refusal = await self._fate(unknown)
             if refusal is not None:
-                _refuse(group, refusal)
+                _refuse(take(), refusal)
         except (*FAULTS, MedlockError) as fault:
             self._give_up()
-            _refuse(group, fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
+            _refuse(take(), fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
 
-    async def _transact(self, group: Sequence[Waiting]) -> None:
+    async def _transact(self, take: Take) -> None:
         """(1) Take the lock, (2) ask what the group depends on, (3) write what it comes to, (4) commit."""
         if self._db is None or self._db.is_closed():
             self._db = await self._connections.for_writing()
-        if self._may_guess(group) and await self._extend(group):
+        if self._may_guess() and all(map(_only_entries, take())) and await self._extend(take()):
             return
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
+        group = take()
         rows, tip = await self._there(conditions(waiting.batch for waiting in group))
         state = Group(rows)
         going: list[Waiting] = []
@@ -119,9 +120,9 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         self._tip = state.written(Table.TIP, 0) or tip
 
-    def _may_guess(self, group: Sequence[Waiting]) -> bool:
-        """Whether the head of the log is likely the one that this process left, and nothing else must be asked."""
-        if not self.short_way or self._tip is None or not all(map(_only_entries, group)):
+    def _may_guess(self) -> bool:
+        """Whether the head of the log is likely the one that this process left."""
+        if not self.short_way or self._tip is None:
             return False
         if self._long_ways:
             self._long_ways -= 1
