@@ -27,7 +27,7 @@ class Fit:
 
     chain     the backup and its ancestors, the full one first
     exported  the keys without those of the erased
-    erased    slots of all who were erased before the newest backup that there is
+    erased    slots of all who were erased before any backup that there is
     remarks   what the operator must know
     known     a checkpoint that the restored log must continue, as far as it goes
     """
@@ -57,11 +57,18 @@ def fit(shelf: Shelf, exported: KeyExport, name: str, checkpoint: str, now_ms: i
     _demand_fresh(shelf, held, exported)
     remarks = [*_behind(held, newest, exported), *_aged(exported, now_ms)]
     known = _known(newest, keys, checkpoint) if checkpoint else None
-    try:
-        erased = erased_by(newest, keys.seal(newest))
-    except Tampered as fault:
-        raise SetupError(f"{fault.reason}. Put back a good copy of backup {newest.name}.") from fault
+    erased = frozenset().union(*(_erased(each, keys) for each in shelf.last()))
     return Fit(tuple(chain), keys, exported.without(erased), erased, tuple(remarks), known)
+
+
+def _erased(held: Held, keys: BackupKeys) -> frozenset[int]:
+    """Who was erased when a backup was made. Raises SetupError."""
+    try:
+        return erased_by(held, keys.seal(held))
+    except Tampered as fault:
+        raise SetupError(
+            f"{fault.reason}. Put back a good copy of backup {held.name}, or move it elsewhere."
+        ) from fault
 
 
 def _demand_fresh(shelf: Shelf, held: Held, exported: KeyExport) -> None:

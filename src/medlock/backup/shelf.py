@@ -89,6 +89,11 @@ class Shelf:
             raise NotFound(f"There is no one backup {name} in {self.path}; medlock backup list shows them.")
         return found[0]
 
+    def last(self) -> list[Held]:
+        """Those that no other continues: one, unless full ones were made anew or the store was put back meanwhile."""
+        continued = {each.manifest.parent for each in self.held}
+        return [each for each in self.held if each.manifest.id not in continued]
+
     def demand(self, store: str, verifier: NoteVerifier) -> None:
         """Raises SetupError unless this store signed everything here: what is not whole can hide the newest."""
         if self.faults:
