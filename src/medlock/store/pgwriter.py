@@ -114,7 +114,7 @@ class PgWriter:
             await self._db.execute("COMMIT")
         except FAULTS as fault:
             raise _Unknown(_witness(pieces), fault) from fault
-        self._tip = state.written(Table.TIP, 0) or tip
+        self._tip = state.written(Table.TIP, 0)  # a head that others wrote is looked at again, under the lock
 
     async def _extend(self, group: Sequence[Waiting]) -> bool:
         """Append to the log in one statement; False, and nothing written, when somebody else appended since."""
