@@ -127,10 +127,12 @@ async def test_the_erased_of_another_history_stay_dead(tmp_path: Path, world: Wo
     await restore(tmp_path / "again", tmp_path / "shelf", old, first.id)
     async with opened(tmp_path / "again") as again:
         await shred(again, "erin")
+        again.clock.ms += 86_400_000  # type: ignore[attr-defined] - a clock that stands still
         latest = await back_up(again, tmp_path / "shelf")
     assert latest.log < longest.log
     report = await restore(tmp_path / "new", tmp_path / "shelf", old)
     assert report.erased == 1
+    assert [remark for remark in report.remarks if f"Backup {latest.id[:8]} was made later" in remark]
     async with opened(tmp_path / "new") as restored:
         with pytest.raises(NotFound):
             await reads(restored, "Observation/e1")

@@ -55,7 +55,7 @@ def fit(shelf: Shelf, exported: KeyExport, name: str, checkpoint: str, now_ms: i
     shelf.demand(keys.store, keys.verifier)
     chain = shelf.chain(held)
     _demand_fresh(shelf, held, exported)
-    remarks = [*_behind(held, newest, exported), *_aged(exported, now_ms)]
+    remarks = [*_behind(held, newest, exported), *_forked(held, shelf), *_aged(exported, now_ms)]
     known = _known(newest, keys, checkpoint) if checkpoint else None
     erased = frozenset().union(*(_erased(each, keys) for each in shelf.last()))
     return Fit(tuple(chain), keys, exported.without(erased), erased, tuple(remarks), known)
@@ -91,6 +91,17 @@ def _behind(held: Held, newest: Held, exported: KeyExport) -> list[str]:
         return []
     lost = known - held.manifest.size
     return [f"Lost: {lost} entries of the log and what they tell of. {known} were known, the backup has the rest."]
+
+
+def _forked(held: Held, shelf: Shelf) -> list[str]:
+    """Backups that are younger although their log is not longer: the store was put back to an older state before."""
+    mine = held.manifest
+    later = [each for each in shelf.last() if each.manifest.made > mine.made and each.manifest.size <= mine.size]
+    return [
+        f"Backup {each.name} was made later, of another history of this store: it was put back to an older state "
+        f"meanwhile. Is that the one to restore? Then name it: --backup {each.name}."
+        for each in later
+    ]
 
 
 def _aged(exported: KeyExport, now_ms: int) -> list[str]:
