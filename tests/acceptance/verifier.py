@@ -12,6 +12,7 @@ from medlock.audit.ledger import MerkleLedger
 from medlock.audit.log import AuditLog
 from medlock.records.door import Door
 from medlock.records.opening import Records
+from medlock.records.projects import Projects
 from medlock.records.vault import Vault
 from medlock.records.verify import verify_all
 from medlock.settings import Limits, Settings
@@ -48,7 +49,7 @@ class Offline:
         try:
             vault, log = Vault(backend, keystore), AuditLog(backend, keys, clock)
             door = Door(vault, log, clock, BASE, Limits())
-            records = Records(settings, clock, keystore, backend, log, vault, door)
+            records = Records(settings, clock, keystore, backend, log, vault, door, Projects())
             return await verify_all(records, verify_checks(records))
         finally:
             await backend.close()

@@ -142,6 +142,23 @@ def test_entries_have_one_length(of):
     assert len(entries) > len(told)
 
 
+@pytest.mark.parametrize(
+    "reference", ["Observation/o1", "Observation/01234567-89ab-cdef-0123-456789abcdef", f"MedicationRequest/{'m' * 64}"]
+)
+@pytest.mark.parametrize("length", [0, 100, 130, 150, 170, 190, 210, 230])
+def test_a_question_of_any_length_says_nothing_of_what_was_found(reference, length):
+    """Nothing, one resource, or several: a search with one hit was longer than without, when its question was long."""
+    world = World()
+    sealer = EntrySealer(world.keys)
+    for count in (0, 1, 2, 5):
+        touched = tuple(Touched(reference, 1, "R") for _ in range(count))
+        event = changed(world.event(1), touched=touched, query="q" * length, patient=str(uuid4()), basis="role x")
+        entries = sealer.seal(event)
+        assert {len(entry) for entry in entries} == {571}
+        told = [each for seq, entry in enumerate(entries) for each in sealer.open(seq, entry).event.touched]
+        assert told == list(touched)
+
+
 def test_a_page_of_uuids_takes_few_entries():
     """Fifty resources are told in five entries, where references would take seventeen."""
     event = changed(World().event(1), touched=seen(50))

@@ -156,3 +156,14 @@ async def test_a_reader_cannot_write_and_says_what_cannot_be_read(file, tmp_path
     (tmp_path / "other.db").write_bytes(b"no database at all" * 99)
     with pytest.raises(Unavailable):
         FileReader(tmp_path / "other.db").within(Table.LOG, range(3))
+
+
+@pytest.mark.parametrize("value", ["7", "1.5"])
+async def test_a_cell_that_is_a_number_is_named(file, value):
+    """SQLite takes any value into a column: verification names the row, whoever hashes it, and does not fall over."""
+    world, path = file
+    change(path, f"UPDATE log SET ct = {value} WHERE key IN (3, {TILES * WIDTH - 3})")  # noqa: S608 - one of two
+    assert [(each.kind, each.key) for each in await findings(world, path)] == [
+        (Kind.EDITED, 3),
+        (Kind.EDITED, TILES * WIDTH - 3),
+    ]

@@ -170,3 +170,20 @@ def test_without_takes_exactly_those(slots: set[int]) -> None:
     half = frozenset(list(slots)[: len(slots) // 2]) | {0}
     left = KeyExport(bytes(16), 1, 0, 0, bytes(32), rows).without(half).keys
     assert {each[0] for each in left} == (slots - half) | {0}
+
+
+def test_a_copy_is_written_through_no_link_and_into_no_file_of_others(world: World, tmp_path: Path) -> None:
+    """What lies where the file is written first is put away, not written to: it may be a link, or open for others."""
+    keystore, _ = used(world)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".keys.partial").symlink_to(victim)
+    shared_copy(keystore.export(), tmp_path / "keys", 2, 3)
+    assert victim.read_text() == "precious"
+    (tmp_path / ".more.partial").touch()
+    (tmp_path / ".more.partial").chmod(0o666)
+    shared_copy(keystore.export(), tmp_path / "more", 2, 3)
+    for copy in ("keys", "more"):
+        assert not (tmp_path / copy).is_symlink()
+        assert (tmp_path / copy).stat().st_mode & 0o777 == 0o600
+    keystore.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,19 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def told(world: World, shelf: Path) -> list[str]:
     """What `medlock backup verify` says."""
     return list(faults_of(look(shelf), backup_keys(world.keystore.store_id, world.keystore.tenant)))
+
+
+def told_in_time(world: World, shelf: Path) -> list[str]:
+    """The same, in a thread that may hang."""
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(told, world, shelf)
+        try:
+            return said.result(timeout=20)
+        except TimeoutError:
+            for pipe in shelf.glob("*/*"):
+                if pipe.is_fifo():
+                    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+            raise
 
 
 def files(shelf: Path) -> list[Path]:
@@ -270,3 +285,29 @@ async def test_erased_keys_do_not_reach_the_new_keystore(tmp_path: Path, world: 
     finally:
         type(old).without = without  # type: ignore[method-assign]
     assert slot in seen[0]
+
+
+@pytest.mark.parametrize("of", ["rows-00000", MANIFEST])
+async def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path, world: World, of: str) -> None:
+    """A pipe that nobody writes to, in place of a file of a backup: named, like whatever else was put there."""
+    path = look(tmp_path / "shelf").held[0].path / of
+    path.unlink()
+    os.mkfifo(path)
+    assert [fault for fault in told_in_time(world, tmp_path / "shelf") if of in fault or "manifest" in fault]
+
+
+async def test_of_a_file_that_is_too_long_no_more_is_read_than_is_needed(tmp_path: Path, world: World) -> None:
+    """A terabyte in place of a few bytes: the length is told, and memory holds."""
+    path = look(tmp_path / "shelf").held[0].path / "rows-00000"
+    os.truncate(path, 2**40)
+    assert [fault for fault in told(world, tmp_path / "shelf") if f"has {2**40} bytes instead of" in fault]
+
+
+async def test_a_link_where_a_restore_builds_is_not_followed(tmp_path: Path, world: World) -> None:
+    """Somebody who can write beside the place would have another directory emptied, and the keys written there."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/file").write_text("precious")
+    (tmp_path / ".new.partial").symlink_to(tmp_path / "victim")
+    with pytest.raises(SetupError, match=r"\.new\.partial"):
+        await restore(tmp_path / "new", tmp_path / "shelf", world.keystore.export())
+    assert [each.name for each in (tmp_path / "victim").iterdir()] == ["file"]

@@ -117,6 +117,27 @@ async def test_the_erased_stay_dead_from_an_old_backup(tmp_path: Path, world: Wo
         assert (await reads(once_more, "Patient/erin"))["id"] == "erin"
 
 
+async def test_the_erased_of_another_history_stay_dead(tmp_path: Path, world: World) -> None:
+    """Put back to an older state and gone on from there: the longest log on the shelf does not know who was erased since."""
+    old = world.keystore.export()
+    first = await back_up(world, tmp_path / "shelf")
+    for kilos in range(90, 98):
+        await world.put(weight("e1", "erin", kilos))
+    longest = await back_up(world, tmp_path / "shelf", incremental=True)
+    await restore(tmp_path / "again", tmp_path / "shelf", old, first.id)
+    async with opened(tmp_path / "again") as again:
+        await shred(again, "erin")
+        again.clock.ms += 86_400_000  # type: ignore[attr-defined] - a clock that stands still
+        latest = await back_up(again, tmp_path / "shelf")
+    assert latest.log < longest.log
+    report = await restore(tmp_path / "new", tmp_path / "shelf", old)
+    assert report.erased == 1
+    assert [remark for remark in report.remarks if f"Backup {latest.id[:8]} was made later" in remark]
+    async with opened(tmp_path / "new") as restored:
+        with pytest.raises(NotFound):
+            await reads(restored, "Observation/e1")
+
+
 async def test_nothing_of_the_erased_is_left_in_a_restored_store(tmp_path: Path, world: World) -> None:
     """No row that was in the backup under their key is in the restored tables."""
     first = await back_up(world, tmp_path / "shelf")

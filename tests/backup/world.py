@@ -19,6 +19,7 @@ from medlock.backup.restore import Ground, Restored, Restorer, building
 from medlock.backup.shelf import look
 from medlock.fhir.question import Interaction
 from medlock.records.opening import Records
+from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
 from medlock.records.verify import verify_all
 from medlock.settings import Settings
@@ -34,7 +35,7 @@ OFFICER = mint_principal(
 def records_of(world: World, store: str = "") -> Records:
     """The same open directory as the product sees it."""
     settings = Settings(world.directory, store=store)
-    return Records(settings, world.clock, world.keystore, world.backend, world.log, world.vault, world.door)
+    return Records(settings, world.clock, world.keystore, world.backend, world.log, world.vault, world.door, Projects())
 
 
 async def back_up(world: World, shelf: Path, *, incremental: bool = False) -> Made:

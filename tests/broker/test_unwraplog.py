@@ -156,3 +156,13 @@ def test_a_file_that_cannot_be_begun_leaves_no_gap(aead, tmp_path, monkeypatch):
     assert not [each for each in found if isinstance(each, str)]
     assert [each.slot for each in found] == [1, 2, 3, 4, 5, 6]
     assert [path.name for path in log_files(tmp_path)] == ["0000000000000000.log", "0000000000000005.log"]
+
+
+def test_a_file_with_a_name_of_another_kind_is_passed_over(aead, tmp_path):
+    """A copy that somebody made beside the log: the broker starts, and goes on behind its own last record."""
+    written(tmp_path, aead, 3)
+    for name in ("backup-0000.log", "f.log", "ffffffffffffffff-copy.log"):
+        (tmp_path / name).write_bytes(b"anything")
+    written(tmp_path, aead, 2, 3)
+    assert [each.number for each in read(tmp_path, aead) if isinstance(each, Unwrap)] == [0, 1, 2, 3, 4]
+    assert (tmp_path / "f.log").read_bytes() == b"anything"

@@ -12,9 +12,19 @@ from grpc import StatusCode
 
 from keystore import fake_azure, fake_vault
 from keystore.kek_conformance import AAD, KEY, STORE
-from keystore.services import SOFTHSM, AwsService, AzureService, GcpService, HsmService, VaultService, softhsm_ready
+from keystore.services import (
+    REGION,
+    SOFTHSM,
+    AwsService,
+    AzureService,
+    GcpService,
+    HsmService,
+    VaultService,
+    softhsm_ready,
+)
 from keystore.test_services import tokens as tokens  # noqa: PLC0414 - a fixture
 from medlock.errors import SetupError, Tampered, Unavailable
+from medlock.store.kek.credentials import Credential
 from medlock.store.kek.provider import EpochDestroyed
 from medlock.store.kek.service import CHECK_BYTES, _check
 
@@ -182,6 +192,26 @@ def test_aws_deletion_is_scheduled_for_the_least_time(aws):
     assert found["KeyState"] == "PendingDeletion"
     aws.first.destroy_epoch(1)
     assert any("7 days" in reason for reason in aws.first.attest().reasons)
+
+
+def test_aws_the_credential_in_use_is_judged(aws, monkeypatch):
+    """To AWS's library a variable goes before the file that is named, and may come from a file on the data's disk."""
+    judged = []
+
+    def judge(credential):
+        judged.append(credential)
+        return True, ()
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    service = type(aws.adapter())(REGION, aws.file, judge)
+    service.reach(STORE.hex())
+    service.lodging()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOTHER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "other")
+    service.reach(STORE.hex())
+    service.lodging()
+    assert judged == [Credential(path=aws.file), Credential()]
 
 
 def test_aws_the_encryption_context_is_bound(aws):

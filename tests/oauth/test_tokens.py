@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medlock.access.principal import Role
-from medlock.audit.events import Action, Outcome
+from medlock.audit.copies import MINIMAL_BYTES, minimal_of
+from medlock.audit.events import Action, Event, Outcome, Position
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
 from medlock.crypto.prf import Prf
@@ -169,6 +170,31 @@ async def test_the_list_shows_everything_but_the_secret(world):
     for issued in (first, second):
         assert issued.secret not in repr(shown)
         assert issued.secret not in repr(issued)
+
+
+@pytest.mark.parametrize("lengths", [(64, 8, 0), (31, 31, 15), (64, 64, 0), (1, 64, 64), (0, 64, 0)])
+async def test_names_that_would_lengthen_audit_entries_are_refused(world, lengths):
+    """A stolen disk would show which entries are of this account, and which of them are writes."""
+    account, client, purpose = ("n" * length for length in lengths)
+    with pytest.raises(BadRequest, match="76"):
+        await world.tokens.create(replace(CLINICIAN, account=account, client=client, purpose=purpose))
+
+
+@pytest.mark.parametrize("lengths", [(64, 2, 10), (31, 31, 14), (36, 36, 4), (1, 11, 64)])
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize("role", [Role.PRIVACY_OFFICER, Role.CLINICIAN, Role.PATIENT, Role.BACKEND])
+async def test_no_name_that_a_token_can_have_shows_in_the_length_of_an_entry(world, lengths, action, role):
+    """Whoever acts, whatever is done: with the place of an index, as writes have it, or without."""
+    account, client, purpose = ("n" * length for length in lengths)
+    patient = "p1" if role is Role.PATIENT else ""
+    scopes = "system/Goal.rs" if role is Role.BACKEND else ""
+    asked = TokenRequest(role, "cli:test", scopes, patient, account, client, purpose)
+    principal = await world.tokens.authenticate((await world.tokens.create(asked)).secret)
+    slot, now, request = 2**63 - 1, 2**41, "f" * 32
+    who = (principal.account, tuple(sorted(principal.roles)), principal.client, principal.purpose)
+    for position in (None, Position(slot, 2**31, b"t" * 16)):
+        event = Event(action, Outcome.SUCCESS, *who, now, request, slot, position=position)
+        assert len(minimal_of(event, (17, 17, 17, 17))) < MINIMAL_BYTES
 
 
 async def test_a_row_says_nothing_and_has_one_length(world):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from medlock.errors import SetupError, Tampered, Unavailable
+from medlock.store.reader import FileReader
 from medlock.store.sqlite import SqliteBackend, open_sqlite
 from medlock.store.tables import Batch, Table
 from store.backend_conformance import BackendConformance, CountingLedger, Reopen
@@ -90,6 +91,21 @@ async def test_the_file_is_private(tmp_path: Path, reopen: Reopen) -> None:
     """Other users of the machine may not even read the ciphertext."""
     reopen()
     assert (tmp_path / "medlock.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("value", ["7", "1.5", "'text'", "x'00'"])
+async def test_whatever_was_put_into_a_cell_is_bytes(tmp_path: Path, reopen: Reopen, value: str) -> None:
+    """SQLite keeps any value in any column: one that somebody put there does not open, and nothing falls over."""
+    await reopen().commit(Batch(puts=[(Table.BODY, 1, b"body")]))
+    with sqlite3.connect(tmp_path / "medlock.db") as db:
+        db.execute(f"UPDATE body SET ct = {value}")  # noqa: S608 - one of four
+    db.close()
+    store = reopen()
+    found = [await store.get(Table.BODY, 1), (await store.get_many(Table.BODY, [1]))[1]]
+    found += [ct for _, ct in await store.scan(Table.BODY, None, 9)]
+    found += FileReader(tmp_path / "medlock.db").within(Table.BODY, range(9))
+    assert [type(each) for each in found] == [bytes] * 4
+    assert len(set(found)) == 1
 
 
 async def test_a_log_is_never_written_over(tmp_path: Path, reopen: Reopen) -> None:

@@ -141,9 +141,10 @@ def tell(events: Iterable[Event]) -> list[Telling]:
         touched = event.touched
         if len(touched) == 1:  # what a read is
             plain = encode((event.patient, touched, event.query, event.reason, event.basis))
-            told.append((event, _ONE[touched[0].crud], plain))
-        else:
-            told += _tell(event)
+            if len(plain) < FULL_BYTES:
+                told.append((event, _ONE[touched[0].crud], plain))
+                continue
+        told += _tell(event)
     return told
 
 

@@ -27,7 +27,7 @@ class Fit:
 
     chain     the backup and its ancestors, the full one first
     exported  the keys without those of the erased
-    erased    slots of all who were erased before the newest backup that there is
+    erased    slots of all who were erased before any backup that there is
     remarks   what the operator must know
     known     a checkpoint that the restored log must continue, as far as it goes
     """
@@ -55,13 +55,20 @@ def fit(shelf: Shelf, exported: KeyExport, name: str, checkpoint: str, now_ms: i
     shelf.demand(keys.store, keys.verifier)
     chain = shelf.chain(held)
     _demand_fresh(shelf, held, exported)
-    remarks = [*_behind(held, newest, exported), *_aged(exported, now_ms)]
+    remarks = [*_behind(held, newest, exported), *_forked(held, shelf), *_aged(exported, now_ms)]
     known = _known(newest, keys, checkpoint) if checkpoint else None
-    try:
-        erased = erased_by(newest, keys.seal(newest))
-    except Tampered as fault:
-        raise SetupError(f"{fault.reason}. Put back a good copy of backup {newest.name}.") from fault
+    erased = frozenset().union(*(_erased(each, keys) for each in shelf.last()))
     return Fit(tuple(chain), keys, exported.without(erased), erased, tuple(remarks), known)
+
+
+def _erased(held: Held, keys: BackupKeys) -> frozenset[int]:
+    """Who was erased when a backup was made. Raises SetupError."""
+    try:
+        return erased_by(held, keys.seal(held))
+    except Tampered as fault:
+        raise SetupError(
+            f"{fault.reason}. Put back a good copy of backup {held.name}, or move it elsewhere."
+        ) from fault
 
 
 def _demand_fresh(shelf: Shelf, held: Held, exported: KeyExport) -> None:
@@ -84,6 +91,17 @@ def _behind(held: Held, newest: Held, exported: KeyExport) -> list[str]:
         return []
     lost = known - held.manifest.size
     return [f"Lost: {lost} entries of the log and what they tell of. {known} were known, the backup has the rest."]
+
+
+def _forked(held: Held, shelf: Shelf) -> list[str]:
+    """Backups that are younger although their log is not longer: the store was put back to an older state before."""
+    mine = held.manifest
+    later = [each for each in shelf.last() if each.manifest.made > mine.made and each.manifest.size <= mine.size]
+    return [
+        f"Backup {each.name} was made later, of another history of this store: it was put back to an older state "
+        f"meanwhile. Is that the one to restore? Then name it: --backup {each.name}."
+        for each in later
+    ]
 
 
 def _aged(exported: KeyExport, now_ms: int) -> list[str]:

@@ -6,7 +6,9 @@ verified; a process that is killed leaves a directory that nobody takes for a st
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -226,6 +228,7 @@ def building(place: Path) -> Iterator[Path]:
         raise SetupError(f"{place} is not empty: restore into a directory that is not there yet.")
     partial = place.parent / f".{place.name}.partial"
     make_directory(partial)
+    _demand_ours(partial)
     with alone(partial / _LOCK, _BUSY):
         try:
             _clear(partial)
@@ -235,6 +238,13 @@ def building(place: Path) -> Iterator[Path]:
             sync(place.parent)
         finally:  # nothing is there any more when all went well
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _demand_ours(directory: Path) -> None:
+    """Raises SetupError unless nobody else can have put it there: it is emptied, and keys are written to it."""
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise SetupError(f"{directory} is not a directory of this account. Find out who put it there, and remove it.")
 
 
 @contextmanager

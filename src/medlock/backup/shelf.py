@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from medlock.store.opening import alone
 MANIFEST = "manifest"
 _PARTIAL = ".partial-"
 _LOCK = ".lock"
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _BUSY = "Another process makes a backup in this directory: wait until it is done."
 
@@ -53,12 +55,9 @@ class Held:
 
     def read(self, file: File) -> bytes:
         """A file, which is the one that the manifest names. Raises Tampered naming it."""
-        try:
-            blob = (self.path / file.name).read_bytes()
-        except OSError as fault:
-            raise Tampered(f"backup {self.name}: {file.name} cannot be read ({fault.strerror})") from fault
-        if len(blob) != file.size:
-            raise Tampered(f"backup {self.name}: {file.name} has {len(blob)} bytes instead of {file.size}")
+        size, blob = _content(self.path / file.name, f"backup {self.name}: {file.name}", file.size)
+        if size != file.size:
+            raise Tampered(f"backup {self.name}: {file.name} has {size} bytes instead of {file.size}")
         if digest_of(blob) != file.digest:
             raise Tampered(f"backup {self.name}: {file.name} is not the file that was written")
         return blob
@@ -88,6 +87,11 @@ class Shelf:
         if len(found) != 1:
             raise NotFound(f"There is no one backup {name} in {self.path}; medlock backup list shows them.")
         return found[0]
+
+    def last(self) -> list[Held]:
+        """Those that no other continues: one, unless full ones were made anew or the store was put back meanwhile."""
+        continued = {each.manifest.parent for each in self.held}
+        return [each for each in self.held if each.manifest.id not in continued]
 
     def demand(self, store: str, verifier: NoteVerifier) -> None:
         """Raises SetupError unless this store signed everything here: what is not whole can hide the newest."""
@@ -146,16 +150,26 @@ def look(path: Path) -> Shelf:
 
 
 def _held(path: Path) -> Held:
-    file = path / MANIFEST
+    size, content = _content(path / MANIFEST, "its manifest", BYTES_MAX)
+    if size > BYTES_MAX:
+        raise Tampered("its manifest is too long")
     try:
-        if file.stat().st_size > BYTES_MAX:
-            raise Tampered("its manifest is too long")
-        note = file.read_bytes().decode()
-    except OSError as fault:
-        raise Tampered(f"its manifest cannot be read ({fault.strerror})") from fault
+        note = content.decode()
     except UnicodeDecodeError:
         raise Tampered("its manifest is not text") from None
     return Held(path, note, read_manifest(note))
+
+
+def _content(path: Path, told: str, most: int) -> tuple[int, bytes]:
+    """Length of a file, and what it holds unless it is too long; nothing is waited for. Raises Tampered naming it."""
+    try:
+        with os.fdopen(os.open(path, _READ), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Tampered(f"{told} is no file")
+            return status.st_size, file.read(most) if status.st_size <= most else b""
+    except OSError as fault:
+        raise Tampered(f"{told} cannot be read ({fault.strerror})") from fault
 
 
 class Making:

@@ -15,6 +15,8 @@ MAX_SECONDS = 90 * 86_400
 MIN_SECONDS = 1
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _NAME = re.compile(r"[\w.@:+\-]{1,64}", re.ASCII)
+TOGETHER_MAX = 76
+"""Characters of account, client and purpose: with more, audit entries would be longer than others (audit.md §3)."""
 
 # Purposes of use from HL7 v3 PurposeOfUse; what each role asks for unless the request says otherwise.
 PURPOSES = {
@@ -57,6 +59,11 @@ def checked_scopes(request: TokenRequest) -> Scopes:
     for name in (request.account, request.client, request.purpose):
         if name and _NAME.fullmatch(name) is None:
             raise BadRequest("Account, client and purpose are up to 64 letters, digits and . @ : + - _.")
+    names = (request.account or f"{request.role}-01234567", request.client, request.purpose or PURPOSES[request.role])
+    if sum(map(len, names)) > TOGETHER_MAX:
+        raise BadRequest(
+            f"Account, client and purpose have up to {TOGETHER_MAX} characters together: choose shorter ones."
+        )
     return _scopes(request)
 
 

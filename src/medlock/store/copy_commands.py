@@ -102,7 +102,8 @@ def _write(out: Path, blob: bytes) -> None:
     """Whole and on the disk, or not there."""
     partial = out.with_name(f".{out.name}.partial")
     try:
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        partial.unlink(missing_ok=True)  # of a killed process, or put there by somebody: a link, a file open for others
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(blob)
             file.flush()

@@ -25,7 +25,7 @@ _LOCK = "migrate.lock"
 _BUSY = "Another medlock migrate-store is moving this file: let it end, or stop it, then try again."
 _EVENTS = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 _BEFORE_ALL = -(1 << 63)
-_SCAN = "SELECT key, ct FROM {} WHERE key > ? ORDER BY key LIMIT ?"
+_SCAN = f"SELECT key, {schema.CELL} FROM {{}} WHERE key > ? ORDER BY key LIMIT ?"
 
 
 class LeavingFile:
@@ -71,7 +71,9 @@ class LeavingFile:
         """Those that exist."""
         found: list[Row] = []
         for table, key in names:
-            found += [(table, key, ct) for (ct,) in self._ask(f"SELECT ct FROM {table.value} WHERE key = ?", key)]
+            found += [
+                (table, key, ct) for (ct,) in self._ask(f"SELECT {schema.CELL} FROM {table.value} WHERE key = ?", key)
+            ]
         return found
 
     def count(self, table: Table) -> int:

@@ -9,11 +9,12 @@ import sqlite3
 from pathlib import Path
 
 from medlock.errors import Unavailable
+from medlock.store.schema import CELL
 from medlock.store.tables import Table
 
 BUSY_SECONDS = 10.0
 _WITHIN = {
-    table: f"SELECT ct FROM {table.value} WHERE key BETWEEN ? AND ? ORDER BY key"  # noqa: S608 - enum
+    table: f"SELECT {CELL} FROM {table.value} WHERE key BETWEEN ? AND ? ORDER BY key"  # noqa: S608 - enum
     for table in Table
 }
 

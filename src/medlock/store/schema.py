@@ -17,6 +17,8 @@ VERSION = 2
 MOVED = -1
 """The version of a file whose records were moved to another back end."""
 PAGE_SIZE = 4096
+CELL = "CAST(ct AS BLOB)"
+"""What is read of a row. SQLite keeps a number in any column: as bytes it does not open, like all that was edited."""
 
 
 def _create_sealed_tables(db: sqlite3.Connection) -> None:

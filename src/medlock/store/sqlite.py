@@ -20,9 +20,12 @@ from medlock.store.tally import Tally
 from medlock.store.writer import Writer
 
 BUSY_MS = 10_000
-_GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_GET = {table: f"SELECT {schema.CELL} FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _LAST = {table: f"SELECT max(key) FROM {table.value}" for table in Table}  # noqa: S608 - enum
-_SCAN = {table: f"SELECT key, ct FROM {table.value} WHERE key > ? ORDER BY key LIMIT ?" for table in Table}  # noqa: S608
+_SCAN = {
+    table: f"SELECT key, {schema.CELL} FROM {table.value} WHERE key > ? ORDER BY key LIMIT ?"  # noqa: S608 - enum
+    for table in Table
+}
 _BEFORE_ALL = -(1 << 63)
 _CHUNK = 256
 _DELTAS_MAX = 16
@@ -41,7 +44,7 @@ def _filled(keys: Sequence[int], width: int) -> tuple[int | None, ...]:
 
 
 @cache
-def _many(table: Table, width: int, column: str = "ct") -> str:
+def _many(table: Table, width: int, column: str = schema.CELL) -> str:
     """Rows of a table by key. Joined to a list of keys: `IN` first sorts them into an index, a fifth of the whole."""
     keys = ",".join(["(?)"] * width)
     return f"SELECT key, {column} FROM (VALUES {keys}) CROSS JOIN {table.value} ON key = column1"  # noqa: S608 - enum

@@ -25,6 +25,7 @@ from operator import itemgetter
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.diskthread import DiskThread
 from medlock.store.queueing import Queue, Take, Waiting
+from medlock.store.schema import CELL
 from medlock.store.tables import Batch, Ledger, Row, Table
 from medlock.store.tally import Tally
 
@@ -40,10 +41,10 @@ _ONE = {
 }
 _HAS = {table: f"SELECT 1 FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 _WITHIN = {
-    table: f"SELECT key, ct FROM {table.value} WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - enum
+    table: f"SELECT key, {CELL} FROM {table.value} WHERE key >= ? AND key < ? ORDER BY key"  # noqa: S608 - enum
     for table in Table
 }
-_GET = {table: f"SELECT ct FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
+_GET = {table: f"SELECT {CELL} FROM {table.value} WHERE key = ?" for table in Table}  # noqa: S608 - enum
 
 
 class Writer:

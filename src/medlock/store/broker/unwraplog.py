@@ -28,6 +28,7 @@ RECORD_BYTES = NONCE_BYTES + PLAIN.size + TAG_BYTES
 FILE_BYTES = 16 * 1024 * 1024
 SYNC_SECONDS = 0.2
 _PREFIX = b"MLKBL1"
+_FILES = f"{'[0-9a-f]' * 16}.log"
 
 
 class Kind(IntEnum):
@@ -158,11 +159,13 @@ def _unwritten(why: str) -> Unavailable:
 
 def log_files(directory: Path) -> list[Path]:
     """The log's files in the order of their records."""
-    return sorted(directory.glob("[0-9a-f]*.log"))
+    return sorted(directory.glob(_FILES))
 
 
 def read_log(directory: Path, aead: Aead, store_id: bytes) -> Iterator[Unwrap | str]:
     """Every record in order; a sentence in place of what is not as it was written."""
+    for stranger in sorted({*directory.glob("*.log")}.difference(log_files(directory))):
+        yield f"{stranger.name} is no file of this log."
     expected: tuple[int, bytes] | None = None
     for path in log_files(directory):
         content = path.read_bytes()

@@ -126,8 +126,7 @@ class AwsKms:
         return Lodging(f"AWS KMS in {self._region}", safe, (*reasons, _REASON))
 
     def _found_credential(self) -> Credential:
-        if self._credential is not None:
-            return Credential(path=self._credential)
+        """What AWS's library uses: a variable goes before the file that was named for it."""
         with _reported():
             found = self._session.get_credentials()
         method = "" if found is None else found.method
