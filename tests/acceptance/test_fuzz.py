@@ -35,6 +35,7 @@ SEED = int(os.environ.get("MEDLOCK_FUZZ_SEED", "1"))
 SHOWN = int(os.environ.get("MEDLOCK_FUZZ_SHOWN", "10"))
 LINES = 4
 GROWTH_MIB = 256
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors/fuzz/once_wrong.json").read_text())["vectors"]
 
 
 @dataclass
@@ -172,3 +173,17 @@ async def test_whatever_comes(scene: Scene) -> None:
     print(  # noqa: T201 - the figure of a long run
         f"{REQUESTS} requests, memory {before} -> {scene.resident()} MiB, {dict(sorted(statuses.items()))}"
     )
+
+
+async def test_what_was_wrong_once(scene: Scene) -> None:
+    """Every request of the vector file has a right answer now, with the status written there."""
+    line = scene.line()
+    for vector in VECTORS:
+        text = json.dumps(vector).replace("{own}", scene.world.own)
+        again = json.loads(text)
+        raw = json.dumps(again["body"]).encode() if "body" in again else None
+        headers = list(again.get("headers", {}).items())
+        asked = Asked("clinician", again["method"], "/fhir", headers=headers, raw=raw, target=again["target"].encode())
+        answer = await line.ask(asked.wire(scene.tokens), asked.method)
+        assert (answer.status, scene.judge.wrongs(asked, answer)) == (again["status"], []), again["why"]
+    line.close()
