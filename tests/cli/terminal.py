@@ -1,6 +1,7 @@
 """Commands in this process, as the console script runs them: arguments in; exit code, stdout and stderr out."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Terminal:
         self.passphrase.write_text("correct horse battery staple\n")
         self.passphrase.chmod(0o600)
         self._monkeypatch, self._capfd = monkeypatch, capfd
+        monkeypatch.setattr(os, "nice", lambda by: by)  # commands run in this process, which has other tests to run
         monkeypatch.setenv("MEDLOCK_DATA_DIR", str(self.directory))
         monkeypatch.setenv("MEDLOCK_PASSPHRASE_FILE", str(self.passphrase))
 

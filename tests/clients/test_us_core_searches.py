@@ -219,3 +219,36 @@ def test_several_ids_and_instants(http, small_clinic):
     assert bundle["entry"][0]["resource"]["id"] in matches(searched(http, "Patient", [("_lastUpdated", at)]))
     later = (datetime.fromisoformat(at) + timedelta(days=1)).isoformat()
     assert matches(searched(http, "Patient", [("_lastUpdated", f"gt{later}")])) == set()
+
+
+def test_chains_compartments_and_several_types(http, small_clinic):
+    """The address forms beside [type]?…, over HTTP: chains, a patient's compartment, the system; GET and POST alike."""
+    patient = small_clinic.patient
+    family = small_clinic.loaded[f"Patient/{patient}"]["name"][0]["family"]
+    mine = small_clinic.of("Observation", patient)
+    assert mine <= matches(searched(http, "Observation", [("subject:Patient.family", family)]))
+    assert matches(searched(http, f"Patient/{patient}/Observation", [])) == mine
+    assert matches(searched(http, f"Patient/{patient}/Observation", [], post=True)) == mine
+    asked = [("_type", "Observation,Encounter"), ("patient", patient)]
+    assert matches(searched(http, "", asked)) == mine | small_clinic.of("Encounter", patient)
+    answer = http.post("_search", data=dict([*asked, ALL]))
+    assert matches(answer.json()) == mine | small_clinic.of("Encounter", patient)
+    whole = matches(searched(http, f"Patient/{patient}/*", []))
+    assert mine | {patient} <= whole
+    assert matches(http.post(f"Patient/{patient}/_search", data=dict([ALL])).json()) == whole
+
+
+def test_what_is_refused_says_why(http):
+    """A refusal is an OperationOutcome with its code, which names the parameter and gives the reason."""
+    for asked, code in (
+        ({"_filter": "name eq x"}, "not-supported"),
+        ({"gender:in": "http://x.example/vs"}, "value"),
+        (
+            {"_has:Observation:patient:_has:Provenance:target:_has:Provenance:entity:_has:List:item:_id": "x"},
+            "too-costly",
+        ),
+    ):
+        answer = http.get("Patient", params=asked)
+        (issue,) = answer.json()["issue"]
+        assert (answer.status_code, issue["code"]) == (400, code)
+        assert next(iter(asked)) in str(issue)

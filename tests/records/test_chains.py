@@ -115,6 +115,23 @@ async def test_conditions_for_writes_take_chains_and_are_decided_too(filled: Wor
         await filled.ask(held, Interaction.CREATE, "Observation", body=body, preconditions=preconditions)
 
 
+async def test_conditional_changes_and_operations_decide_chains_too(filled: World) -> None:
+    """Whatever takes search conditions takes chains, and needs the rights that they need."""
+    narrow = mint_principal(
+        "dr-x", frozenset({Role.CLINICIAN}), parse_scopes("user/Observation.cruds user/Encounter.rs")
+    )
+    for line, count in (
+        ("GET Observation/$lastn?patient=ann&encounter.service-provider.name=north", 1),
+        ("GET Observation?patient=ann&encounter.service-provider.name=north", 1),
+        ("DELETE Observation?encounter.service-provider.name=north", 0),
+    ):
+        with pytest.raises(Denied):
+            await filled.send(narrow, line.replace(" ", " /"))
+        shown = await filled.send(clinician(), line.replace(" ", " /"))
+        assert count == 0 or json.loads(shown.body)["total"] == count
+    assert ids(await filled.search(clinician(), "Observation", "patient=ann")) == {"Observation/a2"}
+
+
 async def test_too_many_on_the_way_is_refused(filled: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """More resources than a step may lead over, or targets than it may leave, are 400 too-costly."""
     monkeypatch.setattr(chains, "VALUES_MAX", 1)

@@ -25,7 +25,7 @@ _UNSORTED = frozenset({Kind.COMPOSITE, Kind.SPECIAL})
 _INCLUDES = ("_include", "_revinclude")
 _TOTALS = ("none", "estimate", "accurate")
 _SUMMARIES = ("true", "text", "data", "count", "false")
-_SHOWABLE = re.compile(r"[A-Za-z_][\w.:\-]{0,63}", re.ASCII)
+_SHOWABLE = re.compile(r"[A-Za-z_][\w.:\-]{0,127}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,15 @@ class Interaction(StrEnum):
     DOCREF = "docref"
     LASTN = "lastn"
     MATCH = "match"
+    EXPORT = "export"  # this and the following have files as output, fetched later
+    DEIDENTIFY = "de-identify"
+    ANONYMIZE = "anonymize"
+    PSEUDONYMIZE = "pseudonymize"
 
     __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
+
+
+EXPORTS = frozenset({Interaction.EXPORT, Interaction.DEIDENTIFY, Interaction.ANONYMIZE, Interaction.PSEUDONYMIZE})
 
 
 class Preconditions(msgspec.Struct, frozen=True):

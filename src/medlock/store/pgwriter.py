@@ -25,7 +25,7 @@ from medlock.store import pgstatements as sql
 from medlock.store.grouping import Group, Piece, Write, chunked, conditions
 from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, said
 from medlock.store.pgschema import LOCK
-from medlock.store.queueing import Queue, Waiting
+from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
 from medlock.store.tally import Tally
 
@@ -33,6 +33,8 @@ ROWS_MAX = 4096
 """In one statement; a bundle of some megabytes."""
 WRITERS = LOCK + 1
 FATE_SECONDS = 15.0
+LONG_WAYS = 16
+"""Groups that ask first after somebody else appended: where two write by turns, guessing costs a round trip each."""
 _UNCHANGED = "; nothing was changed"
 
 
@@ -54,6 +56,7 @@ class PgWriter:
         self._db: Connection = None
         self._queue = Queue(self._commit, self._fail)
         self._tip: bytes | None = None
+        self._long_ways = 0
         self.short_way = False
         """Whether all rows are on one server, so that a statement may look at the head and write elsewhere."""
 
@@ -76,26 +79,27 @@ class PgWriter:
         self._give_up()
         return Unavailable("The store failed; the operator's log says where. Look before you send it again.")
 
-    async def _commit(self, group: Sequence[Waiting]) -> None:
+    async def _commit(self, take: Take) -> None:
         """One transaction for the whole group; on failure every member fails and the store is as before."""
         try:
-            await self._transact(group)
+            await self._transact(take)
         except _Unknown as unknown:
             self._give_up()
             refusal = await self._fate(unknown)
             if refusal is not None:
-                _refuse(group, refusal)
+                _refuse(take(), refusal)
         except (*FAULTS, MedlockError) as fault:
             self._give_up()
-            _refuse(group, fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
+            _refuse(take(), fault if isinstance(fault, MedlockError) else _unavailable(fault, _UNCHANGED))
 
-    async def _transact(self, group: Sequence[Waiting]) -> None:
+    async def _transact(self, take: Take) -> None:
         """(1) Take the lock, (2) ask what the group depends on, (3) write what it comes to, (4) commit."""
         if self._db is None or self._db.is_closed():
             self._db = await self._connections.for_writing()
-        if self.short_way and self._tip is not None and all(map(_only_entries, group)) and await self._extend(group):
+        if self._may_guess() and all(map(_only_entries, take())) and await self._extend(take()):
             return
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
+        group = take()
         rows, tip = await self._there(conditions(waiting.batch for waiting in group))
         state = Group(rows)
         going: list[Waiting] = []
@@ -116,6 +120,15 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         self._tip = state.written(Table.TIP, 0)  # a head that others wrote is looked at again, under the lock
 
+    def _may_guess(self) -> bool:
+        """Whether the head of the log is likely the one that this process left."""
+        if not self.short_way or self._tip is None:
+            return False
+        if self._long_ways:
+            self._long_ways -= 1
+            return False
+        return True
+
     async def _extend(self, group: Sequence[Waiting]) -> bool:
         """Append to the log in one statement; False, and nothing written, when somebody else appended since."""
         state = Group(())
@@ -134,6 +147,7 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         if not done:
             self._ledger.forget()
+            self._long_ways = LONG_WAYS
         return bool(done)
 
     async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None]:

@@ -1,7 +1,8 @@
 """Batches that wait for the writer: gathered into groups, served one group after another, every waiter answered.
 
 Both back ends write like this; they differ in how a group is committed. There is no artificial delay: what was
-submitted while the transaction before was on its way becomes the next group.
+submitted while the transaction before was on its way becomes the next group, and so does what comes while another
+process has the lock: whoever commits takes the group when there is nothing left to wait for.
 """
 
 from __future__ import annotations
@@ -32,16 +33,18 @@ class Waiting:
     result: Result = -1
 
 
+Take = Callable[[], Sequence[Waiting]]
+"""The group, chosen when it is first asked for; the same one every time."""
+
+
 class Queue:
     """The batches of one writer.
 
-    commit   puts each member's result; raises only for a fault of ours
+    commit   takes the group and puts each member's result; raises only for a fault of ours
     abandon  what must be undone after such a fault; says what the waiters are told
     """
 
-    def __init__(
-        self, commit: Callable[[Sequence[Waiting]], Awaitable[None]], abandon: Callable[[], Unavailable]
-    ) -> None:
+    def __init__(self, commit: Callable[[Take], Awaitable[None]], abandon: Callable[[], Unavailable]) -> None:
         self._commit = commit
         self._abandon = abandon
         self._loop = asyncio.get_running_loop()
@@ -96,11 +99,8 @@ class Queue:
             while self._waiting or self._wishes:
                 if self._crowded or len(self._waiting) > 1:
                     await self._gather()
-                group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-                self._crowded = len(group) > 1
-                self._entries = sum(len(waiting.batch.entries) for waiting in self._waiting)
-                if group:
-                    await self._serve(group)
+                if self._waiting:
+                    await self._serve()
                 if self._wishes:
                     await self._grant(*self._wishes.pop(0))
         finally:
@@ -108,19 +108,31 @@ class Queue:
             if self._waiting or self._wishes:
                 self._wake()
 
-    async def _serve(self, group: Sequence[Waiting]) -> None:
+    def _next_group(self) -> Sequence[Waiting]:
+        group, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+        self._crowded = len(group) > 1
+        self._entries = sum(len(waiting.batch.entries) for waiting in self._waiting)
+        return group
+
+    async def _serve(self) -> None:
         """Commit a group and tell everybody, whatever comes of it."""
-        done = False
+        done, group = False, list[Waiting]()
+
+        def take() -> Sequence[Waiting]:
+            if not group:
+                group.extend(self._next_group())
+            return group
+
         began = perf_counter()
         try:
-            await self._commit(group)
+            await self._commit(take)
             done = True
             if any(not isinstance(waiting.result, MedlockError) for waiting in group):
                 self._tally.committed(len(group), perf_counter() - began)
         finally:
             if not done:
                 refusal = self._abandon()
-                for waiting in group:
+                for waiting in take():
                     waiting.result = refusal
             for waiting in group:
                 _answer(waiting.future, waiting.result)

@@ -24,7 +24,7 @@ from operator import itemgetter
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store.diskthread import DiskThread
-from medlock.store.queueing import Queue, Waiting
+from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.tables import Batch, Ledger, Row, Table
 from medlock.store.tally import Tally
 
@@ -79,21 +79,22 @@ class Writer:
         self._abandon()
         return Unavailable("The store failed and nothing was written; the operator's log says where.")
 
-    async def _commit(self, group: Sequence[Waiting]) -> None:
+    async def _commit(self, take: Take) -> None:
         """One transaction for the whole group; on failure every member fails and the file is as before."""
         try:
             await self._begin()
+            group = take()
             await self._apply_all(group)
             await self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
             await self._disk.ask(lambda: self._db.execute("COMMIT"))
         except Raced as conflict:  # before the ledger was asked for anything: nothing to forget
             self._db.execute("ROLLBACK")
-            for waiting in group:  # there is one
+            for waiting in take():  # there is one
                 waiting.result = conflict
         except (sqlite3.Error, MedlockError) as fault:
             self._abandon()
             refusal = fault if isinstance(fault, MedlockError) else _unavailable(fault)
-            for waiting in group:
+            for waiting in take():
                 waiting.result = refusal
 
     async def _begin(self) -> None:
@@ -107,7 +108,7 @@ class Writer:
                 if fault.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > gives_up:
                     raise
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, 0.01)
+                pause = min(2 * pause, 0.001)
             else:
                 return
 
