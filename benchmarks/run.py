@@ -1,6 +1,6 @@
 """`make bench`: every measure of speed and memory, as one JSON document on stdout; progress on stderr.
 
-    python benchmarks/run.py [--only get,page,search,…] [--quick] [--data DIR]
+    python benchmarks/run.py [--only get,page,search,…] [--quick] [--crowd N] [--data DIR]
 
 Ratios come from interleaved runs on one machine in one session. docs/benchmarks.md says what each measure means.
 """
@@ -46,13 +46,13 @@ GROUPS = (
 class Plan:
     """How much is done: all of it, or a tenth for a first look."""
 
-    def __init__(self, *, quick: bool) -> None:
+    def __init__(self, *, quick: bool, crowd: int = 0) -> None:
         self.rounds = 3 if quick else 7
         self.seconds = 0.7 if quick else 1.5
         self.imports = 1 if quick else 3
         self.events = 200_000 if quick else 1_000_000
         self.keys = 100_000 if quick else 1_000_000
-        self.crowd = 5_000 if quick else 50_000
+        self.crowd = crowd or (5_000 if quick else 50_000)
         self.bundles = 10 if quick else None
         self.quick = quick
 
@@ -82,7 +82,7 @@ def main() -> None:
     """Run what is wanted, print the document."""
     given = _arguments()
     wanted = given.only.split(",")
-    plan = Plan(quick=given.quick)
+    plan = Plan(quick=given.quick, crowd=given.crowd)
     corpus = load_corpus(given.data, plan.bundles)
     began = time.time()
     measures: Measures = []
@@ -108,6 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(GROUPS), help=f"some of {', '.join(GROUPS)}, with commas")
     parser.add_argument("--quick", action="store_true", help="fewer rounds on less data: a first look, not a result")
+    parser.add_argument("--crowd", type=int, default=0, help="patients of memory and growth, 50,000 unless told")
     parser.add_argument("--data", type=Path, help="a directory of FHIR transaction Bundles")
     given = parser.parse_args()
     unknown = set(given.only.split(",")) - set(GROUPS)

@@ -15,7 +15,7 @@ from typing import Any
 from fhirclient.models.fhirabstractbase import FHIRValidationError
 from fhirclient.models.operationoutcome import OperationOutcome
 
-from acceptance.fuzz_request import Asked
+from acceptance.fuzz_request import FHIR, Asked
 from acceptance.fuzz_wire import Answer
 
 INSIDE = re.compile(
@@ -26,11 +26,19 @@ SECRET = "Zsecret"  # begins whatever is sent as a value that a person would not
 
 
 @dataclass
+class Found:
+    """What answers led to: links to next pages, and names of answers and exports that wait."""
+
+    pages: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Judge:
-    """Knows the planted markers; keeps what went wrong, and the links to next pages."""
+    """Knows the planted markers; counts, and keeps what answers led to."""
 
     planted: re.Pattern[bytes]
-    pages: list[str] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
     counts: dict[int, int] = field(default_factory=dict)
     _valid: set[bytes] = field(default_factory=set)
 
@@ -38,14 +46,16 @@ class Judge:
         """Sentences about what an answer must not be."""
         self.counts[answer.status] = self.counts.get(answer.status, 0) + 1
         body = answer.plain
-        found = [f"status {answer.status}"] if answer.status >= 500 else []
+        if "content-location" in answer.headers:
+            self.found.waiting.append(answer.headers["content-location"].rpartition("/")[2])
+        wrong = [f"status {answer.status}"] if answer.status >= 500 else []
         if asked.caller != "clinician" and self.planted.search(body + repr(answer.headers).encode()):
-            found.append("another's record")
+            wrong.append("another's record")
         if answer.status >= 400:
-            found += self._error(asked, answer, body)
-        elif body and "json" in answer.headers.get("content-type", ""):
-            found += self._entries(body)
-        return found
+            wrong += self._error(asked, answer, body)
+        elif body and answer.headers.get("content-type", "") in {FHIR, "application/json"}:
+            wrong += self._entries(body)
+        return wrong
 
     def _error(self, asked: Asked, answer: Answer, body: bytes) -> list[str]:
         """What is wrong with an error."""
@@ -94,4 +104,4 @@ class Judge:
     def _follow(self, bundle: dict[str, Any]) -> None:
         """Keep links to pages."""
         links = [each["url"] for each in bundle.get("link", []) if each["relation"] == "next"]
-        self.pages = (self.pages + [link.partition("_page=")[2] for link in links])[-50:]
+        self.found.pages = (self.found.pages + [link.partition("_page=")[2] for link in links])[-50:]

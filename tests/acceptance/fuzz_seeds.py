@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from acceptance.fuzz_judge import SECRET
+from acceptance.fuzz_judge import SECRET, Found
 from acceptance.fuzz_request import WRITES, Asked
 from acceptance.fuzz_words import ASKED_OF, COMMON, OF_KIND, PATCHES, PATHPATCHES, SHAPES
 from medlock.fhir.address import ROUTES
 
 Json = dict[str, Any]
 OWN = "urn:fuzz"  # the system of identifiers that the fuzzer writes
-ELSEWHERE = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/fhir/metadata"), ("GET", "/fhir/_async/{answer}")}
+ELSEWHERE = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/fhir/metadata"), ("GET", "/fhir/_bulk/{answer}/{type}")}
+ELSEWHERE |= {(method, f"/fhir/{at}/{{answer}}") for method in ("GET", "DELETE") for at in ("_async", "_bulk")}
+EXPORTS = ("$export", "$de-identify", "$anonymize", "$pseudonymize")
 _BODIES = ("POST", "PUT")
 
 
@@ -43,10 +45,10 @@ class World:
 class Seeds:
     """Draws valid requests."""
 
-    def __init__(self, world: World, rng: random.Random, pages: list[str]) -> None:
+    def __init__(self, world: World, rng: random.Random, found: Found) -> None:
         self.world = world
         self.rng = rng
-        self.pages = pages
+        self.found = found
         self._routes = [(method, f"/fhir{route}") for route, methods in ROUTES.items() for method in methods]
         self._routes += [("HEAD", route) for method, route in self._routes if method == "GET"] + sorted(ELSEWHERE)
         self._turns = self._every()
@@ -58,12 +60,19 @@ class Seeds:
                 (method, route, type_, name)
                 for method, route in self._routes
                 for type_ in self.world.types
-                for name, _ in (self.world.params[type_] if method in {"GET", "POST"} else [("", "")] * 30)
+                for name, _ in self._of_turn(method, route, type_)
             ]
             others = sorted(set(self.world.params) - set(self.world.types))
             turns += [("GET", "/fhir/{type}", type_, name) for type_ in others for name, _ in self.world.params[type_]]
             self.rng.shuffle(turns)
             yield from turns
+
+    def _of_turn(self, method: str, route: str, type_: str) -> list[tuple[str, str]]:
+        """The parameters that a route is asked with, one after the other; where there are none, a few turns."""
+        if "{type}" not in route:
+            few = 1 if route.endswith(EXPORTS) else 8
+            return [("", "")] * (60 if (method, route) == ("POST", "/fhir/") else few)
+        return self.world.params[type_] if method in {"GET", "POST"} else [("", "")] * 20
 
     def draw(self) -> Asked:
         """The next request."""
@@ -71,6 +80,8 @@ class Seeds:
         fixed = route.split("/")[2] if route.count("/") > 1 else ""
         type_ = fixed if fixed in self.world.params else type_
         asked = Asked(self._caller(), method, self._path(route, type_), headers=self._headers(method))
+        if route.endswith(EXPORTS):
+            asked.set("prefer", "respond-async")
         if method in {"GET", "HEAD"} or route.endswith("_search"):
             asked.params = self._asked(type_, name, route)
         elif not route.endswith("{id}") and method in WRITES:
@@ -81,7 +92,7 @@ class Seeds:
         return asked
 
     def _caller(self) -> str:
-        return self.rng.choices(("clinician", "patient", "officer", "nobody"), (45, 45, 8, 2))[0]
+        return self.rng.choices(("clinician", "patient", "officer", "researcher", "nobody"), (45, 40, 8, 5, 2))[0]
 
     def id_of(self, type_: str) -> str:
         """An id of a resource, sometimes of the other patient's."""
@@ -97,7 +108,7 @@ class Seeds:
         return (
             path.replace("{id}", self.id_of(owner))
             .replace("{version}", self.rng.choice("123"))
-            .replace("{answer}", "a" * 32)
+            .replace("{answer}", self.rng.choice(self.found.waiting[-5:] or ["a" * 32]))
             .rstrip("/")
         )
 
@@ -113,8 +124,8 @@ class Seeds:
 
     def _asked(self, type_: str, name: str, route: str) -> list[tuple[str, str]]:
         """Parameters of a search, or of what else is asked with some; links to next pages now and then."""
-        if self.pages and self.rng.random() < 0.02:
-            return [("_page", self.rng.choice(self.pages))]
+        if self.found.pages and self.rng.random() < 0.02:
+            return [("_page", self.rng.choice(self.found.pages))]
         tail = next((word for word in ASKED_OF if word in route and "{version}" not in route), "")
         if tail:
             chosen = self.rng.sample(ASKED_OF[tail], self.rng.choice((0, 1, 1, 2)) % (len(ASKED_OF[tail]) + 1))
@@ -220,9 +231,12 @@ class Seeds:
                 else {"name": "count", "valueInteger": 3}
             )
             return {"resourceType": "Parameters", "parameter": [*given, extra]}
-        names = {"$everything": "start", "$docref": "patient", "$lastn": "patient"}
-        name = next(word for end, word in names.items() if route.endswith(end))
-        value = {"valueDate": "2024-01-01"} if name == "start" else {"valueId": self.id_of("Patient")}
+        if route.endswith(EXPORTS):
+            name, value = "_type", {"valueString": "Patient"}
+        elif route.endswith("$everything"):
+            name, value = "start", {"valueDate": "2024-01-01"}
+        else:
+            name, value = "patient", {"valueId": self.id_of("Patient")}
         return {"resourceType": "Parameters", "parameter": [{"name": name, **value}]}
 
     def bundle(self) -> Json:

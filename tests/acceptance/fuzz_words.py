@@ -44,6 +44,10 @@ ASKED_OF = {
     "_history": [("_since", "2020-01-01T00:00:00Z"), ("_at", "2026"), ("_count", "2")],
     "metadata": [("mode", "full"), ("_format", "json")],
     "$validate": [("mode", "delete")],
+    "$export": [("_type", "Patient,Observation"), ("_since", "2020-01-01T00:00:00Z"), ("_typeFilter", "Observation?status=final"), ("_outputFormat", "ndjson")],
+    "$de-identify": [("policy", "HHS_SAFE_HARBOR_DETERMINISTIC_METHOD"), ("_type", "Patient")],
+    "$anonymize": [("_type", "Patient,Condition"), ("_outputFormat", "application/fhir+ndjson")],
+    "$pseudonymize": [("_type", "Observation")],
 }  # fmt: skip
 PATCHES: list[dict[str, Any]] = [
     {"op": "replace", "path": "/status", "value": "final"},

@@ -35,6 +35,7 @@ SEED = int(os.environ.get("MEDLOCK_FUZZ_SEED", "1"))
 SHOWN = int(os.environ.get("MEDLOCK_FUZZ_SHOWN", "10"))
 LINES = 4
 GROWTH_MIB = 256
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors/fuzz/once_wrong.json").read_text())["vectors"]
 
 
 @dataclass
@@ -57,8 +58,12 @@ class Scene:
 
 
 def bundles(mint: Mint) -> list[dict[str, Any]]:
-    """Three patients of the synthetic clinic, and one whose record is full of markers."""
-    return [*clinic(12, 3, today=date(2026, 11, 23)), transaction(record(mint))]
+    """Three patients of the synthetic clinic, one whose record is full of markers, and a Group with both kinds."""
+    made = [*clinic(12, 3, today=date(2026, 11, 23)), transaction(record(mint))]
+    people = [bundle["entry"][0]["resource"]["id"] for bundle in made[-2:]]
+    members = [{"entity": {"reference": f"Patient/{id_}"}} for id_ in people]
+    group = {"resourceType": "Group", "id": "group", "type": "person", "actual": True, "member": members}
+    return [transaction([group]), *made]
 
 
 def planted(mint: Mint, named: set[str]) -> re.Pattern[bytes]:
@@ -85,7 +90,12 @@ def scene_of(server: Server, loaded: list[dict[str, Any]], mint: Mint) -> Scene:
     params = {type_: found or [("_id", "token")] for type_, found in search_parameters(server).items()}
     world = World(own, others["Patient"][0], dict(others), dict(resources), params)
     held = ("--role", "patient", "--patient", world.own, "--scope", "patient/*.cruds")
-    roles = {"clinician": ("--role", "clinician"), "patient": held, "officer": ("--role", "privacy-officer")}
+    roles = {
+        "clinician": ("--role", "clinician"),
+        "patient": held,
+        "officer": ("--role", "privacy-officer"),
+        "researcher": ("--role", "researcher"),
+    }
     tokens = {name: new_token(server.directory, *asked)[0] for name, asked in roles.items()}
     named = {each for kind in others.values() for each in kind}
     return Scene(server, tokens, world, Judge(planted(mint, named)))
@@ -120,7 +130,7 @@ def confined(asked: Asked, others: frozenset[str]) -> Asked:
 
 async def fuzz(scene: Scene, count: int, rng: random.Random) -> list[str]:
     """Send so many requests; what was wrong with the answers, each with its request."""
-    seeds = Seeds(scene.world, rng, scene.judge.pages)
+    seeds = Seeds(scene.world, rng, scene.judge.found)
     mutator = Mutator(seeds, rng)
     found: list[str] = []
     others = frozenset(each for kind in scene.world.others.values() for each in kind)
@@ -130,7 +140,6 @@ async def fuzz(scene: Scene, count: int, rng: random.Random) -> list[str]:
         nonlocal count
         while count > 0 and len(found) < SHOWN:
             count -= 1
-            seeds.pages = scene.judge.pages
             found.extend(await answered(scene, line, confined(mutator.mutate(seeds.draw()), others)))
         line.close()
 
@@ -172,3 +181,17 @@ async def test_whatever_comes(scene: Scene) -> None:
     print(  # noqa: T201 - the figure of a long run
         f"{REQUESTS} requests, memory {before} -> {scene.resident()} MiB, {dict(sorted(statuses.items()))}"
     )
+
+
+async def test_what_was_wrong_once(scene: Scene) -> None:
+    """Every request of the vector file has a right answer now, with the status written there."""
+    line = scene.line()
+    for vector in VECTORS:
+        text = json.dumps(vector).replace("{own}", scene.world.own)
+        again = json.loads(text)
+        raw = json.dumps(again["body"]).encode() if "body" in again else None
+        headers = list(again.get("headers", {}).items())
+        asked = Asked("clinician", again["method"], "/fhir", headers=headers, raw=raw, target=again["target"].encode())
+        answer = await line.ask(asked.wire(scene.tokens), asked.method)
+        assert (answer.status, scene.judge.wrongs(asked, answer)) == (again["status"], []), again["why"]
+    line.close()

@@ -174,7 +174,10 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
 def _as_http_date(text: str) -> bytes:
     """The instant in ifModifiedSince as the header would have it: to the second, as HTTP knows time."""
     seconds = instant("ifModifiedSince", text) // 1_000
-    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
+    try:
+        return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True).encode()
+    except (ValueError, OverflowError):
+        raise BadRequest("ifModifiedSince is an instant in the years 1 to 9999 of UTC.") from None
 
 
 def _question(

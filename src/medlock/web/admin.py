@@ -11,6 +11,7 @@ import socketserver
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -65,9 +66,19 @@ def _handler(text: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             body = text() if self.path == METRICS else b""
-            self.send_response(200 if body else 404)
+            self._answer(200 if body else 404, body)
+
+        def send_error(self, code: int, _message: str | None = None, _explain: str | None = None) -> None:
+            """Without a page that repeats what was asked; a method that is not there is 405 (RFC 9110 §15.5.6)."""
+            self.close_connection = True
+            self._answer(HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code)
+
+        def _answer(self, status: int, body: bytes = b"") -> None:
+            self.send_response(status)
             self.send_header("content-type", CONTENT_TYPE)
             self.send_header("content-length", str(len(body)))
+            if status == HTTPStatus.METHOD_NOT_ALLOWED:
+                self.send_header("allow", "GET")
             self.end_headers()
             self.wfile.write(body)
 
