@@ -9,7 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from medlock.access import decide
+from medlock.access.grant import Grant, Rules
+from medlock.access.principal import Principal
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Request, parse
@@ -126,3 +130,44 @@ async def test_a_page_link_always_works(world: World) -> None:
         question = parse(Request("GET", path.encode(), query.encode()), world.door.frame())
         assert json.loads((await world.door.answer(clinician(), question)).body)["entry"]
     assert count == 400
+
+
+NOTED = weight("noted", "ann") | {
+    "note": [{"text": "said in confidence"}],
+    "identifier": [{"system": "u", "value": "1"}],
+}
+PATHS = (
+    "GET /Observation/noted",
+    "GET /Observation/noted/_history/1",
+    "GET /Observation/noted/_history",
+    "GET /Observation/_history",
+    "GET /_history",
+    "GET /Observation?identifier=u|1",
+    "GET /Observation?_elements=note",
+    "GET /?_type=Observation,Patient",
+    "GET /Patient?_id=ann&_revinclude=Observation:subject",
+    "GET /Patient/ann/Observation",
+    "GET /Patient/ann/$everything",
+    "GET /Observation/$lastn?patient=ann",
+    "POST /Observation",
+)
+
+
+@pytest.mark.parametrize("line", PATHS)
+async def test_what_is_masked_leaves_on_no_path(world: World, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Whatever way a resource comes back, a member that the Grant masks is not in it."""
+    await world.put(NOTED)
+    body, more = (NOTED, {"if_none_exist": "identifier=u|1"}) if line.startswith("POST") else (b"", {})
+    assert b"in confidence" in (await world.send(clinician(), line, body, **more)).body
+    reach = decide._reach
+
+    def masked(principal: Principal, types: frozenset[str], needed: int) -> Grant:
+        given = reach(principal, types, needed)
+        return replace(given, everyone=Rules(types, {"Observation": frozenset({"note"})}))
+
+    monkeypatch.setattr(decide, "_reach", masked)
+    decide._decide_read.cache_clear()
+    shown = await world.send(clinician(), line, body, **more)
+    decide._decide_read.cache_clear()
+    assert b"noted" in shown.body
+    assert b"in confidence" not in shown.body

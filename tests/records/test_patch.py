@@ -368,3 +368,13 @@ async def test_a_repeated_request_makes_one_resource(world: World) -> None:
         world.send(clinician(), f"PUT /{url}", made) for _ in range(3)))  # fmt: skip
     for number in ("once", "other"):
         assert (await world.search(clinician(), "Observation", f"identifier=urn:lab|{number}"))["total"] == 1
+
+
+async def test_a_conditional_create_shows_what_the_caller_may_write_only(world: World) -> None:
+    """Held to a patient, a caller may not create what is shared: whether it is there already makes no difference."""
+    held = mint_principal("held", frozenset({Role.CLINICIAN}), parse_scopes("patient/*.cruds"), patient="ann")
+    clinic = {"resourceType": "Organization", "name": "Clinic", "identifier": [{"system": MRN, "value": "c"}]}
+    await world.put(clinic | {"id": "c"})
+    for value in ("c", "d"):
+        with pytest.raises(Denied):
+            await world.send(held, "POST /Organization", clinic, if_none_exist=f"identifier={MRN}|{value}")
