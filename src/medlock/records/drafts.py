@@ -92,7 +92,7 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     resource["id"] = draft.id
     draft.values = extract(resource)
     draft.labels = tuple(f"{system}|{code}" for param, system, code in draft.values.tokens if param == "_security")
-    draft.patients = await _patients(context, resource, draft)
+    draft.patients = await _patients(context, resource, draft, path)
     if draft.type == "Patient":
         draft.patients = (draft.id,)
     for place, reference in references:
@@ -101,13 +101,13 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     return {**resource, "id": given}
 
 
-async def _patients(context: Context, resource: dict[str, object], draft: Draft) -> tuple[str, ...]:
+async def _patients(context: Context, resource: dict[str, object], draft: Draft, path: str) -> tuple[str, ...]:
     """Whose record it is; a Provenance that names no patient, and a Binary, go with what they speak of."""
     values = draft.values or Values()
     found = owners(resource, values)
     if found or draft.type not in SPEAKING:
         return found
-    for target in security_context(resource) if draft.type == "Binary" else subjects_of_provenance(values):
+    for target in security_context(resource, path) if draft.type == "Binary" else subjects_of_provenance(values):
         if target in context.born:
             found = context.born[target] or ()
         else:
