@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from medlock.errors import (
     TooLarge,
     Unprocessable,
 )
+from medlock.records.commit import Committer, Written
+from medlock.records.drafts import Draft
 from medlock.settings import Limits
 from records.world import World, clinician, open_world, patient
 
@@ -378,3 +380,28 @@ async def test_a_conditional_create_shows_what_the_caller_may_write_only(world: 
     for value in ("c", "d"):
         with pytest.raises(Denied):
             await world.send(held, "POST /Organization", clinic, if_none_exist=f"identifier={MRN}|{value}")
+
+
+async def test_who_is_held_to_a_patient_waits_for_nobody_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That somebody else is writing by the same criteria would show in how long it takes; nor can they be made to wait."""
+    held = mint_principal("held", frozenset({Role.CLINICIAN}), parse_scopes("patient/*.cruds"), patient="ann")
+    made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "new"}])
+    del made["id"]
+    reached, go, commit = asyncio.Event(), asyncio.Event(), Committer.commit
+
+    async def slowly(committer: Committer, drafts: Sequence[Draft]) -> Sequence[Written]:
+        if not reached.is_set():
+            reached.set()
+            await go.wait()
+        return await commit(committer, drafts)
+
+    monkeypatch.setattr(Committer, "commit", slowly)
+    line, condition = "POST /Observation", {"if_none_exist": "identifier=urn:lab|new"}
+    first = asyncio.create_task(world.send(clinician(), line, made, **condition))
+    await reached.wait()
+    try:
+        async with asyncio.timeout(60):
+            assert (await world.send(held, line, made, **condition)).status == 201
+    finally:
+        go.set()
+        await first

@@ -121,7 +121,7 @@ async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Fr
     """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
     steps = await _steps(context, parts, frame)
     criteria = (each for step in steps for each in (step.question.criteria, step.question.preconditions.if_none_exist))
-    async with context.claims.hold(criteria):
+    async with context.claims.hold(context.principal.patient, criteria):
         return await _transaction(context, steps, doors)
 
 

@@ -25,7 +25,7 @@ NewId = Callable[[], str]
 
 async def create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new resource with an id of ours; with If-None-Exist the one that is there already, if there is one."""
-    async with context.claims.hold((question.preconditions.if_none_exist,)):
+    async with context.claims.hold(context.principal.patient, (question.preconditions.if_none_exist,)):
         return await _create(context, grant, question, committer)
 
 
@@ -45,7 +45,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new version under the id in the address; the first one when the caller may create and chose the id."""
-    async with context.claims.hold((question.criteria,)):
+    async with context.claims.hold(context.principal.patient, (question.criteria,)):
         return await _update(context, grant, question, committer)
 
 
