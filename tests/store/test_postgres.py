@@ -12,6 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from audit.world import Keys
+from medlock.audit.ledger import MerkleLedger
 from medlock.errors import Raced, SetupError, Tampered, Unavailable
 from medlock.store.pgconnect import _SESSION
 from medlock.store.pgsettings import in_the_open, to_do
@@ -329,6 +331,28 @@ async def test_appending_alone_is_one_statement(url: str, monkeypatch: pytest.Mo
     assert [ct for _, ct in await one.scan(Table.LOG, None, 9)] == [b"%d" % number for number in range(7)]
     await one.close()
     await other.close()
+
+
+async def test_only_a_head_of_its_own_is_guessed_from(url: str) -> None:
+    """A head that a process read, but did not leave, is old by the time it guesses: the tiles behind it have gone on."""
+    one, other = [await open_postgres(url, MerkleLedger(Keys(), lambda: 1), STORE) for _ in range(2)]
+    assert await other.commit(Batch(entries=[b"e"] * 300)) == 0
+    assert await one.commit(Batch(puts=[(Table.BODY, 1, b"x")])) == -1
+    assert await other.commit(Batch(entries=[b"e"] * 300)) == 300
+    assert await one.commit(Batch(entries=[b"e"])) == 600
+    assert await one.commit(Batch(puts=[(Table.BODY, 2, b"x")])) == -1
+    assert await one.commit(Batch(entries=[b"e"])) == 601
+    await one.close()
+    await other.close()
+
+
+async def test_a_commit_of_nothing_leaves_the_head_alone(url: str) -> None:
+    """Neither the long way nor the short one writes a head that nobody made."""
+    store = await open_postgres(url, CountingLedger(), STORE)
+    for number in range(2):
+        assert await store.commit(Batch(entries=[b"e"])) == number
+        assert await store.commit(Batch()) == -1
+    await store.close()
 
 
 async def test_two_processes_append_in_turn_and_at_once(url: str) -> None:
