@@ -350,6 +350,34 @@ async def test_a_held_caller_cannot_give_a_resource_away(world: World) -> None:
         await patched(world, "Observation/o-bob", replace("/status", "amended"), held)
 
 
+REFUSED = [[{"op": "test", "path": "/status", "value": "amended"}], [{"op": "add", "path": "/status", "value": "x"}]]
+
+
+@pytest.mark.parametrize("patch", REFUSED)
+@pytest.mark.parametrize("way", ["PATCH /Observation/o-ann", "PATCH /Observation?identifier=urn:lab|o-ann", "POST /"])
+async def test_a_refused_patch_is_in_the_patients_log(world: World, way: str, patch: list[dict[str, str]]) -> None:
+    """A test that fails tells what is not there, so a test for each guess reads the record: each is one who looked."""
+    body, headers = json.dumps(patch).encode(), {"content_type": JSON_PATCH}
+    if way == "POST /":
+        parts = [entry("PATCH", "Observation/o-ann", binary(body))]
+        body, headers = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": parts}).encode(), {}
+    with pytest.raises(Unprocessable):
+        await world.send(clinician(), way, body, **headers)
+    (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+    assert (event.outcome, event.patient, [each.reference for each in event.touched]) == (
+        "failed", "ann", ["Observation/o-ann"])  # fmt: skip
+
+
+async def test_a_test_that_passed_in_a_refused_transaction_is_in_the_log(world: World) -> None:
+    """That another entry is what failed tells as much: the patch before it fits what is there."""
+    test = binary(b'[{"op":"test","path":"/status","value":"final"}]')
+    for other in (entry("GET", "Patient/nobody"), entry("PUT", "Patient/ann", {"resourceType": "Patient"})):
+        with pytest.raises(MedlockError):
+            await world.transact([entry("PATCH", "Observation/o-ann", test), other])
+        (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+        assert (event.patient, [each.reference for each in event.touched]) == ("ann", ["Observation/o-ann"])
+
+
 async def test_a_repeated_request_makes_one_resource(world: World) -> None:
     """Sent several times at once, conditional creates, updates and transactions by the same criteria make one."""
     made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "once"}])

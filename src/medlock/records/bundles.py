@@ -122,7 +122,12 @@ async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Fr
     steps = await _steps(context, parts, frame)
     criteria = (each for step in steps for each in (step.question.criteria, step.question.preconditions.if_none_exist))
     async with context.claims.hold(context.principal.patient, criteria):
-        return await _transaction(context, steps, doors)
+        try:
+            return await _transaction(context, steps, doors)
+        except MedlockError as refusal:  # whatever failed: what was patched before it passed its tests
+            made_from = [step.draft.made_from for step in steps if step.draft is not None]
+            refusal.tells_of += tuple(each for each in made_from if each is not None)
+            raise
 
 
 async def _transaction(context: Context, steps: list[Step], doors: Doors) -> Finding:

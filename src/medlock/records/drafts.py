@@ -18,6 +18,7 @@ from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
 from medlock.settings import MIB
+from medlock.store.bodies import Opened
 
 CREATE, UPDATE, DELETE = "C", "U", "D"
 
@@ -27,7 +28,7 @@ class Draft:
     """One change to make. `body` is the resource's JSON as received (references rewritten), empty for a delete.
 
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
-    was made from: when another is there by now, it must be made anew.
+    was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     """
 
@@ -42,6 +43,7 @@ class Draft:
     none_match: bool = False
     path: str = ""
     based_on: int = 0
+    made_from: Opened | None = None
 
 
 @dataclass(slots=True)
