@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from medlock.access import decide
 from medlock.access.grant import Grant, Rules
 from medlock.access.principal import Principal
+from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Request, parse
@@ -171,3 +172,17 @@ async def test_what_is_masked_leaves_on_no_path(world: World, monkeypatch: pytes
     decide._decide_read.cache_clear()
     assert b"noted" in shown.body
     assert b"in confidence" not in shown.body
+
+
+@pytest.mark.parametrize(
+    "asked", ["_id=ann&family=ann", "_id=ann&family=nobody", "_id=ann&_has:Observation:subject:_id=w-ann"]
+)
+async def test_a_count_of_one_patient_is_in_their_log(world: World, asked: str) -> None:
+    """How many of one are so and so is what that one is like, whether or not a resource comes back."""
+    for text in (f"{asked}&_summary=count", asked):
+        await world.search(clinician(), "Patient", text)
+        (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+        assert event.patient == "ann"
+    await world.search(clinician(), "Patient", "_id=nobody&_summary=count")
+    (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+    assert event.patient == ""

@@ -15,7 +15,7 @@ from medlock.fhir.compartment import PATIENT_COMPARTMENT
 from medlock.fhir.extract import extract
 from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
-from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.records.chains import Chains
 from medlock.records.hitlist import Hit, Part, hits_of, merged
 from medlock.records.indexing import TYPE_NUMBERS
@@ -66,6 +66,7 @@ class Finder:
     async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
+            self._note(await self._within(_named_by_id(query)))
             return self._patients(plan)
         slots = await self._scope(query)
         if len(slots) == 1 and self._prove_later and not plan.undecided:
@@ -109,19 +110,22 @@ class Finder:
         A caller held to some patients is shown their indexes whoever is named: a resource of two patients lies in both.
         """
         named = _named_patients(query)
-        within = [(slot, patient) for slot, patient in await self._slots_of(named or []) if self._reach.rules(slot)]
-        if len(within) == 1:
-            self.about = within[0]
+        within = await self._within(named or [])
+        self._note(within)
         if named is not None and self._reach.grant.everyone is not None:
             return [slot for slot, _ in within]
         await self._vault.directory.refresh()  # others may have made or erased patients
         shared = [TENANT] if query.type in self._reach.grant.shared else []
         return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
 
-    async def _slots_of(self, patients: list[str]) -> list[tuple[int, str]]:
-        """Slot and id of those patients that there are."""
+    async def _within(self, patients: list[str]) -> list[tuple[int, str]]:
+        """Slot and id of those patients that there are within reach."""
         found = [(await self._vault.patient_slot(patient), patient) for patient in patients]
-        return [(slot, patient) for slot, patient in found if slot is not None]
+        return [(slot, patient) for slot, patient in found if slot is not None and self._reach.rules(slot)]
+
+    def _note(self, within: list[tuple[int, str]]) -> None:
+        if len(within) == 1:
+            self.about = within[0]
 
     def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Part]:
         found: list[Part] = []
@@ -205,6 +209,14 @@ def _named_patients(query: SearchQuery) -> list[str] | None:
             if len(named) == len(condition.values):
                 return named
     return None
+
+
+def _named_by_id(query: SearchQuery) -> list[str]:
+    """The one Patient that a search of Patients names, as a list; empty when it names none, or several."""
+    for condition in query.conditions:
+        if condition.param == "_id" and not condition.modifier and len(condition.values) == 1:
+            return [value.code for value in condition.values if isinstance(value, TokenValue) and value.code]
+    return []
 
 
 def _is_patient(value: ReferenceValue) -> bool:
