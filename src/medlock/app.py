@@ -32,6 +32,7 @@ from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
+from medlock.web.bulk import Bulk
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
@@ -119,6 +120,7 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
     """The whole site over an open data directory, with the work that goes on beside answering."""
     async with open_app(settings, create=True) as app:
         records = app.records
+        records.projects.check()
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
@@ -164,18 +166,20 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
     replies, door = Replies(settings.base_url, tls=settings.tls), records.door
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
-        door = TracedDoor(tracer, records.vault, records.log, records.clock, settings.base_url, settings.limits)
+        parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
+        door = TracedDoor(tracer, *parts)
     started = instant(records.clock.now_ms())
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        return capability_statement(Instance(settings.base_url, __version__, started, exports=bulk is not None))
 
-    later = None  # workers share no memory, and the next request may reach another one
+    later = bulk = None  # workers share no memory, and the next request may reach another one
     if settings.workers == 1:
         later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
+        bulk = Bulk(door, records.projects, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk"))
     watch = RefusalWatch(records.log, records.clock)
-    parts = Parts(
+    made = Parts(
         app.tokens,
         door,
         watch,
@@ -187,6 +191,7 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         capability,
         counts,
         later,
+        bulk,
     )
-    api = FhirApi(parts) if tracer is None else TracedApi(parts, tracer)
+    api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     return Site(api, Outer(replies, app, log, tls=settings.tls).app())

@@ -14,6 +14,7 @@
     ├── Conflict                        409  somebody else was first
     │   ├── PreconditionFailed          412  If-Match, If-None-Exist
     │   └── Raced                       409  another process wrote between our read and our write; tried again first
+    ├── TooMany                         429  this caller has enough under way
     ├── Unavailable                     503  try again: log, limiter, key service or disk not reachable
     ├── Tampered                        500  sealed data does not open as what it claims to be
     └── SetupError                      500  the operator must act; the sentence says what to do
@@ -159,6 +160,15 @@ class Raced(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Somebody else changed this at the same moment; nothing was written. Try again.")
+
+
+class TooMany(MedlockError):
+    """This caller has as much under way as one may have (RFC 6585 §4)."""
+
+    http_status = 429
+    issue = "throttled"
+    audit_code = "too-many"
+    retry_after = 5
 
 
 class Unavailable(MedlockError):

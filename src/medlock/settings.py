@@ -45,6 +45,8 @@ class Settings:
     key_service     address of the key service, where `key_provider` is one
     key_credential  file with what opens that service; None: the platform gives it
     broker          socket of the key broker that holds the epoch keys; None: this process holds them
+    deid_key_file   key of the project that the server de-identifies for; None: for none
+    deid_preset     how it does it for researchers
     """
 
     data_dir: Path
@@ -67,6 +69,8 @@ class Settings:
     notify_socket: str = ""
     admin: str = ""
     otlp: str = ""
+    deid_key_file: Path | None = None
+    deid_preset: str = "safe-harbor"
     limits: Limits = Limits()
 
     @property
@@ -92,6 +96,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     passphrase = environ.get("MEDLOCK_PASSPHRASE_FILE")
     credential = environ.get("MEDLOCK_KEY_CREDENTIAL_FILE")
     keystore = environ.get("MEDLOCK_KEYSTORE_DIR")
+    deid_key = environ.get("MEDLOCK_DEID_KEY_FILE")
     return Settings(
         data_dir=Path(environ.get("MEDLOCK_DATA_DIR", "medlock-data")),
         keystore_dir=Path(keystore) if keystore else None,
@@ -103,6 +108,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         public_url=environ.get("MEDLOCK_PUBLIC_URL", ""),
         drain_seconds=_seconds(environ.get("MEDLOCK_DRAIN_SECONDS", "20")),
         otlp=environ.get("MEDLOCK_OTLP_ENDPOINT", ""),
+        deid_key_file=Path(deid_key) if deid_key else None,
+        deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
     )
 

@@ -10,7 +10,7 @@ from medlock.settings import MIB, Limits
 from medlock.web.body import BODY_SECONDS
 from medlock.web.later import ALL, BYTES_MAX, PER_ACCOUNT
 from medlock.web.protocol import HEAD_BYTES, HEAD_SECONDS
-from medlock.web.routes import ASYNC
+from medlock.web.routes import ASYNC, BULK
 from medlock.web.watch import BURST
 
 PAGE = (Path(__file__).parents[2] / "docs/http.md").read_text()
@@ -23,6 +23,8 @@ def test_the_route_table_is_the_programs():
     assert found == {path: set(methods) for path, methods in ROUTES.items()} | {
         "/metadata": {"GET"},
         ASYNC.decode().removeprefix("/fhir") + "{answer}": {"GET", "DELETE"},
+        BULK.decode().removeprefix("/fhir") + "{export}": {"GET", "DELETE"},
+        BULK.decode().removeprefix("/fhir") + "{export}/{file}": {"GET"},
     }
 
 

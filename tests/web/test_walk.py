@@ -10,7 +10,7 @@ from medlock.app import _site, open_app
 from medlock.audit.search import AuditQuery
 from medlock.clock import Clock
 from medlock.fhir.address import ROUTES
-from medlock.fhir.question import Interaction
+from medlock.fhir.question import EXPORTS, Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
@@ -33,6 +33,10 @@ MATCH = orjson.dumps(
             {"system": "phone", "value": "1"}]}}],
     }
 )  # fmt: skip
+GROUP = orjson.dumps(
+    {"resourceType": "Group", "id": "p1", "type": "person", "actual": True,
+     "member": [{"entity": {"reference": "Patient/p1"}}]}
+)  # fmt: skip
 WALK = [(template, method) for template in ROUTES for method in METHODS]
 
 
@@ -52,7 +56,10 @@ async def site(tmp_path):
     passphrase.write_text("correct horse battery staple\n")
     passphrase.chmod(0o600)
     lines = Lines()
-    async with open_app(Settings(tmp_path / "data", passphrase), create=True) as app:
+    key = tmp_path / "project.key"
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    async with open_app(Settings(tmp_path / "data", passphrase, deid_key_file=key), create=True) as app:
         transport = httpx.ASGITransport(app=_site(app, OpLog(Clock(), lines)))
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             yield app, client
@@ -74,12 +81,14 @@ def request_for(template, method):
     if template == "/{type}" and method in {"PUT", "PATCH", "DELETE"}:
         path += "?_id=p1"
     json = {"content-type": "application/fhir+json"}
+    if interaction in EXPORTS:
+        policy = "?policy=safe-harbor" if interaction is Interaction.DEIDENTIFY else ""
+        return path + policy, json | {"prefer": "respond-async"}, b""
     if interaction is Interaction.MATCH:
         return path, json, MATCH
-    if interaction in {Interaction.DOCREF, Interaction.LASTN}:
-        return f"{path}?patient=p1", json, b""
-    if interaction is Interaction.VALIDATE:
-        return path, json, PATIENT if method == "POST" else b""
+    if interaction in {Interaction.DOCREF, Interaction.LASTN, Interaction.VALIDATE}:
+        named = "" if interaction is Interaction.VALIDATE else "?patient=p1"
+        return path + named, json, PATIENT if method == "POST" and not named else b""
     if interaction is Interaction.PATCH:
         return path, {"content-type": "application/json-patch+json"}, b"[]"
     searches = {Interaction.SEARCH, Interaction.SEARCH_SYSTEM, Interaction.EVERYTHING}
@@ -109,7 +118,9 @@ async def test_every_route_declares_its_methods(site):
     """With a clinician's token a declared method is answered, any other is 405 and says which there are."""
     app, client = site
     headers = await token(app, Role.CLINICIAN)
-    assert await client.put("Patient/p1", content=PATIENT, headers=headers | {"content-type": "application/json"})
+    json = {"content-type": "application/json"}
+    assert await client.put("Patient/p1", content=PATIENT, headers=headers | json)
+    assert await client.put("Group/p1", content=GROUP, headers=headers | json)
     for template, method in WALK:
         if method == "DELETE":
             continue
@@ -119,7 +130,11 @@ async def test_every_route_declares_its_methods(site):
             assert answer.status_code == 405, (template, method)
             assert answer.headers["allow"]
         else:
-            assert answer.status_code in {200, 201}, (template, method, answer.text)
+            wanted = {202} if declared in EXPORTS else {200, 201}
+            assert answer.status_code in wanted, (template, method, answer.text)
+            if declared in EXPORTS:
+                gone = await client.delete(answer.headers["content-location"], headers=headers)
+                assert gone.status_code == 202
 
 
 async def test_every_interaction_demands_a_permission(site):
@@ -150,9 +165,12 @@ async def test_nothing_answers_outside_the_route_table(site):
     app, client = site
     headers = await token(app, Role.CLINICIAN)
     for path in (
-        "$export",
-        "Patient/$export",
-        "Group/1/$export",
+        "Observation/$export",
+        "Patient/p1/$export",
+        "Group/$export",
+        "$psuedonymize",
+        "_bulk/x",
+        "_bulk/x/Patient",
         "_history/1",
         "Patient/p1/$match",
         "Patient/$docref",

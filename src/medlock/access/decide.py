@@ -15,15 +15,17 @@ from __future__ import annotations
 from functools import lru_cache
 from types import MappingProxyType
 
+from msgspec import structs
+
 from medlock.access.grant import _ISSUED, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
 from medlock.access.principal import Principal, Role
-from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights
+from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights, studied_rights, studied_types
 from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
 from medlock.errors import Denied
-from medlock.fhir.options import ValidateMode, ValidateOptions
+from medlock.fhir.options import ExportOptions, ValidateMode, ValidateOptions
 from medlock.fhir.query import SearchQuery
-from medlock.fhir.question import Interaction, Question
+from medlock.fhir.question import EXPORTS, Interaction, Question
 
 _NEEDED = MappingProxyType(
     {
@@ -44,6 +46,7 @@ _NEEDED = MappingProxyType(
         Interaction.LASTN: READ | SEARCH,
         Interaction.MATCH: READ | SEARCH,
     }
+    | dict.fromkeys(EXPORTS, READ | SEARCH)
 )
 _LOOK = READ | SEARCH
 _WRITES = CREATE | UPDATE | DELETE
@@ -69,6 +72,8 @@ def decide(principal: Principal, question: Question) -> Grant:
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
+    if question.interaction in EXPORTS:
+        return _decide_export(principal, question)
     if question.interaction is Interaction.SEARCH_SYSTEM:
         return _reach(principal, _searched_across(principal, question.query), SEARCH)
     if needed == READ and question.interaction is not Interaction.EVERYTHING:
@@ -179,6 +184,36 @@ def _readable(principal: Principal) -> frozenset[str]:
     """All types this caller may both read and search, the audit log aside: it is asked for by name only."""
     known = frozenset[str]().union(*(known_types(role) for role in principal.roles)) - AUDIT
     return frozenset(name for name in known if allowed(principal, name) & _LOOK == _LOOK)
+
+
+def _decide_export(principal: Principal, question: Question) -> Grant:
+    """The Grant for an export: what may be read and searched, or what may reach the caller de-identified only.
+
+    Who is to see nothing but de-identified output may not choose by what a record says, or when it was changed, nor
+    be held to a patient: each would tell whose record it is.
+    """
+    options = question.options if isinstance(question.options, ExportOptions) else ExportOptions()
+    studies = Role.RESEARCHER in principal.roles
+    if studies and (principal.patient or options.filters or options.since is not None):
+        raise Denied("a researcher may not choose records by patient, content or time of change")
+    within = _studied(principal) if studies else _readable(principal)
+    named = {"Group"} if question.type == "Group" else _NOBODY
+    wanted = options.types | named | {each.type for each in options.filters}
+    if not within or not wanted <= within:
+        raise Denied(f"{_roles(principal)} may not {letters(_LOOK)} all these types with these scopes")
+    grant = _reach(principal, wanted if options.types else within, _LOOK)
+    hides = studies or question.interaction is not Interaction.EXPORT
+    return structs.replace(grant, deidentified=hides, studies=studies)
+
+
+def _studied(principal: Principal) -> frozenset[str]:
+    """All types that may reach this caller de-identified, by role and scope."""
+    known = [(role, name) for role in principal.roles for name in studied_types(role)]
+    return frozenset(
+        name
+        for role, name in known
+        if studied_rights(role, name) & _in_scope(principal, role, name, held=False) & _LOOK == _LOOK
+    )
 
 
 def _some(principal: Principal, types: frozenset[str]) -> frozenset[str]:

@@ -46,7 +46,8 @@ class Grant(msgspec.Struct, frozen=True):
 
     `rules` gives each named patient's own Rules; `everyone`, when set, those of any patient not named there.
     `shared` lists the types of shared (tenant-owned) resources that may be seen.
-    `basis` says in words why, for the audit log.
+    `basis` says in words why, for the audit log. `deidentified`: nothing may leave but what was
+    de-identified; `studies`: the caller may never see anything else.
     """
 
     account: str
@@ -55,6 +56,8 @@ class Grant(msgspec.Struct, frozen=True):
     shared: frozenset[str]
     basis: str
     _issued: object = None
+    deidentified: bool = False
+    studies: bool = False
 
     def __post_init__(self) -> None:
         """Refuse to be built anywhere but in `access.decide`."""

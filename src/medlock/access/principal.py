@@ -19,6 +19,7 @@ class Role(StrEnum):
     PRIVACY_OFFICER = "privacy-officer"
     SECURITY_ADMIN = "security-admin"
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
+    RESEARCHER = "researcher"  # sees nothing but what is de-identified
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
 

@@ -20,12 +20,16 @@ HOSPITAL_OPERATIONS = "HOPERAT"  # purpose of use, HL7 v3 PurposeOfUse
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: this role may do these interactions on these types. `purpose` "" means for any purpose."""
+    """One line: this role may do these interactions on these types. `purpose` "" means for any purpose.
+
+    `deidentified`: it may not do them, but what they would bring may reach it de-identified, by an export.
+    """
 
     role: Role
     types: frozenset[str]
     letters: str
     purpose: str = ""
+    deidentified: bool = False
 
 
 TABLE = (
@@ -39,6 +43,7 @@ TABLE = (
     Row(Role.PRIVACY_OFFICER, AUDIT, "rs"),
     # security-admin: no row. Who runs the machine sees nothing of patients.
     Row(Role.LOADER, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "crus", purpose=HOSPITAL_OPERATIONS),
+    Row(Role.RESEARCHER, RECORD | DIRECTORY | KNOWLEDGE, "rs", deidentified=True),
     Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
 )
 
@@ -54,6 +59,7 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
         Role.PRIVACY_OFFICER: (Kind.USER,),
         Role.SECURITY_ADMIN: (Kind.USER,),
         Role.LOADER: (Kind.SYSTEM,),
+        Role.RESEARCHER: (Kind.USER, Kind.SYSTEM),
         Role.BACKEND: (Kind.SYSTEM,),
     }
 )
@@ -66,15 +72,16 @@ DEFAULT_SCOPES: Mapping[Role, str] = MappingProxyType(
         Role.FRONT_DESK: "user/*.crus",
         Role.PRIVACY_OFFICER: "user/AuditEvent.rs",
         Role.LOADER: "system/*.crus",
+        Role.RESEARCHER: "user/*.rs",
     }
 )
 
 
-def _by_role(purpose_given: bool) -> Mapping[Role, Mapping[str, int]]:
+def _by_role(purpose_given: bool, *, deidentified: bool = False) -> Mapping[Role, Mapping[str, int]]:
     """The table turned round, role → type → rights; rows bound to a purpose only when it is given."""
     allowed: dict[Role, dict[str, int]] = {role: {} for role in Role}
     for row in TABLE:
-        if row.purpose and not purpose_given:
+        if (row.purpose and not purpose_given) or row.deidentified is not deidentified:
             continue
         of_role = allowed[row.role]
         for resource_type in row.types:
@@ -84,6 +91,7 @@ def _by_role(purpose_given: bool) -> Mapping[Role, Mapping[str, int]]:
 
 _ANY_PURPOSE = _by_role(purpose_given=False)
 _OPERATIONS = _by_role(purpose_given=True)
+_DEIDENTIFIED = _by_role(purpose_given=False, deidentified=True)
 
 
 def role_rights(role: Role, resource_type: str, purpose: str) -> int:
@@ -95,3 +103,13 @@ def role_rights(role: Role, resource_type: str, purpose: str) -> int:
 def known_types(role: Role) -> frozenset[str]:
     """The types that stand in any row of a role."""
     return frozenset(_OPERATIONS[role])
+
+
+def studied_types(role: Role) -> frozenset[str]:
+    """The types that may reach a role de-identified, and not otherwise."""
+    return frozenset(_DEIDENTIFIED[role])
+
+
+def studied_rights(role: Role, resource_type: str) -> int:
+    """What a role would need to have for a type to reach it de-identified, as bits; 0 where it does not."""
+    return _DEIDENTIFIED[role].get(resource_type, 0)

@@ -6,6 +6,7 @@ import typer
 
 from medlock.deid.audit.commands import add_audit
 from medlock.deid.audit.report_commands import add_report
+from medlock.deid.audit.watch_commands import add_watch
 from medlock.deid.fhir.commands import add_fhir
 from medlock.deid.tabular.budgets import add_budgets
 from medlock.deid.tabular.commands import add_table
@@ -22,6 +23,7 @@ def deid_app() -> typer.Typer:
     add_text(app)
     add_audit(app)
     add_report(app)
+    add_watch(app)
     return app
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 
 from medlock.errors import BadRequest, MethodNotAllowed, NotFound
-from medlock.fhir.question import Interaction
+from medlock.fhir.question import EXPORTS, Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # R4 §2.24.0.1, datatype id
@@ -50,6 +50,10 @@ VALIDATE_ONE: Methods = MappingProxyType({"GET": Interaction.VALIDATE, "POST": I
 DOCREF: Methods = MappingProxyType({"GET": Interaction.DOCREF, "POST": Interaction.DOCREF})
 LASTN: Methods = MappingProxyType({"GET": Interaction.LASTN, "POST": Interaction.LASTN})
 MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
+_BOTH = ("GET", "POST")
+EXPORTING: Mapping[str, Methods] = MappingProxyType(
+    {f"${each}": MappingProxyType(dict.fromkeys(_BOTH, each)) for each in Interaction if each in EXPORTS}
+)
 
 # Every kind of address there is, as written in documentation and logs.
 ROUTES: Mapping[str, Methods] = MappingProxyType(
@@ -74,11 +78,13 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/Patient/{id}/{type}": WITHIN,
         "/Patient/{id}/{type}/_search": SEARCH,
     }
+    | {f"{level}/{name}": methods for name, methods in EXPORTING.items() for level in ("", "/Patient", "/Group/{id}")}
 )
 
 _OF_TYPE: Mapping[str, Methods] = MappingProxyType({"_search": SEARCH, "_history": HISTORY_TYPE, "$validate": VALIDATE})
 _OF_ONE_TYPE: Mapping[tuple[str, str], Methods] = MappingProxyType(
     {("DocumentReference", "$docref"): DOCREF, ("Observation", "$lastn"): LASTN, ("Patient", "$match"): MATCH}
+    | {("Patient", name): methods for name, methods in EXPORTING.items()}
 )
 _RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
@@ -104,7 +110,9 @@ def locate(method: str, path: str) -> Address:
 
 
 def _above(method: str, segment: str) -> Address:
-    """Addresses of one segment: a type, or the history of everything."""
+    """Addresses of one segment: a type, the history of everything, or an export of it."""
+    if segment in EXPORTING:
+        return Address(_offered(EXPORTING[segment], method))
     if segment == "_history":
         return Address(_offered(HISTORY_SYSTEM, method))
     return Address(_pick(TYPE, method, segment), segment)
@@ -127,6 +135,8 @@ def _deep(method: str, segments: list[str]) -> Address:
         return _instance(method, resource_type, logical_id, VALIDATE_ONE)
     if tail == ["$everything"] and resource_type == "Patient":
         return _instance(method, resource_type, logical_id, EVERYTHING)
+    if resource_type == "Group" and len(tail) == 1 and tail[0] in EXPORTING:
+        return _instance(method, resource_type, logical_id, EXPORTING[tail[0]])
     if resource_type == "Patient" and tail[0] != "_history":
         return _within(method, logical_id, tail)
     if len(tail) == 2 and tail[0] == "_history":

@@ -17,7 +17,7 @@ from medlock.fhir.address import ROUTES
 from medlock.fhir.operations import OPERATIONS
 from medlock.fhir.patching import JSON_PATCH
 from medlock.fhir.query import Kind
-from medlock.fhir.question import Interaction
+from medlock.fhir.question import EXPORTS, Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES, Parameter, parameters
 
 NOT_STORED = frozenset({"OperationOutcome", "Parameters"})
@@ -36,6 +36,8 @@ _SEARCHES = (
     "not understood is refused."
 )
 _DEFINED = "http://hl7.org/fhir/OperationDefinition/"
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
+_DARTS = "http://hl7.org/fhir/us/darts/OperationDefinition/"
 _US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
 _OPERATIONS = {
     "Patient": {"everything": f"{_DEFINED}Patient-everything", "match": f"{_DEFINED}Patient-match"},
@@ -51,11 +53,12 @@ _SECURITY = (
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What the statement says of this very server. `date` is a FHIR instant."""
+    """What the statement says of this very server. `date` is a FHIR instant; `exports`: exports can be made."""
 
     base_url: str
     version: str
     date: str
+    exports: bool = True
 
 
 def capability_statement(instance: Instance) -> bytes:
@@ -76,7 +79,8 @@ def capability_statement(instance: Instance) -> bytes:
                 {
                     "mode": "server",
                     "security": {"cors": False, "description": _SECURITY},
-                    "resource": [_resource(name) for name in stored],
+                    "resource": [_resource(name, exports=instance.exports) for name in stored],
+                    "operation": _exports("system") if instance.exports else [],
                     "documentation": _SEARCHES,
                     "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
                     "searchParam": [each for each in _search_params("Basic") if each["name"] in _COMMON],
@@ -87,7 +91,15 @@ def capability_statement(instance: Instance) -> bytes:
     )
 
 
-def _resource(resource_type: str) -> dict[str, Any]:
+def _exports(level: str) -> list[dict[str, str]]:
+    """The export operations: those of Bulk Data at three levels, and those of DARTS, which defines one level."""
+    bulk = {"system": "export", "Patient": "patient-export", "Group": "group-export"}[level]
+    darts = [each for each in Interaction if each in EXPORTS and each is not Interaction.EXPORT]
+    of_darts = [{"name": each.value, "definition": f"{_DARTS}{each}"} for each in darts]
+    return [{"name": "export", "definition": f"{_BULK}{bulk}"}, *of_darts]
+
+
+def _resource(resource_type: str, *, exports: bool) -> dict[str, Any]:
     """One type: what can be done with it and how it can be searched."""
     view = resource_type in VIEWS
     found: dict[str, Any] = {
@@ -109,6 +121,8 @@ def _resource(resource_type: str) -> dict[str, Any]:
         }
         known = _OPERATIONS.get(resource_type, {}) | _VALIDATE
         found["operation"] = [{"name": name, "definition": definition} for name, definition in known.items()]
+        if exports and resource_type in {"Patient", "Group"}:
+            found["operation"] += _exports(resource_type)
     return {name: value for name, value in found.items() if value != []}
 
 

@@ -1,8 +1,9 @@
 """Reads what an operation is asked, from its address and its input, into Options in canonical form.
 
-$everything (R4 Patient-everything), $validate (Resource-validate), $docref (US Core docref), $lastn
-(Observation-lastn), $match (Patient-match). Parameters stand in the query string or in a posted Parameters resource; an
-unknown one is refused. What an operation searches for is a search like any other, read by `fhir.grammar`.
+$everything (R4 Patient-everything), $validate (Resource-validate), $docref (US Core docref), $lastn (Observation-
+lastn), $match (Patient-match), and the exports (`fhir.exporting`). Parameters stand in the query string or in a posted
+Parameters resource; an unknown one is refused. What an operation searches for is a search like any other, read by
+`fhir.grammar`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 
 from medlock.errors import BadRequest, Problem
 from medlock.fhir.directives import DIRECTIVES, refusal
+from medlock.fhir.exporting import read_export
 from medlock.fhir.form import Pairs
 from medlock.fhir.grammar import canonical_text, parse_search
 from medlock.fhir.history import instant, moment, only, page_size
@@ -27,7 +29,7 @@ from medlock.fhir.options import (
 )
 from medlock.fhir.parameters import Input, is_parameters, read_parameters
 from medlock.fhir.query import Kind, ReferenceValue, SearchQuery
-from medlock.fhir.question import Interaction
+from medlock.fhir.question import EXPORTS, Interaction
 from medlock.fhir.searchparams import RESOURCE_TYPES
 from medlock.fhir.values import MAX_MS, MIN_MS
 
@@ -65,6 +67,8 @@ def read_operation(interaction: Interaction, about: About, params: Pairs, body: 
         given = Input(params + read.pairs, read.resource)
     if given.resource and interaction not in _BRINGING:
         raise BadRequest("This operation takes no resource.")
+    if interaction in EXPORTS:
+        return Read(read_export(interaction, given.pairs, about.now_ms, about.base_url))
     return _READERS[interaction](about, given)
 
 
@@ -181,4 +185,4 @@ _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingP
         Interaction.MATCH: _match,
     }
 )
-OPERATIONS: Final = frozenset(_READERS)
+OPERATIONS: Final = frozenset(_READERS) | EXPORTS

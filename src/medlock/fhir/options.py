@@ -10,6 +10,8 @@ from enum import StrEnum
 
 import msgspec
 
+from medlock.fhir.query import SearchQuery
+
 Interval = tuple[int, int]
 
 
@@ -87,6 +89,38 @@ class MatchOptions(msgspec.Struct, frozen=True, tag="match"):
     text: str = ""
 
 
+class ExportPart(msgspec.Struct, frozen=True):
+    """A piece of an export: of which file, and after which row of which index. `file` "" only counts."""
+
+    file: str = ""
+    slot: int = 0
+    rid: int = 0
+
+
+class ExportOptions(msgspec.Struct, frozen=True, tag="export"):
+    """Parameters of a bulk export. `types` empty: all. Changed after `since`, and not after `until`.
+
+    preset   how the output is de-identified; "" for not, or as the server does it for those who may have no other
+    job      the export that this is a part of: what belongs to it alone ends with it
+    """
+
+    types: frozenset[str] = frozenset()
+    since: int | None = None
+    until: int | None = None
+    filters: tuple[SearchQuery, ...] = ()
+    preset: str = ""
+    job: str = ""
+    part: ExportPart = ExportPart()
+    text: str = ""
+
+
 Options = (
-    HistoryOptions | PatchOptions | EverythingOptions | ValidateOptions | DocRefOptions | LastNOptions | MatchOptions
+    HistoryOptions
+    | PatchOptions
+    | EverythingOptions
+    | ValidateOptions
+    | DocRefOptions
+    | LastNOptions
+    | MatchOptions
+    | ExportOptions
 )

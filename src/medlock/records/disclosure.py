@@ -11,7 +11,8 @@ class Disclosure(msgspec.Struct, frozen=True):
     """A finished answer. `web` turns it into bytes on the wire and can send nothing else.
 
     `version` gives the ETag, `updated` (ms) Last-Modified, `location` is relative to the FHIR base
-    (`Patient/1/_history/1`). `body` is FHIR JSON, or empty.
+    (`Patient/1/_history/1`). `body` is FHIR JSON, or empty; of an export it is a piece of a file, and `after` says
+    where the next one begins.
     """
 
     status: int
@@ -21,6 +22,7 @@ class Disclosure(msgspec.Struct, frozen=True):
     location: str = ""
     sequence: int = -1
     _released: object = None
+    after: str = ""
 
     def __post_init__(self) -> None:
         """Refuse to be built before the audit entry is durable."""

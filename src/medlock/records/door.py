@@ -27,7 +27,7 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
 from medlock.fhir import bundle
-from medlock.fhir.question import Interaction, Question
+from medlock.fhir.question import EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
 from medlock.records import (
@@ -35,6 +35,7 @@ from medlock.records import (
     bundles,
     docref,
     everything,
+    exporting,
     history,
     lastn,
     matching,
@@ -49,6 +50,7 @@ from medlock.records.commit import Committer
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.finding import Finding
+from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
 from medlock.records.vault import Vault
@@ -95,12 +97,15 @@ class Visit(msgspec.Struct, frozen=True):
 class Door:
     """Opens for who may come in, and writes down who did."""
 
-    def __init__(self, vault: Vault, log: AuditLog, clock: Clock, base: str, limits: Limits) -> None:
+    def __init__(  # noqa: PLR0917 - all that an answer is made of
+        self, vault: Vault, log: AuditLog, clock: Clock, base: str, limits: Limits, projects: Projects | None = None
+    ) -> None:
         self._vault = vault
         self._log = log
         self._clock = clock
         self._base = base
         self._limits = limits
+        self._projects = projects or Projects()
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -120,6 +125,7 @@ class Door:
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
         }
+        self._handlers |= dict.fromkeys(EXPORTS, self._export)
         self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
 
     async def answer(self, principal: Principal, question: Question, *, receipt: bytes = b"") -> Disclosure:
@@ -156,6 +162,7 @@ class Door:
         grant = None
         if question.interaction not in _IN_PARTS:
             grant = decide(principal, question)
+            question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
         decided = Scribe(principal, question, now, scribe.request, basis)
         return Visit(principal, question, grant, decided, now, receipt)
@@ -175,7 +182,8 @@ class Door:
         if not finding.logged:
             sequence = await self._log.append(*visit.scribe.disclosure(finding))
         return Disclosure(
-            finding.status, finding.body, finding.version, finding.updated, finding.location, sequence, _RELEASED
+            *(finding.status, finding.body, finding.version, finding.updated, finding.location),
+            *(sequence, _RELEASED, finding.after),
         )
 
     async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
@@ -187,6 +195,9 @@ class Door:
         if visit.question.type == _AUDIT:
             return await auditing.read_event(self._vault, self._log, visit.granted, visit.question)
         return await read.read(self._vault, visit.granted, visit.question)
+
+    async def _export(self, visit: Visit) -> Finding:
+        return await exporting.export(self._vault, visit.granted, visit.question, self._projects, visit.now)
 
     async def _search(self, visit: Visit) -> Finding:
         query = visit.question.query
@@ -220,6 +231,7 @@ class Door:
         if not visit.question.page:
             return Page(size)
         place = self._vault.page_place(visit.principal.account, visit.question.page, visit.now)
+        size = min(size, visit.question.page_size or size)
         return Page(size, place.shown, place.last, place.version)
 
     def _links(self, visit: Visit, here: str) -> Links:
@@ -317,5 +329,7 @@ def _recheck(finding: Finding, visit: Visit) -> None:
     """Everything that a Finding discloses must be covered. A bundle's entries were checked one by one."""
     if visit.grant is None:
         return
+    if visit.grant.deidentified and not finding.deidentified:
+        raise Tampered("a handler brought what is not de-identified for a Grant of nothing else")
     if not visit.grant.covers_all([opened.meta for opened in finding.disclosed]):
         raise Tampered("a handler brought a resource that the Grant does not cover")

@@ -14,7 +14,8 @@ class Finding(msgspec.Struct):
     `disclosed` lists every resource whose content is in `body`: the door checks each against the Grant again and
     writes each into the audit log. `about` is the slot and id of the one patient that the question names, for the
     log of a search that found nothing. `logged` says that the audit entry went with the commit of a write. `seen`
-    are audit events shown: slot, patient, and what is noted of it.
+    are audit events shown: slot, patient, and what is noted of it. `after` is where the next piece of an export begins;
+    `deidentified`: `body` holds nothing else.
     """
 
     status: int
@@ -26,3 +27,5 @@ class Finding(msgspec.Struct):
     about: tuple[int, str] = (0, "")
     logged: bool = False
     seen: list[tuple[int, str, Touched]] = []
+    after: str = ""
+    deidentified: bool = False

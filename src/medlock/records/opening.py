@@ -14,6 +14,7 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
 from medlock.records.door import Door
+from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
 from medlock.settings import Settings
@@ -82,6 +83,7 @@ class Records:
     log: AuditLog
     vault: Vault
     door: Door
+    projects: Projects
 
 
 @asynccontextmanager
@@ -118,8 +120,9 @@ async def open_tables(
         try:
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
-            door = Door(vault, log, clock, settings.base_url, settings.limits)
-            yield Records(settings, clock, keystore, backend, log, vault, door)
+            projects = Projects(settings.deid_key_file, settings.deid_preset)
+            door = Door(vault, log, clock, settings.base_url, settings.limits, projects)
+            yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:
             await backend.close()
     finally:

@@ -10,7 +10,8 @@ import msgspec
 from medlock.access.principal import Principal, Role
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.errors import MedlockError
-from medlock.fhir.question import Interaction, Question
+from medlock.fhir.options import ExportOptions
+from medlock.fhir.question import EXPORTS, Interaction, Question
 from medlock.records.finding import Finding
 from medlock.store.bodies import Opened
 
@@ -33,7 +34,7 @@ ACTIONS = {
     Interaction.LASTN: Action.LASTN,
     Interaction.DOCREF: Action.DOCREF,
     Interaction.VALIDATE: Action.VALIDATE,
-}
+} | dict.fromkeys(EXPORTS, Action.EXPORT)
 
 _SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 
@@ -119,6 +120,8 @@ class Scribe(msgspec.Struct, frozen=True):
         if query is not None:
             return f"{self._searched()}?{query.text}"
         named = "/".join(part for part in (asked.type, asked.id, asked.version) if part)
+        if isinstance(asked.options, ExportOptions):
+            return f"{named}/${asked.interaction} {asked.options.part.file}?{asked.options.text}".removeprefix("/")
         return f"{named}?{asked.options.text}" if asked.options is not None and asked.options.text else named
 
     def _searched(self) -> str:

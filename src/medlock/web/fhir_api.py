@@ -9,7 +9,7 @@ stands here; whatever arrives there leaves as a 500 that says nothing.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
@@ -23,11 +23,13 @@ from medlock.clock import Clock
 from medlock.errors import MedlockError, NotAuthenticated, NotFound, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
-from medlock.fhir.question import Question
+from medlock.fhir.question import EXPORTS, Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
 from medlock.web.bearer import bearer_secret
 from medlock.web.body import read_body
+from medlock.web.bulk import Bulk
+from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
 from medlock.web.counts import Counts
 from medlock.web.headers import each_once
@@ -35,7 +37,7 @@ from medlock.web.later import LATER, Later
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.reply import Replies, Reply
-from medlock.web.routes import METADATA, PREFIX, route_of
+from medlock.web.routes import BULK, METADATA, PREFIX, route_of
 from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
@@ -59,6 +61,7 @@ class Parts:
     capability: Callable[[], bytes]
     counts: Counts | None = None
     later: Later | None = None
+    bulk: Bulk | None = None
 
 
 class Asked(msgspec.Struct):
@@ -89,6 +92,7 @@ class FhirApi:
         self._capability = parts.capability
         self._counts = parts.counts
         self._later = parts.later
+        self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
         self._numbers = count(1)
@@ -97,8 +101,19 @@ class FhirApi:
         """Answer one request."""
         started = perf_counter()
         asked = Asked(b"%b-%x" % (self._prefix, next(self._numbers)))
+        reply = await self._guarded(self._answer(scope, receive, asked), asked)
+        reply.own.append((REQUEST_ID, asked.name))
+        if reply.pieces is not None:
+            await self._guarded(send_pieces(reply, receive, send), asked)
+        else:
+            await _whole(scope, send, reply)
+        if self._watched:
+            self._note(scope, reply, asked, started)
+
+    async def _guarded(self, answering: Awaitable[Reply], asked: Asked) -> Reply:
+        """What an answer is, when it is an error as well. An answer in pieces that fails on its way is cut there."""
         try:
-            reply = await self._answer(scope, receive, asked)
+            return await answering
         except MedlockError as error:
             reply = self._replies.refused(error)
             if reply.status >= 500:
@@ -108,14 +123,7 @@ class FhirApi:
         except Exception as fault:  # noqa: BLE001 - the process boundary of one request
             self._log.fault(fault, asked.id)
             reply = self._replies.failed(asked.id)
-        reply.own.append((REQUEST_ID, asked.name))
-        body = b"" if scope["method"] == "HEAD" else reply.body
-        whole = offered(scope)
-        if whole is None or not whole(reply.head, body):
-            await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-            await send({"type": "http.response.body", "body": body})
-        if self._watched:
-            self._note(scope, reply, asked, started)
+        return reply
 
     async def _answer(self, scope: Scope, receive: Receive, asked: Asked) -> Reply:
         """1 who asks, 2 what they bring, 3 what they ask, 4 the door, 5 the answer."""
@@ -127,17 +135,22 @@ class FhirApi:
             asked.interaction = CAPABILITIES
             return await self._metadata(scope, headers)
         try:
-            principal = await self._gate.authenticate(bearer_secret(headers))  # 1
+            secret = bearer_secret(headers)
+            principal = await self._gate.authenticate(secret)  # 1
         except NotAuthenticated as refusal:
             await self._watch.refused(refusal.reason, asked.id)
             raise
         if path.startswith(LATER):
             return await self._waiting(method, path, principal, headers)
+        if path.startswith(BULK):
+            return await self._bulk.answer(Call(method, path, principal, secret), headers)
         body = b""
         if method in _WITH_BODY:
             body = await read_body(receive, headers, self._limit(path))  # 2
         question = self._question(scope, headers, body)  # 3
         asked.interaction = question.interaction
+        if question.interaction in EXPORTS:
+            return await self._bulk.kick_off(principal, question, scope, headers)
         if self._later is not None and prefers_async(headers) and (name := self._later.begin(principal, question)):
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
@@ -185,6 +198,15 @@ class FhirApi:
         route = route_of(scope["method"], scope["raw_path"])
         method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         self._log.request(Line(method, route, asked.interaction, reply.status, seconds * 1000, asked.id, asked.trace))
+
+
+async def _whole(scope: Scope, send: Send, reply: Reply) -> None:
+    """Send an answer that is there: in one write where that is offered."""
+    body = b"" if scope["method"] == "HEAD" else reply.body
+    whole = offered(scope)
+    if whole is None or not whole(reply.head, body):
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 def _correlate(asked: Asked, headers: Mapping[bytes, bytes], address: bytes) -> None:

@@ -16,6 +16,7 @@ from medlock.errors import BadRequest
 RawHeaders = list[tuple[bytes, bytes]]
 
 FHIR_JSON = b"application/fhir+json; fhirVersion=4.0"
+NDJSON = b"application/fhir+ndjson"
 
 _SECURITY: RawHeaders = [
     (b"cache-control", b"no-store"),

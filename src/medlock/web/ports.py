@@ -23,6 +23,13 @@ class Door(Protocol):
         """Decide, fetch, check again, minimise, write down, release. Raises MedlockError."""
 
 
+class Jobs(Protocol):
+    """What is made for an export and ends with it; `records.projects` has it."""
+
+    def end(self, job: str) -> None:
+        """An export is over."""
+
+
 class Watch(Protocol):
     """Writes down who was not let in."""
 

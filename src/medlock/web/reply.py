@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, TooMany, Unavailable
 from medlock.fhir import bundle
 from medlock.fhir.binary import Content, content_of
 from medlock.fhir.outcome import operation_outcome
@@ -13,7 +13,7 @@ from medlock.fhir.question import Interaction, Question
 from medlock.records.disclosure import Disclosure
 from medlock.web.bearer import SENTENCE
 from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
-from medlock.web.headers import FHIR_JSON, RawHeaders, http_date, security_headers
+from medlock.web.headers import FHIR_JSON, NDJSON, RawHeaders, http_date, security_headers
 from medlock.web.whole import block, head
 
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
@@ -30,12 +30,13 @@ class Fixed(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What goes on the wire: the headers that answers share, those of this one, the body."""
+    """What goes on the wire: the headers that answers share, those of this one, the body or its pieces."""
 
     status: int
     fixed: Fixed
     own: RawHeaders
     body: bytes = b""
+    pieces: AsyncGenerator[bytes, None] | None = None
 
     @property
     def headers(self) -> RawHeaders:
@@ -99,9 +100,22 @@ class Replies:
         """202: where the answer will be (RFC 7240 §4.1)."""
         return Reply(202, self._bare, [(b"content-location", b"%b_async/%b" % (self._base, name.encode())), _EMPTY])
 
-    def pending(self) -> Reply:
+    def pending(self, progress: str = "in progress") -> Reply:
         """202: not yet."""
-        return Reply(202, self._bare, [(b"x-progress", b"in progress"), (b"retry-after", b"1"), _EMPTY])
+        return Reply(202, self._bare, [(b"x-progress", progress.encode()), (b"retry-after", b"1"), _EMPTY])
+
+    def accepted(self, where: str) -> Reply:
+        """202: an export has begun, and where to ask how far it is."""
+        return Reply(202, self._bare, [(b"content-location", where.encode()), _EMPTY])
+
+    async def manifest(self, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
+        """What an export has to fetch; it is no resource, so JSON and not FHIR."""
+        reply = await self.json(200, body, headers, asked)
+        return reply._replace(fixed=self._bare, own=[*reply.own, (b"content-type", b"application/json")])
+
+    def file(self, pieces: AsyncGenerator[bytes, None]) -> Reply:
+        """A file of an export."""
+        return Reply(200, self._bare, [(b"content-type", NDJSON)], pieces=pieces)
 
     def let_go(self) -> Reply:
         """202: what waited waits no longer."""
@@ -124,7 +138,7 @@ class Replies:
             headers.append((b"www-authenticate", b'Bearer realm="medlock"'))
         elif isinstance(error, MethodNotAllowed):
             headers.append((b"allow", ", ".join(error.allow).encode()))
-        elif isinstance(error, Unavailable):
+        elif isinstance(error, Unavailable | TooMany):
             headers.append((b"retry-after", b"%d" % error.retry_after))
         return self._outcome(error.http_status, problems, headers)
 

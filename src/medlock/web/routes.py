@@ -15,6 +15,7 @@ METADATA = PREFIX + b"/metadata"
 HEALTH = "/healthz"
 READY = "/readyz"
 ASYNC = PREFIX + b"/_async/"
+BULK = PREFIX + b"/_bulk/"
 UNKNOWN = "unknown"
 
 _TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
@@ -32,6 +33,8 @@ def route_of(method: str, raw_path: bytes) -> str:
         return METADATA.decode()
     if raw_path.startswith(ASYNC):
         return f"{ASYNC.decode()}{{answer}}"
+    if raw_path.startswith(BULK):
+        return f"{BULK.decode()}{{export}}" + ("/{file}" if b"/" in raw_path[len(BULK) :] else "")
     asked = "GET" if method == "HEAD" else method
     try:
         address = locate(asked, decode_path(raw_path[len(PREFIX) :]))

@@ -32,6 +32,23 @@ def remember(path: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
     return [*runs, run]
 
 
+def last_run(path: Path) -> dict[str, Any] | None:
+    """The newest run in a trend, None while there is none. Raises SetupError for a file that is no trend."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"The trend {path} cannot be opened: {error.strerror}."
+        raise SetupError(msg) from None
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    found = _run(lines[-1], len(lines), path) if lines else None
+    if found is not None and not ("at" in found and "sha256" in found.get("release", ())):
+        msg = f"Line {len(lines)} of {path} is not a run of an audit; name another file for the trend."
+        raise SetupError(msg)
+    return found
+
+
 def _run(line: bytes, number: int, path: Path) -> dict[str, Any]:
     try:
         found = orjson.loads(line)

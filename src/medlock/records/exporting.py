@@ -1,0 +1,257 @@
+"""A piece of a bulk export, in the door: some rows of one file, or a count of what the files will hold.
+
+An export walks the indexes in the order of their slots and in each the rows in their order; where it stands is a slot
+and a row, so nothing is kept between two pieces and nothing lies anywhere. Each piece is decided, fetched, re-checked
+and audited like any other answer, at the time when it is sent: who was erased, or who left the Group meanwhile, is
+not in it.
+
+A resource of several patients comes once: with the first of them who is in the export and may show it. What is
+de-identified becomes so here, from what the Grant's masks left, before it is written down and released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import orjson
+
+from medlock.access.grant import Grant
+from medlock.clock import instant
+from medlock.deid.fhir.deidentify import Deidentifier
+from medlock.deid.fhir.provenance import provenance
+from medlock.deid.fhir.whose import patient_of
+from medlock.errors import BadRequest, Conflict, NotFound
+from medlock.fhir.options import ExportOptions
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
+from medlock.fhir.question import Question
+from medlock.ids import random_bytes
+from medlock.records.finding import Finding
+from medlock.records.hits import Finder
+from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
+from medlock.records.minimise import minimised_all
+from medlock.records.projects import Projects
+from medlock.records.reach import Reach, reach_of
+from medlock.records.studied import members_of
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
+from medlock.store.capsule import Capsule, IndexRow
+from medlock.store.segment import Mask, Segment
+
+PAGE: Final = 200
+"""Resources in a piece."""
+LOOKED: Final = 256
+"""Indexes that a piece looks into at the most, so that none takes long."""
+PROVENANCE: Final = "Provenance-deid"
+"""The file that says what was done to all others."""
+_TRIES: Final = 4
+Json = dict[str, Any]
+
+
+class Counted(msgspec.Struct):
+    """What a count found in the indexes it looked into, and how far along that is."""
+
+    types: dict[str, int]
+    done: int
+    of: int
+    deidentified: bool
+
+
+class Walk(NamedTuple):
+    """The way of an export. `patients` None: everybody within reach."""
+
+    reach: Reach
+    slots: Sequence[int]
+    patients: frozenset[str] | None
+
+    def first(self, patients: Sequence[str], type_: str) -> str:
+        """With whom of its patients a resource comes; "" for nobody."""
+        for patient in patients:
+            rules = self.reach.grant.rules_for(patient)
+            if rules is not None and type_ in rules.types and (self.patients is None or patient in self.patients):
+                return patient
+        return ""
+
+
+class _Piece(NamedTuple):
+    """Rows to fetch, with the patient in whose index each stands, and where to go on ("" at the end)."""
+
+    rows: list[IndexRow]
+    whose: list[str]
+    after: str
+
+
+async def export(vault: Vault, grant: Grant, question: Question, projects: Projects, now: int) -> Finding:
+    """One piece. Raises NotFound for a Group that is not there or out of reach."""
+    options = question.options
+    if not isinstance(options, ExportOptions):
+        raise BadRequest("An export says what it exports.")
+    walk = await _walk(vault, grant, question)
+    if not options.part.file:
+        return await _count(vault, walk, options, deidentified=grant.deidentified)
+    for _ in range(_TRIES):
+        piece = await _look(vault, walk, options)
+        opened = await vault.fetch(piece.rows)
+        if None not in opened:
+            covers = grant.judge()
+            shown = [
+                each
+                for each, patient in zip(opened, piece.whose, strict=True)
+                if each is not None and covers(each.meta) and _comes(walk, each, patient)
+            ]
+            lines = _lines(grant, question, shown, projects, now)
+            return Finding(200, lines, disclosed=shown, after=piece.after, deidentified=grant.deidentified)
+    raise Conflict("These records are being changed right now; try again.")
+
+
+def _comes(walk: Walk, opened: Opened, patient: str) -> bool:
+    """Whether a resource comes with this patient ("" for one that belongs to nobody)."""
+    patients = opened.meta.patients
+    return walk.first(patients, opened.meta.type) == patient if patients else not patient
+
+
+async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
+    """All indexes of the export, in order: nobody's at first where the whole system is asked for."""
+    reach = await reach_of(vault, grant)
+    if question.type == "Group":
+        members = await members_of(vault, grant, question.id)
+        found = [(await vault.patient_slot(patient), patient) for patient in members]
+        within = [slot for slot, _ in found if slot is not None and reach.rules(slot) is not None]
+        return Walk(reach, sorted(within), frozenset(members))
+    await vault.directory.refresh()
+    named = None if grant.everyone is not None else frozenset(grant.rules)
+    nobody = [] if question.type else [TENANT]
+    return Walk(reach, [*nobody, *sorted(reach.slots(vault))], named)
+
+
+async def _count(vault: Vault, walk: Walk, options: ExportOptions, *, deidentified: bool) -> Finding:
+    """How many of each type stand in the next indexes. Tells no more than that, and discloses nothing."""
+    start = bisect_left(walk.slots, options.part.slot)
+    slots = walk.slots[start : start + LOOKED]
+    counts: Counter[str] = Counter()
+    for slot in slots:
+        capsule = await _opened(vault, slot)
+        if capsule is None:
+            continue
+        for segment in capsule.view():
+            mask = walk.reach.visible_everything(capsule, segment) & _in_time(segment, options)
+            numbers, found = np.unique(segment.rows["type"][mask], return_counts=True)
+            counts.update({TYPE_NAMES[int(number)]: int(each) for number, each in zip(numbers, found, strict=True)})
+        await asyncio.sleep(0)
+    end = start + len(slots)
+    after = f"{walk.slots[end]}.0" if end < len(walk.slots) else ""
+    wanted = {name: each for name, each in counts.items() if not options.types or name in options.types}
+    body = msgspec.json.encode(Counted(wanted, end, len(walk.slots), deidentified))
+    return Finding(200, body, after=after, deidentified=deidentified)
+
+
+async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:
+    """The next rows of a file."""
+    piece = _Piece([], [], "")
+    start = bisect_left(walk.slots, options.part.slot)
+    for at, slot in enumerate(walk.slots[start:]):
+        if at == LOOKED:
+            return piece._replace(after=f"{slot}.0")
+        capsule = await _opened(vault, slot)
+        if capsule is None:
+            continue
+        after = options.part.rid if slot == options.part.slot else 0
+        rows = await _rows(vault, walk, capsule, options, after)
+        room = PAGE - len(piece.rows)
+        piece.rows.extend(rows[:room])
+        piece.whose.extend([capsule.patient if slot != TENANT else ""] * len(rows[:room]))
+        if len(rows) > room:
+            return piece._replace(after=f"{slot}.{rows[room - 1].rid}" if room else f"{slot}.{after}")
+    return piece
+
+
+async def _opened(vault: Vault, slot: int) -> Capsule | None:
+    """An index; None when its patient was erased a moment ago."""
+    try:
+        return await vault.capsules.open(slot)
+    except NotFound:
+        return None
+
+
+async def _rows(vault: Vault, walk: Walk, capsule: Capsule, options: ExportOptions, after: int) -> list[IndexRow]:
+    """The rows of a file in one index, in order, after one of them."""
+    types = _types(options)
+    found: list[IndexRow] = []
+    for segment in capsule.view():
+        mask = walk.reach.visible_everything(capsule, segment) & _in_time(segment, options)
+        if types:
+            mask &= np.isin(segment.rows["type"], [TYPE_NUMBERS[name] for name in types])
+        chosen = segment.rows[mask & (segment.rows["rid"] > np.uint64(after))][["rid", "slot", "version", "tag"]]
+        found += [IndexRow(rid, owner or capsule.slot, version, tag) for rid, owner, version, tag in chosen.tolist()]
+    filters = [each for each in options.filters if each.type == options.part.file]
+    if filters and found:
+        wanted = await _filtered(vault, walk, capsule, filters)
+        found = [row for row in found if row.rid in wanted]
+    return sorted(found, key=lambda row: row.rid)
+
+
+def _types(options: ExportOptions) -> frozenset[str]:
+    """The types in a file: its own, and in that about all others those of the export."""
+    return options.types if options.part.file == PROVENANCE else frozenset({options.part.file})
+
+
+def _in_time(segment: Segment, options: ExportOptions) -> Mask:
+    """Rows changed after `since`, and not after `until` (Bulk Data 2.0, transactionTime)."""
+    mask: Mask = segment.alive.copy()
+    if options.since is not None:
+        mask &= segment.rows["updated"] > options.since
+    if options.until is not None:
+        mask &= segment.rows["updated"] <= options.until
+    return mask
+
+
+async def _filtered(vault: Vault, walk: Walk, capsule: Capsule, filters: Sequence[SearchQuery]) -> set[int]:
+    """The rows that meet one of the filters: each is a search in this compartment, or among what is shared."""
+    found: set[int] = set()
+    for each in filters:
+        query = each
+        if capsule.slot != TENANT:
+            query = msgspec.structs.replace(each, conditions=(*each.conditions, _own(each.type, capsule.patient)))
+        found |= {hit.row.rid for hit in await Finder(vault, walk.reach).find(query)}
+    return found
+
+
+def _own(type_: str, patient: str) -> Condition:
+    """The condition that a resource is this patient's."""
+    if type_ == "Patient":
+        return Condition("_id", Kind.TOKEN, (TokenValue(None, patient),))
+    return Condition(COMPARTMENT, Kind.REFERENCE, (ReferenceValue("Patient", patient),))
+
+
+def _lines(grant: Grant, question: Question, shown: list[Opened], projects: Projects, now: int) -> bytes:
+    """NDJSON of what the Grant lets be seen of them; de-identified where it says so."""
+    bodies = minimised_all(grant, shown)
+    if grant.deidentified:
+        bodies = _deidentified(question, bodies, projects, now)
+    return b"".join(body + b"\n" for body in bodies)
+
+
+def _deidentified(question: Question, bodies: list[bytes], projects: Projects, now: int) -> list[bytes]:
+    """Each as the preset has it; in the file about all others, a Provenance of them instead."""
+    options = question.options
+    if not isinstance(options, ExportOptions) or not bodies:
+        return []
+    engine = projects.engine(options.job, question)
+    after = [_one(engine, orjson.loads(body), now) for body in bodies]
+    if options.part.file != PROVENANCE:
+        return [orjson.dumps(each) for each in after]
+    targets = [f"{each['resourceType']}/{each['id']}" for each in after]
+    about = provenance(targets, projects.profile(question), instant(options.until or now))
+    about["id"] = f"deid-{random_bytes(8).hex()}"
+    return [orjson.dumps(about)]
+
+
+def _one(engine: Deidentifier, resource: Json, now: int) -> Json:
+    today = datetime.fromtimestamp(now / 1000, UTC).date()
+    return engine.apply(resource, today, engine.subject(patient_of(resource, {}), today))

@@ -1,0 +1,85 @@
+"""For whom the server de-identifies: one project, its key in a file of the operator's, and a preset for researchers.
+
+The key never leaves this module but into an engine, and is read when the first engine is made. `$anonymize` has none:
+its key is drawn for one export and forgotten with it, so that two of them cannot be joined and nobody can lead a
+pseudonym back. An engine lives as long as its export.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from medlock.access.grant import Grant
+from medlock.deid.fhir.deidentify import Deidentifier
+from medlock.deid.fhir.keyfile import read_key
+from medlock.deid.fhir.presets import PRESETS
+from medlock.deid.fhir.profile import Profile
+from medlock.deid.fhir.pseudonyms import KEY_BYTES
+from medlock.errors import BadRequest, Denied, NotFound, Problem, SetupError
+from medlock.fhir.options import ExportOptions
+from medlock.fhir.question import Interaction, Question
+from medlock.ids import random_bytes
+
+_NO_PROJECT: Final = (
+    "This server holds no project's key, so it pseudonymises for nobody: the operator names one in "
+    "MEDLOCK_DEID_KEY_FILE. $anonymize needs none."
+)
+
+
+@dataclass
+class Projects:
+    """The engines of running exports. `preset` is what researchers get; None for a key file: no project."""
+
+    key_file: Path | None = None
+    preset: str = "safe-harbor"
+    _engines: dict[str, Deidentifier] = field(default_factory=dict, repr=False)
+
+    def check(self) -> None:
+        """Return when the settings can be kept to. Raises SetupError."""
+        if self.preset not in PRESETS:
+            raise SetupError(f"MEDLOCK_DEID_PRESET is one of {', '.join(sorted(PRESETS))}.")
+        if self.key_file is not None:
+            read_key(self.key_file)
+
+    def settled(self, grant: Grant, asked: Question) -> Question:
+        """The question with the preset that its output gets, so that the log tells it. Raises Denied, BadRequest.
+
+        Who may have nothing but de-identified output gets the server's preset, or what $anonymize makes.
+        """
+        if not grant.deidentified or not isinstance(asked.options, ExportOptions):
+            return asked
+        preset = asked.options.preset or self.preset
+        anonymous = asked.interaction is Interaction.ANONYMIZE
+        if grant.studies and not anonymous and preset != self.preset:
+            raise Denied(f"researchers get the preset {self.preset} here, not {preset}")
+        if self.key_file is None and not anonymous:
+            raise BadRequest(_NO_PROJECT, problems=(Problem("not-supported", _NO_PROJECT),))
+        text = f"{asked.options.text}&_deid={preset}".removeprefix("&")
+        return msgspec.structs.replace(asked, options=msgspec.structs.replace(asked.options, preset=preset, text=text))
+
+    def profile(self, question: Question) -> Profile:
+        """The preset of a settled question."""
+        if not isinstance(question.options, ExportOptions) or question.options.preset not in PRESETS:
+            raise BadRequest("This export names no preset.")
+        return PRESETS[question.options.preset]
+
+    def engine(self, job: str, question: Question) -> Deidentifier:
+        """The engine of an export. Raises NotFound for none that is named, SetupError for a key that is gone."""
+        if not job:
+            raise NotFound("There is no such export.")
+        if job not in self._engines:
+            self._engines[job] = Deidentifier(self.profile(question), self._key(question.interaction))
+        return self._engines[job]
+
+    def _key(self, interaction: Interaction) -> bytes:
+        if interaction is Interaction.ANONYMIZE or self.key_file is None:
+            return random_bytes(KEY_BYTES)
+        return read_key(self.key_file)
+
+    def end(self, job: str) -> None:
+        """An export is over: its engine goes, and a key that was drawn for it."""
+        self._engines.pop(job, None)
