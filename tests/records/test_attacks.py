@@ -18,6 +18,7 @@ from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Request, parse
+from medlock.records import hits
 from medlock.settings import Limits
 from records.world import BASE, World, clinician, ids, officer, open_world, patient
 
@@ -186,3 +187,12 @@ async def test_a_count_of_one_patient_is_in_their_log(world: World, asked: str) 
     await world.search(clinician(), "Patient", "_id=nobody&_summary=count")
     (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
     assert event.patient == ""
+
+
+async def test_how_much_is_compared_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many values, each compared with many bodies, are refused; the same values in fewer bodies are not."""
+    monkeypatch.setattr(hits, "COMPARED_MAX", 100)
+    text = "code:text=" + ",".join(f"{number}x" for number in range(60))
+    assert (await world.search(clinician(), "Observation", f"patient=ann&{text}"))["total"] == 0
+    with pytest.raises(BadRequest, match="compare more than 100 values"):
+        await world.search(clinician(), "Observation", text)

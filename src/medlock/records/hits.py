@@ -30,6 +30,9 @@ from medlock.store.segment import Mask, Rows, Segment
 
 OPENED_MAX = 20_000
 """Bodies that one search may open to decide what the columns cannot; beyond it the answer is 400."""
+COMPARED_MAX = 1_000_000
+"""Values that one search may compare with bodies: as many conditions and values as a question can hold, with as many
+bodies as may be opened, would be minutes of work."""
 MERGED_MAX = 50_000
 """Hits of several types that are put into one order."""
 _YIELD_EVERY = 64
@@ -138,8 +141,11 @@ class Finder:
 
     async def _decide(self, type_: str, hits: Sequence[Hit], conditions: Sequence[Condition]) -> list[Hit]:
         """Open the candidates and let `fhir.match` decide."""
+        values = sum(len(condition.values) for condition in conditions)
         if len(hits) > OPENED_MAX:
-            raise _too_costly()
+            raise _too_costly(f"open more than {OPENED_MAX} records: name a patient, a code or a date.")
+        if len(hits) * values > COMPARED_MAX:
+            raise _too_costly(f"compare more than {COMPARED_MAX} values with records: give fewer, or name a patient.")
         kept: list[Hit] = []
         for start in range(0, len(hits), _YIELD_EVERY):
             part = hits[start : start + _YIELD_EVERY]
@@ -223,6 +229,6 @@ def _is_patient(value: ReferenceValue) -> bool:
     return value.type == "Patient" and not value.url
 
 
-def _too_costly() -> BadRequest:
-    text = f"This search would have to open more than {OPENED_MAX} records: name a patient, a code or a date."
+def _too_costly(work: str) -> BadRequest:
+    text = f"This search would have to {work}"
     return BadRequest(text, problems=(Problem("too-costly", text),))
