@@ -118,6 +118,15 @@ async def test_two_who_open_a_new_database_at_once(url: str) -> None:
     assert len(await ask(url, "SELECT FROM medlock")) == 1
 
 
+@pytest.mark.parametrize("password", ["sec/ret", "sec#ret", "sec?ret", "sec?ret&ret"])
+async def test_an_address_that_cannot_be_read_is_not_quoted(password: str) -> None:
+    """A password with signs of an address in it breaks it anywhere: none of its pieces stands in the sentence."""
+    with pytest.raises(SetupError, match="percent-encode") as refusal:
+        await open_postgres(f"postgresql://role:{password}@127.0.0.1:1/name", CountingLedger(), STORE)
+    assert "sec" not in str(refusal.value) + refusal.value.reason
+    assert "ret" not in str(refusal.value) + refusal.value.reason
+
+
 async def test_another_keystore_is_refused(url: str, reopen: Reopen) -> None:
     """A database belongs to one keystore."""
     await reopen().commit(Batch(puts=[(Table.BODY, 1, b"x")]))
