@@ -20,12 +20,14 @@
     └── SetupError                      500  the operator must act; the sentence says what to do
 
 The caller's sentence is `str(error)`. `reason` is private: it goes to the audit log and the patient,
-never to the caller. `problems` name each fault with its FHIRPath, for an OperationOutcome.
+never to the caller. `problems` name each fault with its FHIRPath, for an OperationOutcome. `tells_of` are resources
+whose content decided: the refusal says something of them, so the log names them as it does for an answer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class MedlockError(Exception):
         super().__init__(sentence)
         self.reason = reason or sentence
         self.problems = problems or (Problem(self.issue, sentence),)
+        self.tells_of: tuple[Any, ...] = ()
 
 
 class BadRequest(MedlockError):

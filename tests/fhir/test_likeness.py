@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medlock.fhir import likeness
 from medlock.fhir.extract import extract
-from medlock.fhir.likeness import alike, grade, probability
+from medlock.fhir.likeness import TEXTS_MAX, alike, grade, probability
 
 KNOWN = {
     "resourceType": "Patient",
@@ -84,3 +85,14 @@ def test_one_edit_is_alike(word, data):
         assert alike(word, word[:at] + word[at + 1 :])
         assert alike(word, word[:at] + word[at : at + 2][::-1] + word[at + 2 :])
     assert not alike(word, word + "xy")
+
+
+def test_how_many_names_are_compared_is_bounded(monkeypatch):
+    """Thousands of names on both sides are millions of pairs: the first of each count."""
+    compared = []
+    monkeypatch.setattr(likeness, "alike", lambda *both: compared.append(both))
+    many = [
+        extract({"resourceType": "Patient", "name": [{"given": [f"{who}{n:04}" for n in range(200)]}]}) for who in "ab"
+    ]
+    probability(*many, 1)
+    assert len(compared) == TEXTS_MAX**2

@@ -9,10 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from medlock.access import decide
+from medlock.access.grant import Grant, Rules
+from medlock.access.principal import Principal
+from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Unprocessable
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Request, parse
+from medlock.records import hits
 from medlock.settings import Limits
 from records.world import BASE, World, clinician, ids, officer, open_world, patient
 
@@ -126,3 +132,67 @@ async def test_a_page_link_always_works(world: World) -> None:
         question = parse(Request("GET", path.encode(), query.encode()), world.door.frame())
         assert json.loads((await world.door.answer(clinician(), question)).body)["entry"]
     assert count == 400
+
+
+NOTED = weight("noted", "ann") | {
+    "note": [{"text": "said in confidence"}],
+    "identifier": [{"system": "u", "value": "1"}],
+}
+PATHS = (
+    "GET /Observation/noted",
+    "GET /Observation/noted/_history/1",
+    "GET /Observation/noted/_history",
+    "GET /Observation/_history",
+    "GET /_history",
+    "GET /Observation?identifier=u|1",
+    "GET /Observation?_elements=note",
+    "GET /?_type=Observation,Patient",
+    "GET /Patient?_id=ann&_revinclude=Observation:subject",
+    "GET /Patient/ann/Observation",
+    "GET /Patient/ann/$everything",
+    "GET /Observation/$lastn?patient=ann",
+    "POST /Observation",
+)
+
+
+@pytest.mark.parametrize("line", PATHS)
+async def test_what_is_masked_leaves_on_no_path(world: World, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Whatever way a resource comes back, a member that the Grant masks is not in it."""
+    await world.put(NOTED)
+    body, more = (NOTED, {"if_none_exist": "identifier=u|1"}) if line.startswith("POST") else (b"", {})
+    assert b"in confidence" in (await world.send(clinician(), line, body, **more)).body
+    reach = decide._reach
+
+    def masked(principal: Principal, types: frozenset[str], needed: int) -> Grant:
+        given = reach(principal, types, needed)
+        return replace(given, everyone=Rules(types, {"Observation": frozenset({"note"})}))
+
+    monkeypatch.setattr(decide, "_reach", masked)
+    decide._decide_read.cache_clear()
+    shown = await world.send(clinician(), line, body, **more)
+    decide._decide_read.cache_clear()
+    assert b"noted" in shown.body
+    assert b"in confidence" not in shown.body
+
+
+@pytest.mark.parametrize(
+    "asked", ["_id=ann&family=ann", "_id=ann&family=nobody", "_id=ann&_has:Observation:subject:_id=w-ann"]
+)
+async def test_a_count_of_one_patient_is_in_their_log(world: World, asked: str) -> None:
+    """How many of one are so and so is what that one is like, whether or not a resource comes back."""
+    for text in (f"{asked}&_summary=count", asked):
+        await world.search(clinician(), "Patient", text)
+        (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+        assert event.patient == "ann"
+    await world.search(clinician(), "Patient", "_id=nobody&_summary=count")
+    (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+    assert event.patient == ""
+
+
+async def test_how_much_is_compared_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many values, each compared with many bodies, are refused; the same values in fewer bodies are not."""
+    monkeypatch.setattr(hits, "COMPARED_MAX", 100)
+    text = "code:text=" + ",".join(f"{number}x" for number in range(60))
+    assert (await world.search(clinician(), "Observation", f"patient=ann&{text}"))["total"] == 0
+    with pytest.raises(BadRequest, match="compare more than 100 values"):
+        await world.search(clinician(), "Observation", text)

@@ -18,7 +18,7 @@ from medlock.fhir.binary import content_of
 from medlock.records.shred import Shredder
 from medlock.store.bodies import ROW
 from medlock.store.tables import Batch, Table
-from records.world import World, clinician, officer, open_world, patient
+from records.world import BASE, World, clinician, officer, open_world, patient
 
 PNG = bytes(range(256)) * 40
 
@@ -75,6 +75,25 @@ async def test_without_a_context_no_patient_sees_it(world: World) -> None:
     for who in ("ann", "bob"):
         with pytest.raises(NotFound):
             await world.send(patient(who), "GET /Binary/scan")
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"reference": BASE.replace("https", "http") + "/Patient/ann"},
+        {"reference": "https://elsewhere.example/fhir/Patient/ann"},
+        {"type": "Patient", "identifier": {"system": "urn:mrn", "value": "ann"}},
+        {"display": "Ann"},
+    ],
+)
+async def test_a_context_that_is_not_here_is_refused(world: World, context: dict[str, Any]) -> None:
+    """Whose it is cannot be told: it would lie among what belongs to nobody, and outlive the erasure of whom it is of."""
+    binary = {"resourceType": "Binary", "id": "scan", "contentType": "text/plain", "data": "YQ=="}
+    with pytest.raises(Unprocessable) as refusal:
+        await world.put(binary | {"securityContext": context})
+    assert refusal.value.problems[0].path == "Binary.securityContext"
+    with pytest.raises(NotFound):
+        await world.send(clinician(), "GET /Binary/scan")
 
 
 @pytest.mark.parametrize(

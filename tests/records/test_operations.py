@@ -264,6 +264,13 @@ async def test_match_needs_something_to_go_by(people: World) -> None:
             await match(people, clinician(), sought)
 
 
+async def test_match_compares_no_more_than_tells_people_apart(people: World) -> None:
+    """A megabyte of names would be compared with every candidate's, and everybody else would wait."""
+    known = {"birthDate": "1970-01-01", "name": [{"family": "Kim", "given": [f"a{number}" for number in range(600)]}]}
+    with pytest.raises(BadRequest, match="tells people apart"):
+        await match(people, clinician(), known)
+
+
 async def test_who_may_match(people: World) -> None:
     """Only who may search and read any patient; each that is shown is in the log."""
     known = {name: PEOPLE[0][name] for name in ("name", "birthDate")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from medlock.errors import (
     TooLarge,
     Unprocessable,
 )
+from medlock.records.commit import Committer, Written
+from medlock.records.drafts import Draft
 from medlock.settings import Limits
 from records.world import World, clinician, open_world, patient
 
@@ -348,6 +350,34 @@ async def test_a_held_caller_cannot_give_a_resource_away(world: World) -> None:
         await patched(world, "Observation/o-bob", replace("/status", "amended"), held)
 
 
+REFUSED = [[{"op": "test", "path": "/status", "value": "amended"}], [{"op": "add", "path": "/status", "value": "x"}]]
+
+
+@pytest.mark.parametrize("patch", REFUSED)
+@pytest.mark.parametrize("way", ["PATCH /Observation/o-ann", "PATCH /Observation?identifier=urn:lab|o-ann", "POST /"])
+async def test_a_refused_patch_is_in_the_patients_log(world: World, way: str, patch: list[dict[str, str]]) -> None:
+    """A test that fails tells what is not there, so a test for each guess reads the record: each is one who looked."""
+    body, headers = json.dumps(patch).encode(), {"content_type": JSON_PATCH}
+    if way == "POST /":
+        parts = [entry("PATCH", "Observation/o-ann", binary(body))]
+        body, headers = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": parts}).encode(), {}
+    with pytest.raises(Unprocessable):
+        await world.send(clinician(), way, body, **headers)
+    (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+    assert (event.outcome, event.patient, [each.reference for each in event.touched]) == (
+        "failed", "ann", ["Observation/o-ann"])  # fmt: skip
+
+
+async def test_a_test_that_passed_in_a_refused_transaction_is_in_the_log(world: World) -> None:
+    """That another entry is what failed tells as much: the patch before it fits what is there."""
+    test = binary(b'[{"op":"test","path":"/status","value":"final"}]')
+    for other in (entry("GET", "Patient/nobody"), entry("PUT", "Patient/ann", {"resourceType": "Patient"})):
+        with pytest.raises(MedlockError):
+            await world.transact([entry("PATCH", "Observation/o-ann", test), other])
+        (event, *_) = [each.event for each in await world.log.find(AuditQuery())]
+        assert (event.patient, [each.reference for each in event.touched]) == ("ann", ["Observation/o-ann"])
+
+
 async def test_a_repeated_request_makes_one_resource(world: World) -> None:
     """Sent several times at once, conditional creates, updates and transactions by the same criteria make one."""
     made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "once"}])
@@ -368,3 +398,38 @@ async def test_a_repeated_request_makes_one_resource(world: World) -> None:
         world.send(clinician(), f"PUT /{url}", made) for _ in range(3)))  # fmt: skip
     for number in ("once", "other"):
         assert (await world.search(clinician(), "Observation", f"identifier=urn:lab|{number}"))["total"] == 1
+
+
+async def test_a_conditional_create_shows_what_the_caller_may_write_only(world: World) -> None:
+    """Held to a patient, a caller may not create what is shared: whether it is there already makes no difference."""
+    held = mint_principal("held", frozenset({Role.CLINICIAN}), parse_scopes("patient/*.cruds"), patient="ann")
+    clinic = {"resourceType": "Organization", "name": "Clinic", "identifier": [{"system": MRN, "value": "c"}]}
+    await world.put(clinic | {"id": "c"})
+    for value in ("c", "d"):
+        with pytest.raises(Denied):
+            await world.send(held, "POST /Organization", clinic, if_none_exist=f"identifier={MRN}|{value}")
+
+
+async def test_who_is_held_to_a_patient_waits_for_nobody_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That somebody else is writing by the same criteria would show in how long it takes; nor can they be made to wait."""
+    held = mint_principal("held", frozenset({Role.CLINICIAN}), parse_scopes("patient/*.cruds"), patient="ann")
+    made = observation("", "ann", identifier=[{"system": "urn:lab", "value": "new"}])
+    del made["id"]
+    reached, go, commit = asyncio.Event(), asyncio.Event(), Committer.commit
+
+    async def slowly(committer: Committer, drafts: Sequence[Draft]) -> Sequence[Written]:
+        if not reached.is_set():
+            reached.set()
+            await go.wait()
+        return await commit(committer, drafts)
+
+    monkeypatch.setattr(Committer, "commit", slowly)
+    line, condition = "POST /Observation", {"if_none_exist": "identifier=urn:lab|new"}
+    first = asyncio.create_task(world.send(clinician(), line, made, **condition))
+    await reached.wait()
+    try:
+        async with asyncio.timeout(60):
+            assert (await world.send(held, line, made, **condition)).status == 201
+    finally:
+        go.set()
+        await first

@@ -12,6 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from audit.world import Keys
+from medlock.audit.ledger import MerkleLedger
 from medlock.errors import Raced, SetupError, Tampered, Unavailable
 from medlock.store.pgconnect import _SESSION
 from medlock.store.pgsettings import in_the_open, to_do
@@ -114,6 +116,15 @@ async def test_two_who_open_a_new_database_at_once(url: str) -> None:
     assert await asyncio.gather(*(store.commit(Batch(entries=[b"e"])) for store in stores))
     await asyncio.gather(*(store.close() for store in stores))
     assert len(await ask(url, "SELECT FROM medlock")) == 1
+
+
+@pytest.mark.parametrize("password", ["sec/ret", "sec#ret", "sec?ret", "sec?ret&ret"])
+async def test_an_address_that_cannot_be_read_is_not_quoted(password: str) -> None:
+    """A password with signs of an address in it breaks it anywhere: none of its pieces stands in the sentence."""
+    with pytest.raises(SetupError, match="percent-encode") as refusal:
+        await open_postgres(f"postgresql://role:{password}@127.0.0.1:1/name", CountingLedger(), STORE)
+    assert "sec" not in str(refusal.value) + refusal.value.reason
+    assert "ret" not in str(refusal.value) + refusal.value.reason
 
 
 async def test_another_keystore_is_refused(url: str, reopen: Reopen) -> None:
@@ -329,6 +340,28 @@ async def test_appending_alone_is_one_statement(url: str, monkeypatch: pytest.Mo
     assert [ct for _, ct in await one.scan(Table.LOG, None, 9)] == [b"%d" % number for number in range(7)]
     await one.close()
     await other.close()
+
+
+async def test_only_a_head_of_its_own_is_guessed_from(url: str) -> None:
+    """A head that a process read, but did not leave, is old by the time it guesses: the tiles behind it have gone on."""
+    one, other = [await open_postgres(url, MerkleLedger(Keys(), lambda: 1), STORE) for _ in range(2)]
+    assert await other.commit(Batch(entries=[b"e"] * 300)) == 0
+    assert await one.commit(Batch(puts=[(Table.BODY, 1, b"x")])) == -1
+    assert await other.commit(Batch(entries=[b"e"] * 300)) == 300
+    assert await one.commit(Batch(entries=[b"e"])) == 600
+    assert await one.commit(Batch(puts=[(Table.BODY, 2, b"x")])) == -1
+    assert await one.commit(Batch(entries=[b"e"])) == 601
+    await one.close()
+    await other.close()
+
+
+async def test_a_commit_of_nothing_leaves_the_head_alone(url: str) -> None:
+    """Neither the long way nor the short one writes a head that nobody made."""
+    store = await open_postgres(url, CountingLedger(), STORE)
+    for number in range(2):
+        assert await store.commit(Batch(entries=[b"e"])) == number
+        assert await store.commit(Batch()) == -1
+    await store.close()
 
 
 async def test_two_processes_append_in_turn_and_at_once(url: str) -> None:

@@ -47,7 +47,12 @@ async def test_any_other_name_is_not(world, name):
     assert answer.headers["x-request-id"] == line["request"]
 
 
-@pytest.mark.parametrize("path", [f"Patient/{UUID}", f"Observation?patient={UUID.upper()}", f"Patient/{HEX}"])
+ENCODED = "".join(f"%{ord(letter):02x}" for letter in UUID)
+
+
+@pytest.mark.parametrize(
+    "path", [f"Patient/{UUID}", f"Observation?patient={UUID.upper()}", f"Patient/{HEX}", f"Patient/{ENCODED}"]
+)
 async def test_a_name_that_stands_in_the_address_is_not_random(world, path):
     """Somebody who sends a record's id as the request's would have it logged: it is not taken, in any spelling."""
     answer, line = await ask(world, path, x_request_id=UUID, traceparent=TRACE)

@@ -10,6 +10,7 @@ candidates and says where to stop, and a person decides.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from math import log2
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from medlock.fhir.values import Values
 
 CERTAIN, PROBABLE, POSSIBLE = 0.99, 0.8, 0.2
 POPULATION: Final = 65_536
+TEXTS_MAX: Final = 32
 GRADES: Final = (("certain", CERTAIN), ("probable", PROBABLE), ("possible", POSSIBLE))
 
 
@@ -102,7 +104,9 @@ def alike(one: str, other: str) -> bool:
 
 
 def _folded(values: Values, param: str) -> set[str]:
-    return {text for name, given in values.strings if name == param and (text := fold(given))}
+    """The first of a patient's texts: each is compared with each of the other's."""
+    found = (text for name, given in values.strings if name == param and (text := fold(given)))
+    return set(islice(found, TEXTS_MAX))
 
 
 def _codes(values: Values, params: tuple[str, ...]) -> set[str]:

@@ -121,8 +121,13 @@ async def transaction(context: Context, parts: Sequence[bundle.Entry], frame: Fr
     """All entries or none. Raises whatever the first failing entry raises, naming its path; nothing is written then."""
     steps = await _steps(context, parts, frame)
     criteria = (each for step in steps for each in (step.question.criteria, step.question.preconditions.if_none_exist))
-    async with context.claims.hold(criteria):
-        return await _transaction(context, steps, doors)
+    async with context.claims.hold(context.principal.patient, criteria):
+        try:
+            return await _transaction(context, steps, doors)
+        except MedlockError as refusal:  # whatever failed: what was patched before it passed its tests
+            made_from = [step.draft.made_from for step in steps if step.draft is not None]
+            refusal.tells_of += tuple(each for each in made_from if each is not None)
+            raise
 
 
 async def _transaction(context: Context, steps: list[Step], doors: Doors) -> Finding:

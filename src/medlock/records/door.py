@@ -189,7 +189,7 @@ class Door:
     async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
         """Put a refusal in the log. When the log refuses as well, that is the error the caller gets."""
         outcome = Outcome.DENIED if isinstance(refusal, Denied) else Outcome.FAILED
-        await self._log.append(scribe.event(outcome, reason=f"{refusal.audit_code}: {refusal.reason}"))
+        await self._log.append(*scribe.refusal(outcome, refusal))
 
     async def _read(self, visit: Visit) -> Finding:
         if visit.question.type == _AUDIT:

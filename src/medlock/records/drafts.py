@@ -18,6 +18,7 @@ from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
 from medlock.settings import MIB
+from medlock.store.bodies import Opened
 
 CREATE, UPDATE, DELETE = "C", "U", "D"
 
@@ -27,7 +28,7 @@ class Draft:
     """One change to make. `body` is the resource's JSON as received (references rewritten), empty for a delete.
 
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
-    was made from: when another is there by now, it must be made anew.
+    was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     """
 
@@ -42,6 +43,7 @@ class Draft:
     none_match: bool = False
     path: str = ""
     based_on: int = 0
+    made_from: Opened | None = None
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     resource["id"] = draft.id
     draft.values = extract(resource)
     draft.labels = tuple(f"{system}|{code}" for param, system, code in draft.values.tokens if param == "_security")
-    draft.patients = await _patients(context, resource, draft)
+    draft.patients = await _patients(context, resource, draft, path)
     if draft.type == "Patient":
         draft.patients = (draft.id,)
     for place, reference in references:
@@ -101,13 +103,13 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     return {**resource, "id": given}
 
 
-async def _patients(context: Context, resource: dict[str, object], draft: Draft) -> tuple[str, ...]:
+async def _patients(context: Context, resource: dict[str, object], draft: Draft, path: str) -> tuple[str, ...]:
     """Whose record it is; a Provenance that names no patient, and a Binary, go with what they speak of."""
     values = draft.values or Values()
     found = owners(resource, values)
     if found or draft.type not in SPEAKING:
         return found
-    for target in security_context(resource) if draft.type == "Binary" else subjects_of_provenance(values):
+    for target in security_context(resource, path) if draft.type == "Binary" else subjects_of_provenance(values):
         if target in context.born:
             found = context.born[target] or ()
         else:

@@ -15,7 +15,7 @@ from medlock.fhir.compartment import PATIENT_COMPARTMENT
 from medlock.fhir.extract import extract
 from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
-from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.records.chains import Chains
 from medlock.records.hitlist import Hit, Part, hits_of, merged
 from medlock.records.indexing import TYPE_NUMBERS
@@ -30,6 +30,9 @@ from medlock.store.segment import Mask, Rows, Segment
 
 OPENED_MAX = 20_000
 """Bodies that one search may open to decide what the columns cannot; beyond it the answer is 400."""
+COMPARED_MAX = 1_000_000
+"""Values that one search may compare with bodies: as many conditions and values as a question can hold, with as many
+bodies as may be opened, would be minutes of work."""
 MERGED_MAX = 50_000
 """Hits of several types that are put into one order."""
 _YIELD_EVERY = 64
@@ -66,6 +69,7 @@ class Finder:
     async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
+            self._note(await self._within(_named_by_id(query)))
             return self._patients(plan)
         slots = await self._scope(query)
         if len(slots) == 1 and self._prove_later and not plan.undecided:
@@ -109,19 +113,22 @@ class Finder:
         A caller held to some patients is shown their indexes whoever is named: a resource of two patients lies in both.
         """
         named = _named_patients(query)
-        within = [(slot, patient) for slot, patient in await self._slots_of(named or []) if self._reach.rules(slot)]
-        if len(within) == 1:
-            self.about = within[0]
+        within = await self._within(named or [])
+        self._note(within)
         if named is not None and self._reach.grant.everyone is not None:
             return [slot for slot, _ in within]
         await self._vault.directory.refresh()  # others may have made or erased patients
         shared = [TENANT] if query.type in self._reach.grant.shared else []
         return [*shared, *self._reach.slots(self._vault)] if _owned_by_patients(query.type) else shared
 
-    async def _slots_of(self, patients: list[str]) -> list[tuple[int, str]]:
-        """Slot and id of those patients that there are."""
+    async def _within(self, patients: list[str]) -> list[tuple[int, str]]:
+        """Slot and id of those patients that there are within reach."""
         found = [(await self._vault.patient_slot(patient), patient) for patient in patients]
-        return [(slot, patient) for slot, patient in found if slot is not None]
+        return [(slot, patient) for slot, patient in found if slot is not None and self._reach.rules(slot)]
+
+    def _note(self, within: list[tuple[int, str]]) -> None:
+        if len(within) == 1:
+            self.about = within[0]
 
     def _in_capsule(self, capsule: Capsule, plan: Plan) -> list[Part]:
         found: list[Part] = []
@@ -134,8 +141,11 @@ class Finder:
 
     async def _decide(self, type_: str, hits: Sequence[Hit], conditions: Sequence[Condition]) -> list[Hit]:
         """Open the candidates and let `fhir.match` decide."""
+        values = sum(len(condition.values) for condition in conditions)
         if len(hits) > OPENED_MAX:
-            raise _too_costly()
+            raise _too_costly(f"open more than {OPENED_MAX} records: name a patient, a code or a date.")
+        if len(hits) * values > COMPARED_MAX:
+            raise _too_costly(f"compare more than {COMPARED_MAX} values with records: give fewer, or name a patient.")
         kept: list[Hit] = []
         for start in range(0, len(hits), _YIELD_EVERY):
             part = hits[start : start + _YIELD_EVERY]
@@ -207,10 +217,18 @@ def _named_patients(query: SearchQuery) -> list[str] | None:
     return None
 
 
+def _named_by_id(query: SearchQuery) -> list[str]:
+    """The one Patient that a search of Patients names, as a list; empty when it names none, or several."""
+    for condition in query.conditions:
+        if condition.param == "_id" and not condition.modifier and len(condition.values) == 1:
+            return [value.code for value in condition.values if isinstance(value, TokenValue) and value.code]
+    return []
+
+
 def _is_patient(value: ReferenceValue) -> bool:
     return value.type == "Patient" and not value.url
 
 
-def _too_costly() -> BadRequest:
-    text = f"This search would have to open more than {OPENED_MAX} records: name a patient, a code or a date."
+def _too_costly(work: str) -> BadRequest:
+    text = f"This search would have to {work}"
     return BadRequest(text, problems=(Problem("too-costly", text),))

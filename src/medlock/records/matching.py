@@ -28,11 +28,14 @@ from medlock.records.hits import Finder
 from medlock.records.minimise import minimised
 from medlock.records.reach import Reach, reach_of
 from medlock.records.sifted import Sought, looked_into
+from medlock.records.turns import in_turns
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
 
 CANDIDATES_MAX = 1_000
+SOUGHT_MAX = 500
+"""Search values of whom is sought: each is compared with each candidate's."""
 _DEFAULT = 10
 _EACH = 5
 _TRIES = 4
@@ -47,6 +50,8 @@ async def match(vault: Vault, grant: Grant, question: Question, base: str) -> Fi
     """The likeliest first. Raises BadRequest when too little is known of whom is sought, or too many could be."""
     options = question.options if isinstance(question.options, MatchOptions) else MatchOptions()
     sought = extract(checked(question.body, "Patient"))
+    if len(sought.strings) + len(sought.tokens) + len(sought.dates) > SOUGHT_MAX:
+        raise _too_costly("Too much is said of whom you seek: keep to what tells people apart.")
     queries = list(_queries(sought))
     if not queries:
         raise _too_little()
@@ -54,7 +59,7 @@ async def match(vault: Vault, grant: Grant, question: Question, base: str) -> Fi
         reach = await reach_of(vault, grant)
         found = await looked_into(vault, grant, await _candidates(vault, reach, queries))
         if found is not None:
-            return _answer(grant, _scored(vault, sought, found), options, base)
+            return _answer(grant, await _scored(vault, sought, found), options, base)
     raise Conflict("These records are being changed right now; try again.")
 
 
@@ -99,14 +104,13 @@ async def _candidates(vault: Vault, reach: Reach, queries: list[SearchQuery]) ->
         for hit in await Finder(vault, reach).find(query):
             found[hit.row.rid] = hit.row
         if len(found) > CANDIDATES_MAX:
-            text = f"More than {CANDIDATES_MAX} patients could be meant: say more of whom you seek."
-            raise BadRequest(text, problems=(Problem("too-costly", text),))
+            raise _too_costly(f"More than {CANDIDATES_MAX} patients could be meant: say more of whom you seek.")
     return list(found.values())
 
 
-def _scored(vault: Vault, sought: Values, found: list[Sought]) -> list[_Scored]:
+async def _scored(vault: Vault, sought: Values, found: list[Sought]) -> list[_Scored]:
     patients = len(vault.directory)
-    scored = [_Scored(probability(sought, each.values, patients), each.opened) for each in found]
+    scored = [_Scored(probability(sought, each.values, patients), each.opened) async for each in in_turns(found)]
     return sorted(scored, key=lambda each: (-each.score, each.opened.rid))
 
 
@@ -127,6 +131,10 @@ def _answer(grant: Grant, scored: list[_Scored], options: MatchOptions, base: st
     ]
     body = bundle.searchset(entries, total=len(entries), links={"self": f"{base}/Patient/$match"})
     return Finding(200, body, disclosed=[each.opened for each in kept])
+
+
+def _too_costly(text: str) -> BadRequest:
+    return BadRequest(text, problems=(Problem("too-costly", text),))
 
 
 def _too_little() -> BadRequest:

@@ -8,6 +8,7 @@ security context. What names no patient is shared and lies under the tenant key.
 
 from __future__ import annotations
 
+from medlock.errors import Problem, Unprocessable
 from medlock.fhir.compartment import patients_of
 from medlock.fhir.values import Values
 
@@ -32,8 +33,16 @@ def subjects_of_provenance(values: Values) -> tuple[str, ...]:
     return tuple(target for param, target in values.references if param == "target" and "://" not in target)
 
 
-def security_context(resource: dict[str, object]) -> tuple[str, ...]:
-    """The local reference that a Binary takes its access rules from (R4 Binary.securityContext), if it has one."""
-    context = resource.get("securityContext")
+def security_context(resource: dict[str, object], path: str = "") -> tuple[str, ...]:
+    """The local reference that a Binary takes its access rules from (R4 Binary.securityContext), if it has one.
+
+    Raises Unprocessable for a context that is not a resource here: what its rules are cannot be told.
+    """
+    if "securityContext" not in resource:
+        return ()
+    context = resource["securityContext"]
     target = context.get("reference") if isinstance(context, dict) else None
-    return (target.partition("/_history/")[0],) if isinstance(target, str) and "://" not in target else ()
+    if not isinstance(target, str) or "://" in target:
+        text = "The security context must refer to a resource of this server, such as Patient/1."
+        raise Unprocessable(text, problems=(Problem("not-supported", text, f"{path or 'Binary'}.securityContext"),))
+    return (target.partition("/_history/")[0],)

@@ -6,8 +6,11 @@ A caller from whom part of the resource is hidden cannot patch it: a test, a cop
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from medlock.access.grant import Grant
-from medlock.errors import BadRequest, Denied, Gone, PreconditionFailed, TooLarge, Unprocessable
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, PreconditionFailed, TooLarge, Unprocessable
 from medlock.fhir.options import PatchKind, PatchOptions
 from medlock.fhir.patching import patched
 from medlock.fhir.question import Question
@@ -18,16 +21,18 @@ from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
 from medlock.records.read import visible
 from medlock.records.write import answer, prepare
+from medlock.store.bodies import Opened
 
 
 async def patch(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """The next version. Raises NotFound, Gone, PreconditionFailed, BadRequest or TooLarge: then nothing is written."""
     asked = await settled(context, question)
     draft = await patch_draft(context, grant, asked)
-    try:
-        await prepare(context, grant, draft, named=asked.id)
-    except BadRequest as fault:
-        raise no_resource(fault) from fault
+    with telling_of(draft.made_from):
+        try:
+            await prepare(context, grant, draft, named=asked.id)
+        except BadRequest as fault:
+            raise no_resource(fault) from fault
     (written,) = await committer.commit([draft])
     return answer(written)
 
@@ -35,6 +40,11 @@ async def patch(context: Context, grant: Grant, question: Question, committer: C
 async def patch_draft(context: Context, grant: Grant, question: Question) -> Draft:
     """The draft of what a patch makes of the current version."""
     before = await visible(context.vault, grant, question)
+    with telling_of(before):
+        return _made_from(before, context, grant, question)
+
+
+def _made_from(before: Opened, context: Context, grant: Grant, question: Question) -> Draft:
     if before.meta.deleted:
         raise Gone("This resource was deleted; its versions are in its history.")
     demanded = question.preconditions.if_match
@@ -46,7 +56,21 @@ async def patch_draft(context: Context, grant: Grant, question: Question) -> Dra
     body = patched(before.body, kind, question.body)
     if len(body) > context.resource_bytes:
         raise TooLarge(f"The patch would make the resource larger than {context.resource_bytes} bytes.")
-    return Draft(question.type, question.id, UPDATE, body, if_match=demanded or "", based_on=before.meta.version)
+    version = before.meta.version
+    return Draft(question.type, question.id, UPDATE, body, if_match=demanded or "", based_on=version, made_from=before)
+
+
+@contextmanager
+def telling_of(opened: Opened | None) -> Iterator[None]:
+    """A refusal inside the block depends on what is in the resource, and with a test for each guess tells all of it.
+
+    So it is written down as one that concerns this resource and its patient, as a read is.
+    """
+    try:
+        yield
+    except MedlockError as refusal:
+        refusal.tells_of = () if opened is None else (opened,)
+        raise
 
 
 def no_resource(fault: BadRequest) -> Unprocessable:

@@ -9,9 +9,11 @@ import msgspec
 
 from medlock.access.principal import Principal, Role
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
+from medlock.errors import MedlockError
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.question import EXPORTS, Interaction, Question
 from medlock.records.finding import Finding
+from medlock.store.bodies import Opened
 
 ACTIONS = {
     Interaction.READ: Action.READ,
@@ -54,6 +56,10 @@ NOBODY = Whom()
 _NOBODY = (0, "")
 
 
+def _whose(opened: Opened) -> Whom:
+    return Whom(opened.slot, opened.meta.patients[0]) if opened.meta.patients else NOBODY
+
+
 class Scribe(msgspec.Struct, frozen=True):
     """One visit: who asked what, when. `request` ties its events together."""
 
@@ -91,6 +97,17 @@ class Scribe(msgspec.Struct, frozen=True):
             self.basis,
             position,
         )
+
+    def refusal(self, outcome: Outcome, refusal: MedlockError) -> list[Event]:
+        """Events of a refusal: one for each resource that it tells of; at least one in all."""
+        reason = f"{refusal.audit_code}: {refusal.reason}"
+        events = [
+            self.event(
+                outcome, _whose(opened), [Touched(opened.meta.reference, opened.meta.version, "R")], reason=reason
+            )
+            for opened in refusal.tells_of
+        ]
+        return events or [self.event(outcome, reason=reason)]
 
     def receipt(self, key: int) -> Event:
         """The event that vouches for a receipt: `request` names its row."""

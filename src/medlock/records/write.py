@@ -14,6 +14,7 @@ from medlock.records.conditional import existing, named_by, settled
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
+from medlock.records.minimise import minimised
 from medlock.records.reach import Facts
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.subscriptions import refuse_promises
@@ -24,7 +25,7 @@ NewId = Callable[[], str]
 
 async def create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new resource with an id of ours; with If-None-Exist the one that is there already, if there is one."""
-    async with context.claims.hold((question.preconditions.if_none_exist,)):
+    async with context.claims.hold(context.principal.patient, (question.preconditions.if_none_exist,)):
         return await _create(context, grant, question, committer)
 
 
@@ -33,7 +34,9 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
     if exists is not None:
         found = await existing(context, exists)
         if found is not None:
-            return Finding(200, found.body, str(found.meta.version), found.meta.updated, disclosed=[found])
+            if not grant.covers(found.meta):  # shared, and the caller, who is held to a patient, may only look at it
+                raise Denied(f"may not create {found.meta.type} of these patients")
+            return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
     draft = Draft(question.type, resource_id(), CREATE, question.body)
     await prepare(context, grant, draft)
     (written,) = await committer.commit([draft])
@@ -42,7 +45,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     """A new version under the id in the address; the first one when the caller may create and chose the id."""
-    async with context.claims.hold((question.criteria,)):
+    async with context.claims.hold(context.principal.patient, (question.criteria,)):
         return await _update(context, grant, question, committer)
 
 

@@ -83,9 +83,16 @@ def setting_up() -> Iterator[None]:
         if not isinstance(cause, (*_OPERATOR, ValueError)):
             raise
         raise SetupError(
-            f"The PostgreSQL store cannot be opened ({said(cause)}): check MEDLOCK_STORE, that the "
+            f"The PostgreSQL store cannot be opened ({_said_of_setup(cause)}): check MEDLOCK_STORE, that the "
             "database exists and is no standby, and that this role may sign in and owns it (docs/postgres.md)."
         ) from refusal
+
+
+def _said_of_setup(cause: BaseException) -> str:
+    """As `said`; an address that could not be taken apart is not quoted, since a password may stand anywhere in it."""
+    if isinstance(cause, ValueError) and not isinstance(cause, asyncpg.ClientConfigurationError):
+        return "its address cannot be read; percent-encode / ? # @ : in a password"
+    return said(cause)
 
 
 async def judge(connection: Connection) -> None:

@@ -56,6 +56,8 @@ class PgWriter:
         self._db: Connection = None
         self._queue = Queue(self._commit, self._fail)
         self._tip: bytes | None = None
+        """The head that this process left, so that of the ledger's tree. One that it only read would be old when it
+        guesses from it, and what lies behind an old head cannot be read without the lock."""
         self._long_ways = 0
         self.short_way = False
         """Whether all rows are on one server, so that a statement may look at the head and write elsewhere."""
@@ -118,7 +120,7 @@ class PgWriter:
             await self._db.execute("COMMIT")
         except FAULTS as fault:
             raise _Unknown(_witness(pieces), fault) from fault
-        self._tip = state.written(Table.TIP, 0)  # a head that others wrote is looked at again, under the lock
+        self._tip = state.written(Table.TIP, 0) or (tip if tip == self._tip else None)
 
     def _may_guess(self) -> bool:
         """Whether the head of the log is likely the one that this process left."""
@@ -147,6 +149,7 @@ class PgWriter:
             raise _Unknown(_witness(pieces), fault) from fault
         if not done:
             self._ledger.forget()
+            self._tip = None
             self._long_ways = LONG_WAYS
         return bool(done)
 
@@ -230,7 +233,7 @@ def _doubled(fault: asyncpg.UniqueViolationError) -> Exception:
 
 def _only_entries(waiting: Waiting) -> bool:
     batch = waiting.batch
-    return not (batch.inserts or batch.puts or batch.deletes or batch.requires)
+    return bool(batch.entries) and not (batch.inserts or batch.puts or batch.deletes or batch.requires)
 
 
 def _witness(pieces: Sequence[Piece]) -> Row | None:

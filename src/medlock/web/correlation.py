@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
 
 REQUEST_ID = b"x-request-id"
 TRACEPARENT = b"traceparent"
@@ -38,5 +39,5 @@ def trace_of(headers: Mapping[bytes, bytes], address: bytes) -> tuple[str, str] 
 
 
 def _stands_in(ident: bytes, address: bytes) -> bool:
-    """Whether an id is also part of what is asked, with or without its hyphens."""
-    return ident.replace(b"-", b"").lower() in address.replace(b"-", b"").lower()
+    """Whether an id is also part of what is asked, with or without its hyphens, percent-encoded or not."""
+    return ident.replace(b"-", b"").lower() in unquote_to_bytes(address).replace(b"-", b"").lower()
