@@ -241,6 +241,16 @@ async def test_cancelling_while_it_is_counted_ends_it(small, monkeypatch):
     await small.begin(small.dr)
 
 
+async def test_pieces_end_by_number_and_by_bytes(small, monkeypatch):
+    """However small the pieces are, all resources come, each once."""
+    whole = flat(await small.export(small.dr))
+    for page, size in ((1, 10**9), (2, 10**9), (200, 1), (3, 300)):
+        monkeypatch.setattr("medlock.records.exporting.PAGE", page)
+        monkeypatch.setattr("medlock.records.exporting.BYTES", size)
+        monkeypatch.setattr("medlock.records.exporting._AT_ONCE", 1)
+        assert flat(await small.export(small.dr)) == whole
+
+
 @pytest.mark.parametrize("how", ["revoked", "cancelled"])
 async def test_a_right_that_ends_cuts_the_file_off(small, monkeypatch, how):
     """Between two pieces the token is revoked, or the export cancelled: no further piece, and no end of the file."""

@@ -45,7 +45,11 @@ from medlock.store.capsule import Capsule, IndexRow
 from medlock.store.segment import Mask, Segment
 
 PAGE: Final = 200
-"""Resources in a piece."""
+"""Resources in a piece, at the most."""
+BYTES: Final = 2 * 1024 * 1024
+"""Bodies of a piece: with the one that goes beyond it, it ends."""
+_AT_ONCE: Final = 8
+"""Bodies that are fetched together. Of Binary, which may hold 16 MiB each, it is one."""
 LOOKED: Final = 256
 """Indexes that a piece looks into at the most, so that none takes long."""
 PROVENANCE: Final = "Provenance-deid"
@@ -80,10 +84,10 @@ class Walk(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """Rows to fetch, with the patient in whose index each stands, and where to go on ("" at the end)."""
+    """Rows to fetch, with the index in which each stands and its patient, and where to go on ("" at the end)."""
 
     rows: list[IndexRow]
-    whose: list[str]
+    whose: list[tuple[int, str]]
     after: str
 
 
@@ -97,17 +101,36 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
         return await _count(vault, walk, options, deidentified=grant.deidentified)
     for _ in range(_TRIES):
         piece = await _look(vault, walk, options)
-        opened = await vault.fetch(piece.rows)
+        opened = await _fetched(vault, piece, 1 if options.part.file == "Binary" else _AT_ONCE)
         if None not in opened:
             covers = grant.judge()
             shown = [
                 each
-                for each, patient in zip(opened, piece.whose, strict=True)
+                for each, (_, patient) in zip(opened, piece.whose, strict=False)
                 if each is not None and covers(each.meta) and _comes(walk, each, patient)
             ]
             lines = _lines(grant, question, shown, projects, now)
-            return Finding(200, lines, disclosed=shown, after=piece.after, deidentified=grant.deidentified)
+            after = _after(piece, len(opened))
+            return Finding(200, lines, disclosed=shown, after=after, deidentified=grant.deidentified)
     raise Conflict("These records are being changed right now; try again.")
+
+
+async def _fetched(vault: Vault, piece: _Piece, at_once: int) -> list[Opened | None]:
+    """The bodies of the rows from the first on, until they are as many bytes as a piece may hold."""
+    found: list[Opened | None] = []
+    size = 0
+    while len(found) < len(piece.rows) and size < BYTES:
+        some = await vault.fetch(piece.rows[len(found) : len(found) + at_once])
+        size += sum(len(each.body) for each in some if each is not None)
+        found += some
+    return found
+
+
+def _after(piece: _Piece, fetched: int) -> str:
+    """Where to go on when this many of the rows were fetched."""
+    if fetched == len(piece.rows):
+        return piece.after
+    return f"{piece.whose[fetched - 1][0]}.{piece.rows[fetched - 1].rid}"
 
 
 def _comes(walk: Walk, opened: Opened, patient: str) -> bool:
@@ -165,7 +188,7 @@ async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:
         rows = await _rows(vault, walk, capsule, options, after)
         room = PAGE - len(piece.rows)
         piece.rows.extend(rows[:room])
-        piece.whose.extend([capsule.patient if slot != TENANT else ""] * len(rows[:room]))
+        piece.whose.extend([(slot, capsule.patient if slot != TENANT else "")] * len(rows[:room]))
         if len(rows) > room:
             return piece._replace(after=f"{slot}.{rows[room - 1].rid}" if room else f"{slot}.{after}")
     return piece
