@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import orjson
 
-from medlock.access.grant import Grant
+from medlock.access.grant import Grant, Sealed
 from medlock.clock import instant
 from medlock.deid.fhir.deidentify import Deidentifier
 from medlock.deid.fhir.provenance import provenance
@@ -74,11 +74,11 @@ class Walk(NamedTuple):
     slots: Sequence[int]
     patients: frozenset[str] | None
 
-    def first(self, patients: Sequence[str], type_: str) -> str:
+    def first(self, meta: Sealed) -> str:
         """With whom of its patients a resource comes; "" for nobody."""
-        for patient in patients:
+        for patient in meta.patients:
             rules = self.reach.grant.rules_for(patient)
-            if rules is not None and type_ in rules.types and (self.patients is None or patient in self.patients):
+            if rules is not None and rules.allow(meta) and (self.patients is None or patient in self.patients):
                 return patient
         return ""
 
@@ -109,7 +109,7 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
                 for each, (_, patient) in zip(opened, piece.whose, strict=False)
                 if each is not None and covers(each.meta) and _comes(walk, each, patient)
             ]
-            lines = _lines(grant, question, shown, projects, now)
+            lines = await _lines(grant, question, shown, projects, now)
             after = _after(piece, len(opened))
             return Finding(200, lines, disclosed=shown, after=after, deidentified=grant.deidentified)
     raise Conflict("These records are being changed right now; try again.")
@@ -135,8 +135,7 @@ def _after(piece: _Piece, fetched: int) -> str:
 
 def _comes(walk: Walk, opened: Opened, patient: str) -> bool:
     """Whether a resource comes with this patient ("" for one that belongs to nobody)."""
-    patients = opened.meta.patients
-    return walk.first(patients, opened.meta.type) == patient if patients else not patient
+    return walk.first(opened.meta) == patient if opened.meta.patients else not patient
 
 
 async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
@@ -144,9 +143,9 @@ async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
     reach = await reach_of(vault, grant)
     if question.type == "Group":
         members = await members_of(vault, grant, question.id)
-        found = [(await vault.patient_slot(patient), patient) for patient in members]
-        within = [slot for slot, _ in found if slot is not None and reach.rules(slot) is not None]
-        return Walk(reach, sorted(within), frozenset(members))
+        slots = {patient: await vault.patient_slot(patient) for patient in members}
+        within = {who: slot for who, slot in slots.items() if slot is not None and reach.rules(slot) is not None}
+        return Walk(reach, sorted(within.values()), frozenset(within))
     await vault.directory.refresh()
     named = None if grant.everyone is not None else frozenset(grant.rules)
     nobody = [] if question.type else [TENANT]
@@ -252,21 +251,25 @@ def _own(type_: str, patient: str) -> Condition:
     return Condition(COMPARTMENT, Kind.REFERENCE, (ReferenceValue("Patient", patient),))
 
 
-def _lines(grant: Grant, question: Question, shown: list[Opened], projects: Projects, now: int) -> bytes:
+async def _lines(grant: Grant, question: Question, shown: list[Opened], projects: Projects, now: int) -> bytes:
     """NDJSON of what the Grant lets be seen of them; de-identified where it says so."""
     bodies = minimised_all(grant, shown)
     if grant.deidentified:
-        bodies = _deidentified(question, bodies, projects, now)
+        bodies = await _deidentified(question, bodies, projects, now)
     return b"".join(body + b"\n" for body in bodies)
 
 
-def _deidentified(question: Question, bodies: list[bytes], projects: Projects, now: int) -> list[bytes]:
+async def _deidentified(question: Question, bodies: list[bytes], projects: Projects, now: int) -> list[bytes]:
     """Each as the preset has it; in the file about all others, a Provenance of them instead."""
     options = question.options
     if not isinstance(options, ExportOptions) or not bodies:
         return []
     engine = projects.engine(options.job, question)
-    after = [_one(engine, orjson.loads(body), now) for body in bodies]
+    after = []
+    for at, body in enumerate(bodies):
+        after.append(_one(engine, orjson.loads(body), now))
+        if at % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)  # others wait for this process
     if options.part.file != PROVENANCE:
         return [orjson.dumps(each) for each in after]
     targets = [f"{each['resourceType']}/{each['id']}" for each in after]
