@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from contextlib import closing
 from random import Random
 
 import pytest
 
-from broker.world import raw
+from broker.world import BrokerWorld, raw
 from medlock.errors import Conflict, SetupError, Tampered, Unavailable
 from medlock.store.broker import channel
 from medlock.store.broker.allowance import Capped
@@ -281,3 +282,22 @@ def test_what_the_operator_must_mend_is_not_told_to_callers(world):
 def refuse(*_):
     """What a provider might say."""
     raise SetupError("The passphrase in /srv/secret is not the right one.")
+
+
+def test_a_broker_of_another_store_is_not_asked_for_keys(tmp_path):
+    """New patients of this store would lie under keys that only that one has."""
+    here, there = BrokerWorld(tmp_path / "here"), BrokerWorld(tmp_path / "there")
+    there.socket = here.socket
+    with here.broker(), closing(BrokeredKeys(here.socket)) as keys:
+        (patient,) = keys.allot()
+        keys._spares.clear()
+        here.server.stop()
+        while here.server._open:
+            time.sleep(0.001)
+        with there.broker():
+            for ask in (keys.allot, lambda: keys.destroy(patient.slot), keys.watermark):
+                time.sleep(2 * channel.PAUSE_SECONDS)
+                with pytest.raises(Unavailable) as refusal:
+                    ask()
+                assert "another store" in refusal.value.reason
+    assert not [each for each in there.records() if each.kind in {Kind.ALLOT, Kind.DESTROY}]

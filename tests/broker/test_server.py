@@ -297,6 +297,16 @@ def test_a_broker_does_not_start_beside_one_that_answers(broker):
     listen(left).close()
 
 
+def test_no_file_but_a_socket_gives_way(tmp_path):
+    """Whoever mistypes the address loses no data."""
+    path = tmp_path / "medlock.db"
+    path.write_text("records")
+    with pytest.raises(SetupError, match="socket"):
+        listen(path)
+    assert path.read_text() == "records"
+    assert [each.name for each in tmp_path.iterdir()] == ["medlock.db"]
+
+
 def test_a_path_may_be_long(tmp_path):
     """Longer than a socket's address holds."""
     deep = tmp_path.joinpath(*["a-directory-with-a-long-name"] * 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -129,3 +129,30 @@ def test_a_full_disk_hands_out_no_key_and_leaves_no_half_record(aead, tmp_path, 
         monkeypatch.setattr(unwraplog.os, "write", real)
         log.write(3, Kind.UNWRAP, 42, 3)
     assert [record.slot for record in read(tmp_path, aead)] == [1, 3]
+
+
+def test_a_file_that_cannot_be_begun_leaves_no_gap(aead, tmp_path, monkeypatch):
+    """A disk that is full for a moment when a file is to follow costs no record, before or after."""
+    monkeypatch.setattr(unwraplog, "FILE_BYTES", HEADER.size + 3 * RECORD_BYTES)
+    write, full = os.write, [True]
+
+    def short_of_room(handle, data):
+        if full and len(data) == HEADER.size:
+            return write(handle, data[:5])
+        return write(handle, data)
+
+    with closing(UnwrapLog(tmp_path, aead, STORE)) as log:
+        log.write(1, Kind.UNWRAP, 42, 1)
+        log.write(1, Kind.UNWRAP, 42, 2)
+        monkeypatch.setattr(unwraplog.os, "write", short_of_room)
+        with pytest.raises(Unavailable):
+            log.write(1, Kind.UNWRAP, 42, 3)
+        with suppress(Unavailable):
+            log.write(1, Kind.UNWRAP, 42, 4)
+        full.clear()
+        log.write(1, Kind.UNWRAP, 42, 5)
+        log.write(1, Kind.UNWRAP, 42, 6)
+    found = read(tmp_path, aead)
+    assert not [each for each in found if isinstance(each, str)]
+    assert [each.slot for each in found] == [1, 2, 3, 4, 5, 6]
+    assert [path.name for path in log_files(tmp_path)] == ["0000000000000000.log", "0000000000000005.log"]

@@ -1,12 +1,17 @@
-"""A small synthetic clinic, loaded by the real loader and served by the real server; every client test talks to it."""
+"""A small synthetic clinic, loaded by the real loader and served by the real server; every client test talks to it.
+
+Every test runs twice: on the file with one worker, and on PostgreSQL with two.
+"""
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
 import pytest
 
 from medlock.fhir.clinic import clinic
+from store.pgserver import standing
 from web.running import Server, medlock, new_token, running
 
 TODAY = date(2026, 11, 23)
@@ -52,17 +57,21 @@ def patient_of(resource):
     return named.get("reference", "").removeprefix("Patient/")
 
 
-@pytest.fixture(scope="session")
-def small_clinic(tmp_path_factory):
+@pytest.fixture(scope="session", params=["file", "postgres"])
+def small_clinic(tmp_path_factory, request):
     """Six patients with their charts, behind TLS with the local authority."""
     place = tmp_path_factory.mktemp("clients")
     bundles = list(clinic(SEED, PATIENTS, today=TODAY))
     (place / "in").mkdir()
     for number, bundle in enumerate(bundles):
         (place / "in" / f"{number:02}.json").write_text(json.dumps(bundle))
-    done = medlock(place / "data", "load", str(place / "in"), "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    resources = [entry["resource"] for bundle in bundles for entry in bundle["entry"]]
-    with running(place / "data") as server:
+    with ExitStack() as kept:
+        if request.param == "postgres":
+            (place / "data.store").write_text(kept.enter_context(standing()))
+        done = medlock(place / "data", "load", str(place / "in"), "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        resources = [entry["resource"] for bundle in bundles for entry in bundle["entry"]]
+        workers = ("--workers", "2") if request.param == "postgres" else ()
+        server = kept.enter_context(running(place / "data", *workers))
         token, _ = new_token(place / "data", "--role", "clinician")
         yield Clinic(server, token, {f"{each['resourceType']}/{each['id']}": each for each in resources})

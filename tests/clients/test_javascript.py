@@ -1,70 +1,16 @@
-"""The JavaScript fhirclient (SMART Health IT) in node. Installed once, by the lock file, into a cache of this user's."""
+"""The JavaScript fhirclient (SMART Health IT) in node."""
 
 import json
-import os
-import shutil
-import subprocess
-import tempfile
-from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).with_name("javascript")
-INSTALLED = ("package.json", "package-lock.json", ".npmrc")
-PAGE = 7
-
-
-def tool(name):
-    """The path of a program; without it the tests are skipped, or fail where CI=true says that it must be there."""
-    found = shutil.which(name)
-    if found is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"{name} is not installed")
-    return found
+from clients.node import PAGE, SOURCE, walked
 
 
 @pytest.fixture(scope="session")
-def modules():
-    """A directory with the locked packages installed; made beside its place and moved there in one step."""
-    tool("node")
-    digest = sha256(b"".join((SOURCE / name).read_bytes() for name in INSTALLED)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medlock-tests"
-    place = cache / f"javascript-{digest}"
-    if not place.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix="javascript-", dir=cache))
-        for name in INSTALLED:
-            shutil.copy(SOURCE / name, new)
-        done = subprocess.run([tool("npm"), "ci"], cwd=new, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stderr
-        try:
-            new.rename(place)
-        except OSError:  # another test process was first
-            shutil.rmtree(new)
-    return place / "node_modules"
-
-
-@pytest.fixture(scope="session")
-def seen(modules, small_clinic):
+def seen(small_clinic):
     """What the script saw."""
-    given = {
-        "NODE_PATH": str(modules),
-        "NODE_EXTRA_CA_CERTS": small_clinic.ca,
-        "MEDLOCK_FHIR": small_clinic.fhir,
-        "MEDLOCK_TOKEN": small_clinic.token,
-        "MEDLOCK_PATIENT": small_clinic.patient,
-        "MEDLOCK_PAGE": str(PAGE),
-    }
-    done = subprocess.run(
-        [tool("node"), str(SOURCE / "walk.js")],
-        env=os.environ | given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return walked("fhirclient.js", small_clinic)
 
 
 def test_the_lock_file_names_no_registry():
@@ -73,7 +19,8 @@ def test_the_lock_file_names_no_registry():
     installed = {name: each for name, each in lock["packages"].items() if name}
     assert all(each["integrity"].startswith("sha512-") for each in installed.values())
     assert not any("resolved" in each for each in installed.values())
-    assert installed["node_modules/fhirclient"]["version"] == "2.6.3"
+    named = json.loads((SOURCE / "package.json").read_text())["dependencies"]
+    assert {name: installed[f"node_modules/{name}"]["version"] for name in named} == named
 
 
 def test_reads_a_patient(seen, small_clinic):

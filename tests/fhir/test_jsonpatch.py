@@ -1,6 +1,7 @@
 """JSON Patch: the standard's own examples, refusals, and a second implementation's opinion of any patch."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import jsonpatch
@@ -87,6 +88,15 @@ def test_copies_are_bounded():
         apply_json_patch({"a": 1}, [{"op": "test", "path": "/a", "value": 1}] * 1_001)
 
 
+@pytest.mark.parametrize("long", [{"text": "x" * 20_000}, {"x" * 20_000: 1}, {"text": Decimal("9" * 20_000)}])
+def test_copies_of_what_is_long_are_bounded(long):
+    """A few values may be a megabyte of text: what a copy costs is how long it is when written, names included."""
+    patch = [{"op": "add", "path": "/b", "value": []}, {"op": "copy", "from": "/a", "path": "/b/-"}]
+    with pytest.raises(Unprocessable, match="copies too much"):
+        apply_json_patch({"a": long}, patch + [{"op": "copy", "from": "/b", "path": "/b/-"}] * 8)
+    assert len(apply_json_patch({"a": long}, patch)["b"]) == 1
+
+
 NUMBERS = b'{"resourceType":"Observation","a":0.010,"b":1.00,"c":-0.0,"d":12345678901234567890123,"e":5.0e-7}'
 
 
@@ -97,6 +107,16 @@ def test_numbers_keep_their_digits():
         assert digits in after
     assert json.loads(after)["e"] == 5.0e-7
     assert written(tree_of(after)) == after
+
+
+@pytest.mark.parametrize("number", [b"1E+999999999999999999999", b"1E-999999999999999999999"])
+@pytest.mark.parametrize("kind", PatchKind)
+def test_numbers_beyond_all_bounds(kind, number):
+    """A number that no decimal can hold, in the patch or in the resource, is a refusal and no fault of the server."""
+    with pytest.raises(Unprocessable):
+        patched(NUMBERS, PatchKind.JSON, b'[{"op":"test","path":"/a","value":%b}]' % number)
+    with pytest.raises((BadRequest, Unprocessable)):
+        patched(NUMBERS.replace(b"0.010", number), kind, b'{"resourceType":"Parameters"}')
 
 
 @pytest.mark.parametrize(

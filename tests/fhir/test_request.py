@@ -47,6 +47,7 @@ def facts_of(question):
         "id": question.id,
         "version": question.version,
         "page": question.page,
+        "page_size": question.page_size,
         "body": question.body.decode(),
         "prefer": "" if question.prefer == "representation" else question.prefer,
         "if_match": question.preconditions.if_match,

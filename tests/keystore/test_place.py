@@ -93,6 +93,29 @@ def test_volumes_are_followed_down(machine):
     assert machine.place().disks == {"sda", "sdb"}
 
 
+def test_a_file_that_is_mounted_is_on_an_unknown_disk(machine):
+    """A loop device: its image may well lie on the disk that holds the data; so may one under a volume."""
+    machine.mounted("ext4")
+    image = machine.disk("loop0")
+    (image / "loop").mkdir()
+    (image / "loop/backing_file").write_text("/var/lib/keys.img\n")
+    machine.lies_on(image)
+    assert machine.place().kind is Kind.UNKNOWN
+    other = Place(1, Kind.DISK, frozenset({"sda"}))
+    assert distance(machine.place(), other) is Distance.UNKNOWN
+
+
+def test_a_volume_with_one_unknown_part_is_unknown(machine):
+    """An encrypted container in a file, or a volume over a disk and a file."""
+    machine.mounted("ext4")
+    (machine.disk("loop0") / "loop").mkdir()
+    machine.disk("sdb")
+    volume = machine.disk("dm-0", "loop0", "sdb")
+    machine.lies_on(volume)
+    assert machine.place().disks == frozenset()
+    assert distance(machine.place(), Place(1, Kind.DISK, frozenset({"sda"}))) is Distance.UNKNOWN
+
+
 A, B = Place(1, Kind.DISK, frozenset("a")), Place(2, Kind.DISK, frozenset("b"))
 BOTH = Place(3, Kind.DISK, frozenset("ab"))
 MEMORY, LAYER, NET, NET2 = Place(4, Kind.MEMORY), Place(5, Kind.LAYER), Place(6, Kind.NETWORK), Place(7, Kind.NETWORK)

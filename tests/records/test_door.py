@@ -117,6 +117,23 @@ async def test_pages_follow_one_another(world: World) -> None:
     assert len(seen) == len(set(seen)) == 25
 
 
+async def test_a_later_page_may_be_smaller(world: World) -> None:
+    """A _count beside the token makes a page smaller, never larger than the first; nothing comes twice or is left out."""
+    for at in range(12):
+        await world.put(weight(f"w{at}", "ann", 60 + at, "2024-01-01"))
+    bundle, seen, sizes = await world.search(clinician(), "Observation", "patient=ann&_count=5"), [], []
+    for size in (2, 99, 99, 99):
+        seen += ids(bundle)
+        sizes.append(len(bundle["entry"]))
+        link = next((each["url"] for each in bundle["link"] if each["relation"] == "next"), None)
+        if link is None:
+            break
+        more = {"page": link.partition("_page=")[2], "page_size": size}
+        bundle = json.loads((await world.ask(clinician(), Interaction.SEARCH, "Observation", **more)).body)
+    assert sizes == [5, 2, 5]
+    assert len(set(seen)) == 12
+
+
 async def test_deletes(world: World) -> None:
     """After a delete: 410 by id, gone from searches, history kept; deleting again is no error."""
     await world.put(weight("w1", "ann", 70, "2024-01-02"))

@@ -6,14 +6,16 @@ in continuous integration: there it fails.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -80,6 +82,15 @@ async def database(on=None) -> AsyncIterator[str]:
         yield on.get_uri(name)
     finally:
         await ask(on.get_uri("postgres"), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def standing() -> Iterator[str]:
+    """The same for what is not asynchronous; a thread has a loop of its own for it."""
+    with ThreadPoolExecutor(1) as thread, asyncio.Runner() as runner:
+        entered = database()
+        yield thread.submit(runner.run, entered.__aenter__()).result()
+        thread.submit(runner.run, entered.__aexit__(None, None, None)).result()
 
 
 async def ask(url: str, statement: str, *bound):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+from contextlib import closing
 
 import pytest
 
-from medlock.errors import Raced, SetupError, Tampered, Unavailable
+from medlock.errors import Conflict, Raced, SetupError, Tampered, Unavailable
 from medlock.store.arriving import arriving_database
 from medlock.store.leaving import leaving_file, moved_to
 from medlock.store.migrating import Migration
@@ -160,6 +161,29 @@ async def test_an_abandoned_move_leaves_the_file_as_it_was(path, url):
     assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master ORDER BY name").fetchall() == before
     await store.commit(Batch(puts=[(Table.BODY, 1, b"x")]))
     await store.close()
+
+
+async def test_one_move_at_a_time(path, url):
+    """A second one is refused: it would begin the notes of changes anew, and the first one's copy would be a stale one."""
+    store = open_sqlite(path, CountingLedger())
+    await store.commit(Batch(puts=[(Table.BODY, 1, b"old")]))
+    await store.close()
+    refusals = []
+
+    def turn(*_):
+        with closing(sqlite3.connect(path)) as server, server:
+            server.execute("UPDATE body SET ct = ? WHERE key = 1", (b"new",))
+        try:
+            with leaving_file(path) as second:
+                second.begin()
+        except Conflict as refusal:
+            refusals.append(refusal)
+
+    await move(path, url, turn)
+    arrived = await open_postgres(url, CountingLedger(), STORE)
+    assert await arrived.get(Table.BODY, 1) == b"new"
+    await arrived.close()
+    assert refusals
 
 
 class Forgetful:

@@ -176,6 +176,19 @@ async def test_what_waits_is_bounded(world, monkeypatch):
     assert isinstance(full.fetch(mine, name), TooLarge)
 
 
+async def test_what_is_let_go_of_counts_until_it_is_done(world):
+    """Asking and deleting by turns starts no more work than asking does; a question that is done makes room."""
+    mine, question = world.gate.principal, Question(Interaction.SEARCH, "Patient")
+    names = [world.later.begin(mine, question) for _ in range(PER_ACCOUNT)]
+    for name in names:
+        world.later.forget(mine, name)
+    assert world.later.begin(mine, question) == ""
+    world.go.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert world.later.begin(mine, question)
+
+
 async def test_it_does_not_wait_for_ever(world, monkeypatch):
     """After its time an answer that nobody fetched is gone."""
     calls = []

@@ -15,8 +15,8 @@ from medlock.errors import BadRequest, Problem, Unprocessable
 from medlock.fhir.jsontree import copied, same, size
 
 OPERATIONS_MAX: Final = 1_000
-GROWTH_MAX: Final = 200_000
-"""Values that all copies of a patch may add together: a copy of a copy doubles each time."""
+GROWTH_MAX: Final = 1_000_000
+"""Characters that all copies of a patch may add together: a copy of a copy doubles each time."""
 _Steps = list[str]
 
 

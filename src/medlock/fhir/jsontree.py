@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_AROUND = 4  # quotation marks, colon, comma
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -26,10 +27,10 @@ def written(tree: Any) -> bytes:
 
 
 def size(tree: Any) -> int:
-    """How many values it is made of, itself included."""
+    """About how many characters it is written in, itself, its names and all that separates them."""
     if isinstance(tree, dict):
-        return 1 + sum(map(size, tree.values()))
-    return 1 + sum(map(size, tree)) if isinstance(tree, list) else 1
+        return _AROUND + sum(len(name) + _AROUND + size(value) for name, value in tree.items())
+    return _AROUND + (sum(map(size, tree)) if isinstance(tree, list) else len(str(tree)))
 
 
 def copied(tree: Any) -> Any:

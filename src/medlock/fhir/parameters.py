@@ -83,7 +83,11 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        codings = value.get("coding") or [value]
-        shown = [f"{each.get('system', '')}|{each['code']}" for each in codings if isinstance(each.get("code"), str)]
-        return ",".join(shown) or None
+        return ",".join(_tokens(value.get("coding") or [value])) or None
     return str(value) if isinstance(value, str | int) else None
+
+
+def _tokens(codings: Any) -> list[str]:
+    """Codings as a token parameter has them; what is none is left for the validator."""
+    given = [each for each in codings if isinstance(each, dict)] if isinstance(codings, list) else []
+    return [f"{each.get('system', '')}|{each['code']}" for each in given if isinstance(each.get("code"), str)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error
 from collections.abc import Mapping
+from decimal import InvalidOperation
 from typing import Any
 
 from msgspec import DecodeError
@@ -56,6 +57,8 @@ def patched(body: bytes, kind: PatchKind, patch: bytes) -> bytes:
         return _patched(tree_of(body), kind, patch)
     except RecursionError:  # each operation may nest a little deeper than the one before
         raise Unprocessable("The patch makes a resource that is nested too deeply.") from None
+    except InvalidOperation:  # JSON bounds no exponent; decimals do
+        raise Unprocessable("A number in the patch, or in the resource, is beyond all bounds.") from None
 
 
 def _patched(before: Any, kind: PatchKind, patch: bytes) -> bytes:

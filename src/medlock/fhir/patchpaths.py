@@ -107,9 +107,9 @@ def _taken(found: list[Spot], step: re.Match[str], budget: Budget) -> list[Spot]
         return found[int(step["index"]) :][:1]
     if step["end"]:
         return found[:1] if step["end"] == "first" else found[-1:]
-    wanted = _literal(step["literal"])
+    wanted, names = _literal(step["literal"]), step["path"].split(".")
     budget.spend(4 * len(found))
-    return [spot for spot in found if any(same(each, wanted) for each in _below(spot, step["path"].split(".")))]
+    return [spot for spot in found if any(same(each, wanted) for each in _below(spot, names, budget))]
 
 
 def children(spot: Spot, name: str) -> list[Spot]:
@@ -126,10 +126,13 @@ def children(spot: Spot, name: str) -> list[Spot]:
     return found
 
 
-def _below(spot: Spot, names: list[str]) -> list[Any]:
+def _below(spot: Spot, names: list[str], budget: Budget) -> list[Any]:
     found = [spot]
     for name in names:
         found = [child for each in found for child in children(each, name)]
+        budget.spend(len(found))
+        if not found:
+            break
     return [each.value for each in found]
 
 

@@ -63,7 +63,7 @@ class Question(msgspec.Struct, frozen=True):
 
     `options` are the parameters of a history, a patch or an operation. `criteria` say which resource an update, patch
     or delete without an id means. `raw`: a Binary is wanted as the content that it holds. In a search, `id` is that of
-    the patient in whose compartment it is made.
+    the patient in whose compartment it is made. `page_size` is the most on a later page, 0 if nothing is said.
     """
 
     interaction: Interaction
@@ -79,6 +79,7 @@ class Question(msgspec.Struct, frozen=True):
     options: Options | None = None
     criteria: SearchQuery | None = None
     raw: bool = False
+    page_size: int = 0
 
     def unchanged(self, version: str, updated: int) -> bool:
         """Whether the caller has the version that a read would bring (RFC 9110 §13.1.2, §13.1.3).

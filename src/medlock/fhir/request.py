@@ -21,7 +21,7 @@ from medlock.fhir.address import Address, locate, not_allowed
 from medlock.fhir.binary import is_content, refuse_context, wants_content, wrapped
 from medlock.fhir.form import Pairs, decode_path, pairs
 from medlock.fhir.grammar import parse_criteria, parse_search
-from medlock.fhir.history import instant, read_history
+from medlock.fhir.history import instant, page_size, read_history
 from medlock.fhir.negotiate import (
     Headers,
     check_accept,
@@ -57,6 +57,7 @@ _KEPT_BY: Mapping[bytes, frozenset[Interaction]] = {
 }
 _GENERAL = ("_format=", "_pretty=")  # `_general` has seen to them
 _PAGE_TOKEN_MAX = 60_000
+_OF_PAGE = frozenset({"_page", "_count"})
 _NONE = Preconditions()
 
 
@@ -199,6 +200,7 @@ def _question(
         prefer_return(request.headers.get(b"prefer")),
         options=asked.options if patch is None else PatchOptions(patch),
         criteria=asked.criteria,
+        page_size=asked.page_size,
     )
 
 
@@ -210,6 +212,7 @@ class _Asked(NamedTuple):
     criteria: SearchQuery | None = None
     page: str = ""
     body: bytes = b""
+    page_size: int = 0
 
 
 _NOTHING = _Asked()
@@ -218,8 +221,8 @@ _NOTHING = _Asked()
 def _asked(request: Request, address: Address, params: Pairs, frame: Frame) -> _Asked:
     """What parameters ask for, in an interaction that has some."""
     interaction = address.interaction
-    if interaction in _PAGED and (page := _page(params)):
-        return _Asked(page=page)
+    if interaction in _PAGED and (page := _page(params, frame.max_count)):
+        return page
     if interaction in _SEARCHES:
         return _Asked(_searched(address, params, frame))
     if interaction in _HISTORIES:
@@ -268,14 +271,15 @@ def _form(request: Request) -> Pairs:
     return pairs(request.body)
 
 
-def _page(params: Pairs) -> str:
-    """The token of a later page, which stands alone; "" for a first one."""
-    if len(params) != 1 or params[0][0] != "_page":
-        return ""
-    token = params[0][1]
+def _page(params: Pairs, max_count: int) -> _Asked | None:
+    """A later page, whose token stands alone or, as some clients send it, beside `_count`; None for a first one."""
+    given = dict(params)
+    if "_page" not in given or len(given) != len(params) or not given.keys() <= _OF_PAGE:
+        return None
+    token = given["_page"]
     if not 0 < len(token) <= _PAGE_TOKEN_MAX:
         raise BadRequest("The page token is not one of this server's.")
-    return token
+    return _Asked(page=token, page_size=page_size(given.get("_count"), max_count) or 0)
 
 
 def _searched(address: Address, params: Pairs, frame: Frame) -> SearchQuery:

@@ -231,6 +231,7 @@ class Door:
         if not visit.question.page:
             return Page(size)
         place = self._vault.page_place(visit.principal.account, visit.question.page, visit.now)
+        size = min(size, visit.question.page_size or size)
         return Page(size, place.shown, place.last, place.version)
 
     def _links(self, visit: Visit, here: str) -> Links:

@@ -14,19 +14,22 @@ from pathlib import Path
 
 from medlock.errors import SetupError, Unavailable
 from medlock.store import schema
+from medlock.store.opening import alone
 from medlock.store.tables import Row, Table
 
 # ruff: noqa: S608 - names come from the enum
 
 WAIT_SECONDS = 30.0
 _NOTES = "leaving"
+_LOCK = "migrate.lock"
+_BUSY = "Another medlock migrate-store is moving this file: let it end, or stop it, then try again."
 _EVENTS = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 _BEFORE_ALL = -(1 << 63)
 _SCAN = "SELECT key, ct FROM {} WHERE key > ? ORDER BY key LIMIT ?"
 
 
 class LeavingFile:
-    """`migrating.Source` on a file that holds a store. Use `leaving_file`; one process at a time."""
+    """`migrating.Source` on a file that holds a store. Use `leaving_file`: it lets one process in at a time."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -140,11 +143,17 @@ def moved_to(path: Path) -> bytes | None:
 
 @contextmanager
 def leaving_file(path: Path) -> Iterator[LeavingFile]:
-    """Open a file that holds a store of this program's version. Raises SetupError."""
+    """Open a file that holds a store of this program's version, alone. Raises SetupError, Conflict.
+
+    Two moves at once would take each other's notes, and what neither copied would be left behind.
+    """
     if not path.exists():
         raise SetupError(f"There is no store in {path} to move.")
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as db:
+        with (
+            alone(path.with_name(_LOCK), _BUSY),
+            closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as db,
+        ):
             schema.prepare(db)
             schema.migrate(db)
             db.execute("PRAGMA wal_autocheckpoint = 4000")

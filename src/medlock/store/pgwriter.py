@@ -118,7 +118,7 @@ class PgWriter:
             await self._db.execute("COMMIT")
         except FAULTS as fault:
             raise _Unknown(_witness(pieces), fault) from fault
-        self._tip = state.written(Table.TIP, 0) or tip
+        self._tip = state.written(Table.TIP, 0)  # a head that others wrote is looked at again, under the lock
 
     def _may_guess(self) -> bool:
         """Whether the head of the log is likely the one that this process left."""

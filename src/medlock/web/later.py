@@ -4,7 +4,7 @@ The question goes through the door like any other, once; only its answer waits. 
 and nowhere else, for whoever asked it: the same account with the same role, scopes and patient, and it is handed out
 once. After ten minutes, after a DELETE, when the process ends, and when any patient is erased meanwhile, it is gone,
 and its address looks like one that never was. A DELETE stops nothing: what a batch has begun is finished, for a write
-that is cut off in the middle helps nobody.
+that is cut off in the middle helps nobody; until then it counts as one that waits.
 
 It is a preference: where it cannot be kept to (several workers, which share no memory; too many already waiting) the
 answer comes at once.
@@ -70,21 +70,24 @@ class Later:
         self._erasures = erasures
         self._report = report
         self._jobs: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}  # also those that nobody waits for any more
 
     def begin(self, principal: Principal, question: Question) -> str:
         """The name under which the answer will wait; "" when the question is to be answered at once."""
-        own = sum(job.principal.account == principal.account for job in self._jobs.values())
-        if question.interaction not in CAN_WAIT or own >= PER_ACCOUNT or len(self._jobs) >= ALL:
+        counted = (self._jobs | self._running).values()
+        own = sum(job.principal.account == principal.account for job in counted)
+        if question.interaction not in CAN_WAIT or own >= PER_ACCOUNT or len(counted) >= ALL:
             return ""
         name = token_urlsafe(24)
-        job = self._jobs[name] = Job(principal, self._erasures())
+        job = self._jobs[name] = self._running[name] = Job(principal, self._erasures())
         job.task = asyncio.create_task(self._door.answer(principal, question))
-        job.task.add_done_callback(partial(self._settle, job))
+        job.task.add_done_callback(partial(self._settle, name))
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self._jobs.pop, name, None)
         return name
 
-    def _settle(self, job: Job, task: asyncio.Task[Disclosure]) -> None:
+    def _settle(self, name: str, task: asyncio.Task[Disclosure]) -> None:
         """The door has answered, refused or failed."""
+        job = self._running.pop(name)
         if task.cancelled():
             return
         fault = task.exception()

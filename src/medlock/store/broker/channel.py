@@ -2,7 +2,8 @@
 
 While the broker is known to be gone nobody waits for it: for half a second after a failed attempt, and five after it
 did not answer in time, the answer is Unavailable at once. Every operation may be repeated, so one whose connection
-broke is asked once more on a new one.
+broke is asked once more on a new one. Whoever answers on a new one must hold the keys of the same store: new patients
+would lie under keys of another one otherwise, and nobody could read them again.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Channel:
         self._all: set[_Line] = set()
         self._lock = threading.Lock()
         self._quiet_until = 0.0
+        self._store_id = b""
 
     def greet(self) -> Greeting:
         """Connect, or see that we are. Raises Unavailable."""
@@ -98,8 +100,12 @@ class Channel:
             self._quiet_until = time.monotonic() + PAUSE_SECONDS
             raise _unavailable(error) from error
         with self._lock:
-            self._all.add(line)
-        return line
+            self._store_id = self._store_id or line.greeted.store_id
+            if line.greeted.store_id == self._store_id:
+                self._all.add(line)
+                return line
+        line.close()
+        raise _unavailable(_Lost("it holds the keys of another store"))
 
     def _drop(self, line: _Line) -> None:
         line.close()

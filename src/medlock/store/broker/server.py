@@ -144,6 +144,8 @@ def listen(path: Path, owner: int | None = None) -> socket.socket:
     """
     if answers(path):
         raise SetupError(f"A key broker is running at {path} already. Stop it first.")
+    if path.exists() and not path.is_socket():
+        raise SetupError(f"At {path} lies a file that is no socket. Choose another path for the key broker's socket.")
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -102,14 +102,8 @@ class UnwrapLog:
                 self._handle = -1
 
     def _append(self, data: bytes) -> None:
-        try:
-            written = os.write(self._handle, data)
-        except OSError as error:
-            raise _unwritten(str(error.strerror)) from error
-        if written != len(data):  # the disk is full: what half of it took would break the chain
-            os.ftruncate(self._handle, self._size)
-            raise _unwritten("short write")
-        self._size += written
+        _write_whole(self._handle, data, self._size)
+        self._size += len(data)
 
     def _begin_file(self) -> None:
         """The next file, named by the number of its first record."""
@@ -119,11 +113,17 @@ class UnwrapLog:
             handle = os.open(path, flags, 0o600)
         except OSError as error:
             raise Unavailable(f"The key broker's log cannot be made in {self._directory}: {error.strerror}.") from error
+        header = HEADER.pack(MAGIC, self._number, self._tag)
+        try:
+            _write_whole(handle, header, 0)
+        except Unavailable:  # records go on in the file before: behind half a header nobody could read them
+            os.close(handle)
+            path.unlink()
+            raise
         if self._handle >= 0:
             os.fsync(self._handle)
             os.close(self._handle)
-        self._handle, self._size = handle, 0
-        self._append(HEADER.pack(MAGIC, self._number, self._tag))
+        self._handle, self._size = handle, len(header)
 
     def _keep_syncing(self) -> None:
         while not self._stopped.wait(SYNC_SECONDS):
@@ -131,6 +131,17 @@ class UnwrapLog:
                 self._dirty = False
                 with suppress(OSError):  # the next write tells
                     os.fsync(self._handle)
+
+
+def _write_whole(handle: int, data: bytes, size: int) -> None:
+    """Add to a file that has so many bytes, or leave it as it is. Raises Unavailable."""
+    try:
+        written = os.write(handle, data)
+    except OSError as error:
+        raise _unwritten(str(error.strerror)) from error
+    if written != len(data):  # the disk is full: what half of it took would break the chain
+        os.ftruncate(handle, size)
+        raise _unwritten("short write")
 
 
 def _nonces() -> Iterator[bytes]:

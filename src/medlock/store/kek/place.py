@@ -2,7 +2,8 @@
 
 Two files are apart when one thief cannot carry both off with one disk: different physical disks (partitions,
 LVM and dm-crypt volumes are followed down to what holds them), memory, or a network share. Linux says so in
-/proc/self/mountinfo and /sys/dev/block; on other systems only "same file system" is certain.
+/proc/self/mountinfo and /sys/dev/block; on other systems only "same file system" is certain. A file that is mounted
+(a loop device, under a volume or not) may lie anywhere: it is on no known disk.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ def _disks(entry: Path) -> frozenset[str]:
         return frozenset()
     if (device / "partition").exists():
         device = device.parent
+    if (device / "loop").is_dir():
+        return frozenset()
     below = sorted((device / "slaves").iterdir()) if (device / "slaves").is_dir() else []
     if not below:
         return frozenset({device.name})
-    return frozenset().union(*(_disks(slave) for slave in below))
+    found = [_disks(slave) for slave in below]
+    return frozenset().union(*found) if all(found) else frozenset()
