@@ -15,23 +15,17 @@ import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import orjson
 
 from medlock.access.grant import Grant, Sealed
-from medlock.clock import instant
-from medlock.deid.fhir.deidentify import Deidentifier
-from medlock.deid.fhir.provenance import provenance
-from medlock.deid.fhir.whose import patient_of
 from medlock.errors import BadRequest, Conflict, NotFound
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
-from medlock.ids import random_bytes
+from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
@@ -52,10 +46,7 @@ _AT_ONCE: Final = 8
 """Bodies that are fetched together. Of Binary, which may hold 16 MiB each, it is one."""
 LOOKED: Final = 256
 """Indexes that a piece looks into at the most, so that none takes long."""
-PROVENANCE: Final = "Provenance-deid"
-"""The file that says what was done to all others."""
 _TRIES: Final = 4
-Json = dict[str, Any]
 
 
 class Counted(msgspec.Struct):
@@ -109,7 +100,10 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
                 for each, (_, patient) in zip(opened, piece.whose, strict=False)
                 if each is not None and covers(each.meta) and _comes(walk, each, patient)
             ]
-            lines = await _lines(grant, question, shown, projects, now)
+            bodies = minimised_all(grant, shown)
+            if grant.deidentified:
+                bodies = await deidentified(vault, question, projects, list(zip(shown, bodies, strict=True)), now)
+            lines = b"".join(body + b"\n" for body in bodies)
             after = _after(piece, len(opened))
             return Finding(200, lines, disclosed=shown, after=after, deidentified=grant.deidentified)
     raise Conflict("These records are being changed right now; try again.")
@@ -249,35 +243,3 @@ def _own(type_: str, patient: str) -> Condition:
     if type_ == "Patient":
         return Condition("_id", Kind.TOKEN, (TokenValue(None, patient),))
     return Condition(COMPARTMENT, Kind.REFERENCE, (ReferenceValue("Patient", patient),))
-
-
-async def _lines(grant: Grant, question: Question, shown: list[Opened], projects: Projects, now: int) -> bytes:
-    """NDJSON of what the Grant lets be seen of them; de-identified where it says so."""
-    bodies = minimised_all(grant, shown)
-    if grant.deidentified:
-        bodies = await _deidentified(question, bodies, projects, now)
-    return b"".join(body + b"\n" for body in bodies)
-
-
-async def _deidentified(question: Question, bodies: list[bytes], projects: Projects, now: int) -> list[bytes]:
-    """Each as the preset has it; in the file about all others, a Provenance of them instead."""
-    options = question.options
-    if not isinstance(options, ExportOptions) or not bodies:
-        return []
-    engine = projects.engine(options.job, question)
-    after = []
-    for at, body in enumerate(bodies):
-        after.append(_one(engine, orjson.loads(body), now))
-        if at % _AT_ONCE == _AT_ONCE - 1:
-            await asyncio.sleep(0)  # others wait for this process
-    if options.part.file != PROVENANCE:
-        return [orjson.dumps(each) for each in after]
-    targets = [f"{each['resourceType']}/{each['id']}" for each in after]
-    about = provenance(targets, projects.profile(question), instant(options.until or now))
-    about["id"] = f"deid-{random_bytes(8).hex()}"
-    return [orjson.dumps(about)]
-
-
-def _one(engine: Deidentifier, resource: Json, now: int) -> Json:
-    today = datetime.fromtimestamp(now / 1000, UTC).date()
-    return engine.apply(resource, today, engine.subject(patient_of(resource, {}), today))

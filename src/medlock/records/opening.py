@@ -120,7 +120,7 @@ async def open_tables(
         try:
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
-            projects = Projects(settings.deid_key_file, settings.deid_preset)
+            projects = Projects(settings.deid_key_file, settings.deid_preset, settings.deid_text)
             door = Door(vault, log, clock, settings.base_url, settings.limits, projects)
             yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:
