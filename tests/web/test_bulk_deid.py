@@ -164,6 +164,9 @@ async def test_a_researcher_gets_no_small_group_and_no_single_patient(study):
     answer = await study.client.get("Group/two/$export", headers=study.rs | LATER)
     missing = await study.client.get("Group/none/$export", headers=study.rs | LATER)
     assert (answer.status_code, answer.json()) == (404, missing.json())
+    await put(study, {"resourceType": "Group", "id": "kind", "type": "person", "actual": False})
+    answer = await study.client.get("Group/kind/$export", headers=study.rs | LATER)
+    assert (answer.status_code, answer.json()) == (404, missing.json())
     found = await study.export(study.rs, "Group/all/$export")
     assert len(found["Patient"]) == 12
     held = await study.token(Role.RESEARCHER, patient="zebra-1")
