@@ -229,6 +229,28 @@ async def test_one_at_a_time_and_four_kept(small, monkeypatch):
     await small.begin(small.dr)
 
 
+async def test_two_files_are_sent_at_once(small, monkeypatch):
+    """A third is 429, and so is another export; when one is let go of, the next is sent."""
+    monkeypatch.setattr("medlock.records.exporting.PAGE", 1)
+    where = await small.begin(small.dr, "$export?_type=Patient")
+    file = (await small.manifest(small.dr, where))["output"][0]["url"]
+    jobs = jobs_of(small)
+    (job,) = jobs._jobs.values()
+
+    async def again():
+        return job.principal
+
+    open_ = [jobs.file(job.principal, where.rpartition("/")[2], "Patient", again) for _ in range(2)]
+    for each in open_:
+        assert await anext(each)
+    assert (await small.client.get(file, headers=small.dr)).status_code == 429
+    assert (await small.client.get("$export", headers=small.dr | LATER)).status_code == 429
+    await open_[0].aclose()
+    assert (await small.client.get(file, headers=small.dr)).status_code == 200
+    await open_[1].aclose()
+    assert not job.streams
+
+
 async def test_cancelling_while_it_is_counted_ends_it(small, monkeypatch):
     """DELETE before it is counted: the work ends and the address is gone."""
     monkeypatch.setattr("medlock.records.exporting.LOOKED", 1)
