@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 RUNNING := $(VENV)/.running
 
-.PHONY: demo test check format bench lock definitions clean help
+.PHONY: demo test peers check format bench lock definitions clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +34,16 @@ demo: $(RUNNING) ## a synthetic clinic on https://localhost:8443
 test: $(READY) ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TEST)
 
+$(PEERS)/.ready: $(BIN)/uv locks/peers.txt pyproject.toml
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/uv.txt
+	@sh scripts/install.sh $(PEERS)/bin -r locks/peers.txt -r locks/build.txt
+	@touch $@
+
+peers: $(PEERS)/.ready ## compare tables with pycanon and Spark (Java), which pin packages of their own
+	@$(PEERS)/bin/python -m pytest -q -p no:cacheprovider -p no:anyio tests/deid_tabular/test_elsewhere.py \
+		tests/deid_tabular/test_measures.py -k "spark or pycanon" -rs
+
 check: $(READY) ## format, lint, types, import layers, shape
 	@$(BIN)/ruff format --check src tests scripts benchmarks
 	@$(BIN)/ruff check src tests scripts benchmarks
@@ -57,4 +68,4 @@ lock: $(READY) ## renew the lock files
 	@sh scripts/lock.sh $(BIN)
 
 clean:
-	rm -rf $(VENV) demo-data* .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) demo-data* .mypy_cache .ruff_cache

