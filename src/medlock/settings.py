@@ -47,6 +47,7 @@ class Settings:
     broker          socket of the key broker that holds the epoch keys; None: this process holds them
     deid_key_file   key of the project that the server de-identifies for; None: for none
     deid_preset     how it does it for researchers
+    deid_text       what becomes of notes: drop, known, clean
     """
 
     data_dir: Path
@@ -71,6 +72,7 @@ class Settings:
     otlp: str = ""
     deid_key_file: Path | None = None
     deid_preset: str = "safe-harbor"
+    deid_text: str = "drop"
     limits: Limits = Limits()
 
     @property
@@ -110,6 +112,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         otlp=environ.get("MEDLOCK_OTLP_ENDPOINT", ""),
         deid_key_file=Path(deid_key) if deid_key else None,
         deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
+        deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
     )
 

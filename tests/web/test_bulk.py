@@ -229,6 +229,28 @@ async def test_one_at_a_time_and_four_kept(small, monkeypatch):
     await small.begin(small.dr)
 
 
+async def test_two_files_are_sent_at_once(small, monkeypatch):
+    """A third is 429, and so is another export; when one is let go of, the next is sent."""
+    monkeypatch.setattr("medlock.records.exporting.PAGE", 1)
+    where = await small.begin(small.dr, "$export?_type=Patient")
+    file = (await small.manifest(small.dr, where))["output"][0]["url"]
+    jobs = jobs_of(small)
+    (job,) = jobs._jobs.values()
+
+    async def again():
+        return job.principal
+
+    open_ = [jobs.file(job.principal, where.rpartition("/")[2], "Patient", again) for _ in range(2)]
+    for each in open_:
+        assert await anext(each)
+    assert (await small.client.get(file, headers=small.dr)).status_code == 429
+    assert (await small.client.get("$export", headers=small.dr | LATER)).status_code == 429
+    await open_[0].aclose()
+    assert (await small.client.get(file, headers=small.dr)).status_code == 200
+    await open_[1].aclose()
+    assert not job.streams
+
+
 async def test_cancelling_while_it_is_counted_ends_it(small, monkeypatch):
     """DELETE before it is counted: the work ends and the address is gone."""
     monkeypatch.setattr("medlock.records.exporting.LOOKED", 1)
@@ -239,6 +261,16 @@ async def test_cancelling_while_it_is_counted_ends_it(small, monkeypatch):
     assert job.task.cancelled()
     assert (await small.client.get(where, headers=small.dr)).status_code == 404
     await small.begin(small.dr)
+
+
+async def test_pieces_end_by_number_and_by_bytes(small, monkeypatch):
+    """However small the pieces are, all resources come, each once."""
+    whole = flat(await small.export(small.dr))
+    for page, size in ((1, 10**9), (2, 10**9), (200, 1), (3, 300)):
+        monkeypatch.setattr("medlock.records.exporting.PAGE", page)
+        monkeypatch.setattr("medlock.records.exporting.BYTES", size)
+        monkeypatch.setattr("medlock.records.exporting._AT_ONCE", 1)
+        assert flat(await small.export(small.dr)) == whole
 
 
 @pytest.mark.parametrize("how", ["revoked", "cancelled"])

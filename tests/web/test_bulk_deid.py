@@ -164,6 +164,9 @@ async def test_a_researcher_gets_no_small_group_and_no_single_patient(study):
     answer = await study.client.get("Group/two/$export", headers=study.rs | LATER)
     missing = await study.client.get("Group/none/$export", headers=study.rs | LATER)
     assert (answer.status_code, answer.json()) == (404, missing.json())
+    await put(study, {"resourceType": "Group", "id": "kind", "type": "person", "actual": False})
+    answer = await study.client.get("Group/kind/$export", headers=study.rs | LATER)
+    assert (answer.status_code, answer.json()) == (404, missing.json())
     found = await study.export(study.rs, "Group/all/$export")
     assert len(found["Patient"]) == 12
     held = await study.token(Role.RESEARCHER, patient="zebra-1")
@@ -202,6 +205,43 @@ async def test_what_operations_refuse(study):
     assert answer.status_code == 400
     for path in ("$pseudonymize", "$de-identify?policy=limited", "Group/all/$de-identify?policy=gdpr"):
         assert (await study.client.get(path, headers=study.rs | LATER)).status_code == 403
+
+
+@pytest.mark.parametrize("how", ["known", "clean"])
+async def test_prose_is_cleaned_of_what_the_store_knows(tmp_path, how):
+    """A note keeps what it says and loses whom it names, also when only a type that is not exported names them."""
+    async with place(tmp_path, deid_text=how) as site:
+        site.dr = await site.token(Role.CLINICIAN)
+        for each in ("zebra-1", "zebra-2"):
+            await put(site, marked(each))
+        await put(site, {"resourceType": "Practitioner", "id": "doc", "name": [{"family": "Quimbleton"}]})
+        kin = {"resourceType": "RelatedPerson", "id": "kin", "patient": {"reference": "Patient/zebra-1"}}
+        await put(site, kin | {"name": [{"family": "Fotheringay"}]})
+        text = f"Weight stable; {NAME} came with Fotheringay, seen by Quimbleton, MRN-4711."
+        await put(site, observation("o-1", "zebra-1") | {"note": [{"text": text}]})
+        await put(site, observation("o-2", "zebra-2") | {"note": [{"text": "Weight stable."}]})
+        rs = await site.token(Role.RESEARCHER)
+        for path in ("$export?_type=Observation", "$anonymize?_type=Observation", "$export"):
+            found = await site.export(rs, path)
+            notes = sorted(each["note"][0]["text"] for each in found["Observation"])
+            assert notes[0].startswith("Weight stable")
+            assert not [w for w in (NAME, "Fotheringay", "Quimbleton", "4711") if w in orjson.dumps(found).decode()]
+            assert len(notes[1]) > len("Weight stable; came with")
+
+
+async def test_nothing_is_left_in_notes_of_the_clinic(tmp_path):
+    """With prose cleaned, the independent scanner finds nothing in a synthetic clinic's notes either."""
+    async with place(tmp_path, patients=3, deid_text="clean") as site:
+        dr, rs = await site.token(Role.CLINICIAN), await site.token(Role.RESEARCHER)
+        before = list(flat(await site.export(dr)).values())
+        coded = {each["code"] for each in objects(before) if isinstance(each.get("code"), str)}
+        places = [each["id"] for each in before if each["resourceType"] in {"Location", "Organization"}]
+        words = {each for each in places if each.isalpha()}  # the clinic calls them hospital, ward: notes do as well
+        known = {each for each in secrets(before) if each[1] not in coded | words}
+        after = await site.export(rs)
+        del after["Provenance-deid"]
+        assert leaks(list(flat(after).values()), known) == set()
+        assert any("attachment" in str(each) and "data" in str(each) for each in after["DocumentReference"])
 
 
 async def test_without_a_project_there_is_only_anonymisation(tmp_path):

@@ -15,23 +15,17 @@ import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import orjson
 
-from medlock.access.grant import Grant
-from medlock.clock import instant
-from medlock.deid.fhir.deidentify import Deidentifier
-from medlock.deid.fhir.provenance import provenance
-from medlock.deid.fhir.whose import patient_of
+from medlock.access.grant import Grant, Sealed
 from medlock.errors import BadRequest, Conflict, NotFound
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
-from medlock.ids import random_bytes
+from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
@@ -45,13 +39,14 @@ from medlock.store.capsule import Capsule, IndexRow
 from medlock.store.segment import Mask, Segment
 
 PAGE: Final = 200
-"""Resources in a piece."""
+"""Resources in a piece, at the most."""
+BYTES: Final = 2 * 1024 * 1024
+"""Bodies of a piece: with the one that goes beyond it, it ends."""
+_AT_ONCE: Final = 8
+"""Bodies that are fetched together. Of Binary, which may hold 16 MiB each, it is one."""
 LOOKED: Final = 256
 """Indexes that a piece looks into at the most, so that none takes long."""
-PROVENANCE: Final = "Provenance-deid"
-"""The file that says what was done to all others."""
 _TRIES: Final = 4
-Json = dict[str, Any]
 
 
 class Counted(msgspec.Struct):
@@ -70,20 +65,20 @@ class Walk(NamedTuple):
     slots: Sequence[int]
     patients: frozenset[str] | None
 
-    def first(self, patients: Sequence[str], type_: str) -> str:
+    def first(self, meta: Sealed) -> str:
         """With whom of its patients a resource comes; "" for nobody."""
-        for patient in patients:
+        for patient in meta.patients:
             rules = self.reach.grant.rules_for(patient)
-            if rules is not None and type_ in rules.types and (self.patients is None or patient in self.patients):
+            if rules is not None and rules.allow(meta) and (self.patients is None or patient in self.patients):
                 return patient
         return ""
 
 
 class _Piece(NamedTuple):
-    """Rows to fetch, with the patient in whose index each stands, and where to go on ("" at the end)."""
+    """Rows to fetch, with the index in which each stands and its patient, and where to go on ("" at the end)."""
 
     rows: list[IndexRow]
-    whose: list[str]
+    whose: list[tuple[int, str]]
     after: str
 
 
@@ -97,23 +92,44 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
         return await _count(vault, walk, options, deidentified=grant.deidentified)
     for _ in range(_TRIES):
         piece = await _look(vault, walk, options)
-        opened = await vault.fetch(piece.rows)
+        opened = await _fetched(vault, piece, 1 if options.part.file == "Binary" else _AT_ONCE)
         if None not in opened:
             covers = grant.judge()
             shown = [
                 each
-                for each, patient in zip(opened, piece.whose, strict=True)
+                for each, (_, patient) in zip(opened, piece.whose, strict=False)
                 if each is not None and covers(each.meta) and _comes(walk, each, patient)
             ]
-            lines = _lines(grant, question, shown, projects, now)
-            return Finding(200, lines, disclosed=shown, after=piece.after, deidentified=grant.deidentified)
+            bodies = minimised_all(grant, shown)
+            if grant.deidentified:
+                bodies = await deidentified(vault, question, projects, list(zip(shown, bodies, strict=True)), now)
+            lines = b"".join(body + b"\n" for body in bodies)
+            after = _after(piece, len(opened))
+            return Finding(200, lines, disclosed=shown, after=after, deidentified=grant.deidentified)
     raise Conflict("These records are being changed right now; try again.")
+
+
+async def _fetched(vault: Vault, piece: _Piece, at_once: int) -> list[Opened | None]:
+    """The bodies of the rows from the first on, until they are as many bytes as a piece may hold."""
+    found: list[Opened | None] = []
+    size = 0
+    while len(found) < len(piece.rows) and size < BYTES:
+        some = await vault.fetch(piece.rows[len(found) : len(found) + at_once])
+        size += sum(len(each.body) for each in some if each is not None)
+        found += some
+    return found
+
+
+def _after(piece: _Piece, fetched: int) -> str:
+    """Where to go on when this many of the rows were fetched."""
+    if fetched == len(piece.rows):
+        return piece.after
+    return f"{piece.whose[fetched - 1][0]}.{piece.rows[fetched - 1].rid}"
 
 
 def _comes(walk: Walk, opened: Opened, patient: str) -> bool:
     """Whether a resource comes with this patient ("" for one that belongs to nobody)."""
-    patients = opened.meta.patients
-    return walk.first(patients, opened.meta.type) == patient if patients else not patient
+    return walk.first(opened.meta) == patient if opened.meta.patients else not patient
 
 
 async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
@@ -121,9 +137,9 @@ async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
     reach = await reach_of(vault, grant)
     if question.type == "Group":
         members = await members_of(vault, grant, question.id)
-        found = [(await vault.patient_slot(patient), patient) for patient in members]
-        within = [slot for slot, _ in found if slot is not None and reach.rules(slot) is not None]
-        return Walk(reach, sorted(within), frozenset(members))
+        slots = {patient: await vault.patient_slot(patient) for patient in members}
+        within = {who: slot for who, slot in slots.items() if slot is not None and reach.rules(slot) is not None}
+        return Walk(reach, sorted(within.values()), frozenset(within))
     await vault.directory.refresh()
     named = None if grant.everyone is not None else frozenset(grant.rules)
     nobody = [] if question.type else [TENANT]
@@ -165,7 +181,7 @@ async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:
         rows = await _rows(vault, walk, capsule, options, after)
         room = PAGE - len(piece.rows)
         piece.rows.extend(rows[:room])
-        piece.whose.extend([capsule.patient if slot != TENANT else ""] * len(rows[:room]))
+        piece.whose.extend([(slot, capsule.patient if slot != TENANT else "")] * len(rows[:room]))
         if len(rows) > room:
             return piece._replace(after=f"{slot}.{rows[room - 1].rid}" if room else f"{slot}.{after}")
     return piece
@@ -227,31 +243,3 @@ def _own(type_: str, patient: str) -> Condition:
     if type_ == "Patient":
         return Condition("_id", Kind.TOKEN, (TokenValue(None, patient),))
     return Condition(COMPARTMENT, Kind.REFERENCE, (ReferenceValue("Patient", patient),))
-
-
-def _lines(grant: Grant, question: Question, shown: list[Opened], projects: Projects, now: int) -> bytes:
-    """NDJSON of what the Grant lets be seen of them; de-identified where it says so."""
-    bodies = minimised_all(grant, shown)
-    if grant.deidentified:
-        bodies = _deidentified(question, bodies, projects, now)
-    return b"".join(body + b"\n" for body in bodies)
-
-
-def _deidentified(question: Question, bodies: list[bytes], projects: Projects, now: int) -> list[bytes]:
-    """Each as the preset has it; in the file about all others, a Provenance of them instead."""
-    options = question.options
-    if not isinstance(options, ExportOptions) or not bodies:
-        return []
-    engine = projects.engine(options.job, question)
-    after = [_one(engine, orjson.loads(body), now) for body in bodies]
-    if options.part.file != PROVENANCE:
-        return [orjson.dumps(each) for each in after]
-    targets = [f"{each['resourceType']}/{each['id']}" for each in after]
-    about = provenance(targets, projects.profile(question), instant(options.until or now))
-    about["id"] = f"deid-{random_bytes(8).hex()}"
-    return [orjson.dumps(about)]
-
-
-def _one(engine: Deidentifier, resource: Json, now: int) -> Json:
-    today = datetime.fromtimestamp(now / 1000, UTC).date()
-    return engine.apply(resource, today, engine.subject(patient_of(resource, {}), today))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medlock.audit.events import Action, Event, Outcome
@@ -83,7 +83,7 @@ class Records:
     log: AuditLog
     vault: Vault
     door: Door
-    projects: Projects
+    projects: Projects = field(default_factory=Projects)
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ async def open_tables(
         try:
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
-            projects = Projects(settings.deid_key_file, settings.deid_preset)
+            projects = Projects(settings.deid_key_file, settings.deid_preset, settings.deid_text)
             door = Door(vault, log, clock, settings.base_url, settings.limits, projects)
             yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:

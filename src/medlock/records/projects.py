@@ -7,18 +7,22 @@ pseudonym back. An engine lives as long as its export.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from medlock.access.grant import Grant
+from medlock.deid.fhir.cleaners import Prose, cleaner_of
 from medlock.deid.fhir.deidentify import Deidentifier
 from medlock.deid.fhir.keyfile import read_key
 from medlock.deid.fhir.presets import PRESETS
 from medlock.deid.fhir.profile import Profile
 from medlock.deid.fhir.pseudonyms import KEY_BYTES
+from medlock.deid.fhir.text import TextCleaner
 from medlock.errors import BadRequest, Denied, NotFound, Problem, SetupError
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.question import Interaction, Question
@@ -32,16 +36,23 @@ _NO_PROJECT: Final = (
 
 @dataclass
 class Projects:
-    """The engines of running exports. `preset` is what researchers get; None for a key file: no project."""
+    """The engines of running exports. `preset` is what researchers get; None for a key file: no project.
+
+    `prose` says what becomes of notes; `turn` orders the pieces whose prose is read, which takes a thread.
+    """
 
     key_file: Path | None = None
     preset: str = "safe-harbor"
+    prose: str = Prose.DROP.value
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _engines: dict[str, Deidentifier] = field(default_factory=dict, repr=False)
 
     def check(self) -> None:
         """Return when the settings can be kept to. Raises SetupError."""
         if self.preset not in PRESETS:
             raise SetupError(f"MEDLOCK_DEID_PRESET is one of {', '.join(sorted(PRESETS))}.")
+        if self.prose not in {each.value for each in Prose}:
+            raise SetupError(f"MEDLOCK_DEID_TEXT is one of {', '.join(Prose)}.")
         if self.key_file is not None:
             read_key(self.key_file)
 
@@ -72,8 +83,14 @@ class Projects:
         if not job:
             raise NotFound("There is no such export.")
         if job not in self._engines:
-            self._engines[job] = Deidentifier(self.profile(question), self._key(question.interaction))
+            key = self._key(question.interaction)
+            self._engines[job] = Deidentifier(self.profile(question), key, self._cleaner)
         return self._engines[job]
+
+    @cached_property
+    def _cleaner(self) -> TextCleaner | None:
+        """What reads prose, loaded when it is first needed; None drops it."""
+        return cleaner_of(Prose(self.prose), ())
 
     def _key(self, interaction: Interaction) -> bytes:
         if interaction is Interaction.ANONYMIZE or self.key_file is None:

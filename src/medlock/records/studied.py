@@ -28,11 +28,16 @@ async def members_of(vault: Vault, grant: Grant, group: str) -> list[str]:
     members = tree.get("member", [])
     references = [_reference(each) for each in members if each.get("inactive") is not True]
     if tree.get("actual") is not True or any(each.startswith("Group/") for each in references):
-        raise Unprocessable(_UNCLEAR)
+        raise _hidden("members are not named") if grant.studies else Unprocessable(_UNCLEAR)
     found = list(dict.fromkeys(each.removeprefix("Patient/") for each in references if each.startswith("Patient/")))
     if grant.studies and len([each for each in found if await vault.patient_slot(each) is not None]) < FEW:
-        raise NotFound(NOT_FOUND, reason=f"fewer than {FEW} members, for a researcher")
+        raise _hidden(f"fewer than {FEW} members")
     return found
+
+
+def _hidden(reason: str) -> NotFound:
+    """What a researcher is told of a Group that is not for them: the same as of one that is not there."""
+    return NotFound(NOT_FOUND, reason=f"{reason}, for a researcher")
 
 
 def _reference(member: dict[str, Any]) -> str:

@@ -26,7 +26,8 @@ from medlock.clock import Clock, instant
 from medlock.errors import MedlockError, NotFound, TooMany
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Question
-from medlock.records.exporting import PROVENANCE, Counted
+from medlock.records.deidentifying import PROVENANCE
+from medlock.records.exporting import Counted
 from medlock.web.ports import Door, Jobs
 
 KEPT_SECONDS: Final = 3_600
