@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
 
@@ -40,4 +41,5 @@ def test_the_page_has_every_address():
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_described(case, addresses):
     """Status, content and headers are those of the page; a method that is not there is refused, and nothing fails."""
-    case.call_and_validate(base_url=addresses[case.path])
+    with requests.Session() as session:
+        case.call_and_validate(base_url=addresses[case.path], session=session)
