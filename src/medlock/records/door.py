@@ -13,9 +13,11 @@ Refusals are written down too, with the private reason. If the log cannot be wri
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
+from random import random
 
 import msgspec
 
@@ -57,7 +59,7 @@ from medlock.records.vault import Vault
 from medlock.settings import Limits
 from medlock.store.tables import Batch
 
-_TRIES = 8
+_TRIES = 24
 _AUDIT = "AuditEvent"
 _IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
@@ -145,11 +147,12 @@ class Door:
         self, principal: Principal, question: Question, scribe: Scribe, receipt: bytes = b""
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
-        for _ in range(_TRIES):
+        for tried in range(_TRIES):
             visit = self._decided(principal, question, scribe, receipt)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
             except Raced:
+                await asyncio.sleep(random() * tried / 500)  # noqa: S311 - no secret; who lost often waits a little
                 continue
             _recheck(finding, visit)
             return finding, visit
