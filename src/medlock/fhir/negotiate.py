@@ -103,7 +103,9 @@ def prefer_return(value: bytes | None) -> str:
 
 def prefers_async(headers: Headers) -> bool:
     """Whether the caller would rather fetch the answer later (RFC 7240 §4.1)."""
-    given = headers.get(b"prefer", b"")
+    given = headers.get(b"prefer")
+    if given is None:
+        return False
     return b"respond-async" in (part.strip().lower() for part in given.replace(b";", b",").split(b","))
 
 
