@@ -44,7 +44,7 @@ from medlock.store.segment import Mask, Rows, Segment
 
 Pick = Callable[[Segment], Rows | memoryview]
 FEW = 64
-PARTS_KEPT = 4_096
+PARTS_KEPT = 512
 
 
 class Filter(Protocol):

@@ -31,7 +31,7 @@ from medlock.store.keyring import PatientKeys
 from medlock.store.segment import Segment
 from medlock.store.tables import Backend, Table
 
-CACHED = 4_096
+CACHED = 1_024
 CACHED_ROWS = 400_000
 _FIRST_LOOK = 8
 _READ_AHEAD = FOLD_DELTAS + 2

@@ -31,7 +31,7 @@ from medlock.store.tables import Backend, Batch, Table
 CHUNK = 16_384
 PORTION = 1_024  # rows opened at once at the start
 OVERLAY_MAX = 1_024
-FOUND_MAX = 16_384
+FOUND_MAX = 4_096
 
 
 class Change(IntEnum):

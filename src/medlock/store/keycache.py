@@ -1,7 +1,7 @@
 """The keys that this process has opened, least recently used first out.
 
 A key that has opened a body and a capsule carries ciphers of six kilobytes; bare it takes a third of one (measured).
-So the thousands used last keep what they derived, the others only themselves: deriving again costs 4 µs for each
+So the two thousand used last keep what they derived, the others only themselves: deriving again costs 4 µs for each
 use, reading and unwrapping anew twice that.
 """
 
@@ -15,7 +15,7 @@ from medlock.store.keyring import PatientKeys
 _Key = TypeVar("_Key")
 
 CACHE_ENTRIES = 16_384
-READY_ENTRIES = 8_192  # of them with what they derived: 52 MB at most, and 3 MB for the rest
+READY_ENTRIES = 2_048  # of them with what they derived: 13 MB at most, and 5 MB for the rest
 
 
 class KeyCache:
