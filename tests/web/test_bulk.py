@@ -9,7 +9,7 @@ import pytest
 from medlock.access.principal import Role
 from medlock.audit.search import AuditQuery
 from medlock.records.shred import Shredder
-from medlock.web.bulk import KEPT_SECONDS
+from medlock.web.bulk import KEPT_SECONDS, PER_ACCOUNT
 from web.exporting import BASE, LATER, flat, on_disk, place
 
 JSON = {"content-type": "application/fhir+json"}
@@ -141,6 +141,15 @@ async def test_what_changes_after_the_transaction_time_waits_for_the_next(small)
     assert "Observation/o-cyn" not in flat(await small.fetch(small.dr, manifest))
     later = flat(await small.export(small.dr, "$export", params={"_since": manifest["transactionTime"]}))
     assert set(later) == {"Observation/o-cyn"}
+
+
+@pytest.mark.parametrize("path", ["$export", "Patient/$export", "Group/pair/$export", "$anonymize"])
+async def test_head_begins_nothing(small, path):
+    """HEAD is safe (RFC 9110 §9.2.1): it is 405, no export begins, and none counts among those that are kept."""
+    answer = await small.client.head(path, headers=small.dr | LATER)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    for _ in range(PER_ACCOUNT):
+        await small.manifest(small.dr, await small.begin(small.dr))
 
 
 async def test_types_that_are_not_allowed_are_refused(small):

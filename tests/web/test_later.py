@@ -202,6 +202,14 @@ async def test_it_does_not_wait_for_ever(world, monkeypatch):
         world.later.fetch(world.gate.principal, name)
 
 
+async def test_head_asks_for_nothing_later(world, client):
+    """HEAD leaves nothing behind that waits: it is answered at once, whatever it prefers."""
+    world.go.set()
+    answer = await client.head("Patient?family=x", headers=WAIT)
+    assert (answer.status_code, "content-location" in answer.headers) == (200, False)
+    assert not world.later._jobs
+
+
 async def test_without_it_the_preference_is_passed_over():
     """With several workers there is no such thing: answers come at once, and there is no address."""
     small = SmallWorld()

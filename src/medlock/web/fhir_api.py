@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, NotAuthenticated, NotFound, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import EXPORTS, Question
@@ -42,6 +42,7 @@ from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
 _CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
+_BEGINS = "This address takes only GET, POST: each begins an export, which HEAD may not."
 _BINARY = PREFIX + b"/Binary"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -150,8 +151,11 @@ class FhirApi:
         question = self._question(scope, headers, body)  # 3
         asked.interaction = question.interaction
         if question.interaction in EXPORTS:
+            if method == "HEAD":  # it is safe, and this begins something
+                raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
             return await self._bulk.kick_off(principal, question, scope, headers)
-        if self._later is not None and prefers_async(headers) and (name := self._later.begin(principal, question)):
+        later = self._later if method != "HEAD" and prefers_async(headers) else None
+        if later is not None and (name := later.begin(principal, question)):
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
