@@ -4,17 +4,18 @@ A row holds the request as it was made, whose it is, how far the work has come a
 output, nor any resource. Each time the request is read and decided anew, so a row gives nobody a right.
 
 A row lies under the account and one of its few places, so that no account has more rows than places, one cannot even
-look for another's, and any worker of any host finds it. It is the caller's own when name, account, client, role, scopes,
-patient and purpose are those of the one who asked; every other one is told that there is nothing.
+look for another's, and any worker of any host finds it. It is the caller's own when name, account, client, role,
+scopes, patient and purpose are those of the one who asked; every other one is told that there is nothing.
 
-Whoever works on a row says until when in the row itself. A worker that dies leaves a claim that ends by itself, and the
-next who is asked goes on. A row changes only from the very bytes that were read (`Raced` otherwise): of two who go on, one
-does.
+Whoever works on a row says until when in the row itself. A worker that dies leaves a claim that ends by itself, and
+the next who is asked goes on. A row changes only from the very bytes that were read (`Raced` otherwise): of two who go
+on, one does.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import StrEnum
 from hashlib import sha256
 from hmac import compare_digest
@@ -181,18 +182,13 @@ class JobBook:
         same = found is not None and found.job.check == held.job.check and found.job.expires >= self._now_ms()
         return found if same else None
 
-    async def sweep(self) -> int:
-        """Take away what is kept no longer: it says what was asked. How many there were."""
-        over = 0
+    async def sweep(self) -> None:
+        """Take away what is kept no longer: it says what was asked."""
         async for key, row in self._rows():
             held = self._opened(key, row)
             if held is not None and held.job.expires < self._now_ms():
-                try:
+                with suppress(Raced):
                     await self.end(held)
-                except Raced:
-                    continue
-                over += 1
-        return over
 
     async def _rows(self) -> AsyncIterator[tuple[int, bytes]]:
         after: int | None = None

@@ -2,8 +2,8 @@
 
 The key never leaves this module but into an engine, and is read when the first engine is made. `$anonymize` has none:
 its key is drawn for one export and forgotten with it, so that two of them cannot be joined and nobody can lead a
-pseudonym back. It is lent by whoever keeps the export, to every worker that sends a part of it (`jobs.drawn_key`). An
-engine lives as long as its export is known to be there.
+pseudonym back. It is lent by whoever keeps the export, to every worker that sends a file of it (`jobs.drawn_key`). An
+engine lives as long as files of its export are being sent.
 """
 
 from __future__ import annotations
@@ -103,10 +103,6 @@ class Projects:
     def lend(self, job: str, drawn: bytes) -> None:
         """The key that was drawn for an export, KEY_BYTES random bytes; it is used where there is no project's."""
         self._drawn[job] = drawn[:KEY_BYTES]
-
-    def lent(self) -> frozenset[str]:
-        """The exports that something is kept for."""
-        return frozenset(self._engines) | frozenset(self._drawn)
 
     def end(self, job: str) -> None:
         """An export is over: its engine goes, and a key that was drawn for it."""

@@ -39,6 +39,7 @@ STREAM_SECONDS: Final = 60
 STREAMS: Final = 2
 TASKS: Final = 16
 """Exports that one process counts at once; the others are begun and go on when their status is asked for."""
+_RENEW_MS: Final = STREAM_SECONDS * 500
 _TRIES: Final = 8
 _UNKNOWN: Final = "There is nothing here, or it is not yours."
 _BUSY: Final = "An export of yours is being prepared or fetched: wait for it, or DELETE it."
@@ -69,7 +70,7 @@ class Bulk:
         self._base = base
         self._report = report
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._names: dict[str, Held] = {}  # of those whose engines may be in this process
+        self._sent: Counter[str] = Counter()  # files of each export that this process sends
 
     async def begin(self, principal: Principal, request: Request) -> str:
         """Begin an export; its name. Raises Denied, NotFound and what else the door says, and TooMany."""
@@ -179,7 +180,6 @@ class Bulk:
                 break
         else:
             raise TooMany(_BUSY)
-        self._forget(name)
         if held.key in self._tasks:
             self._tasks[held.key].cancel()
 
@@ -205,7 +205,7 @@ class Bulk:
         stream = randbits(62)
         held = await self._sending(held, stream, most=STREAMS)
         self._projects.lend(name, drawn_key(held.job, name))
-        self._names[name] = held
+        self._sent[name] += 1
         try:
             after, more = "", True
             while more:
@@ -216,6 +216,7 @@ class Bulk:
                 after, more = shown.after, bool(shown.after)
                 yield shown.body
         finally:
+            self._let_go(name)
             with suppress(MedlockError):
                 await self._sending(held, stream, end=True)
 
@@ -250,19 +251,12 @@ class Bulk:
         options = msgspec.structs.replace(options, until=job.began, job=name, part=part)
         return msgspec.structs.replace(question, options=options)
 
-    async def keep_house(self) -> None:
-        """Let go of what this process holds for exports that are over, wherever they ended; and of their rows."""
-        await self._book.sweep()
-        for name, held in list(self._names.items()):
-            if await self._book.again(held) is None:
-                self._forget(name)
-
-    def _forget(self, name: str) -> None:
-        self._names.pop(name, None)
-        self._projects.end(name)
-
-
-_RENEW_MS: Final = STREAM_SECONDS * 500
+    def _let_go(self, name: str) -> None:
+        """A file is sent, or cut off: after the last one nothing is left here that was made for the export."""
+        self._sent[name] -= 1
+        if not self._sent[name]:
+            del self._sent[name]
+            self._projects.end(name)
 
 
 def files_of(job: Job) -> list[str]:

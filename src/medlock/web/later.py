@@ -1,15 +1,14 @@
 """`Prefer: respond-async`: a question whose answer is fetched later (R4 §3.1.6, RFC 7240 §4.1; its form is R5's).
 
 What waits is the question, in a sealed row (`records.jobs`) that every worker finds; its answer is made when it is
-fetched, through the door like any other. The two other ways are less safe. An answer that waits in a row is a
-copy of records outside their patients' keys: it would outlive an erasure in the journals of the database, and it would
-be given out after a consent was withdrawn, a relationship ended or a resource was corrected. One that waits in
-memory is found by one worker only. So the answer is the one of the moment at which it is given, and the event in the log
-is of that moment too.
+fetched, through the door like any other. The two other ways are less safe. An answer that waits in a row is a copy of
+records outside their patients' keys: it would outlive an erasure in the journals of the database, and it would be
+given out after a consent was withdrawn, a relationship ended or a resource was corrected. One that waits in memory is
+found by one worker only. So the answer is that of the moment at which it is given, and so is the event in the log.
 
 It waits for whoever asked: the same account and app with the same role, scopes and patient. After ten minutes, after a
-DELETE, and once it was given, it is gone, and its address looks like one that never was. A batch is not put off: what it
-writes is done when the caller is told so, once.
+DELETE, and once it was given, it is gone, and its address looks like one that never was. A batch is not put off: what
+it writes is done when the caller is told so, once.
 
 It is a preference: where it cannot be kept to (four are waiting, a long question) the answer comes at once.
 """
