@@ -17,8 +17,8 @@ from medlock.audit.findings import KEYSTORE, Kind
 from medlock.audit.heads import INDEX_HEAD, TREE_HEAD
 from medlock.audit.ledger import MerkleLedger
 from medlock.errors import MedlockError, SetupError, Tampered
-from medlock.store.sqlite import open_sqlite
 from medlock.store.schema import FIRST_TABLES
+from medlock.store.sqlite import open_sqlite
 from medlock.store.tables import Batch, Table
 from records.world import Keys, StillClock, clinician, open_world
 
