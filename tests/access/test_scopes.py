@@ -65,7 +65,8 @@ def test_no_text_outside_the_grammar_is_read(text):
     except BadRequest:
         return
     assert all(
-        re.fullmatch(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.c?r?u?d?s?(\?.+)?", word) for word in scopes.text.split()
+        re.fullmatch(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.c?r?u?d?s?(\?.+)?", word)
+        for word in scopes.text.split()
     )
     assert scopes.kinds()
 

@@ -151,7 +151,7 @@ async def test_writes_stay_within_the_scope(world: World) -> None:
 
 
 async def test_letters_of_different_scopes_do_not_mix(world: World) -> None:
-    """r on one category and s on another: each right only where its own scope speaks."""
+    """With r on one category and s on another each right is only where its own scope speaks."""
     who = holder(f"user/Observation.r?{LAB} user/Observation.s?{SOCIAL}")
     assert (await world.send(who, "GET /Observation/lab1")).status == 200
     assert isinstance(await refused(world, who, "GET /Observation/soc"), NotFound)
