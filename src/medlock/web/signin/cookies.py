@@ -4,7 +4,7 @@ All have the `__Host-` prefix: only this host can set them, only over TLS, for e
 can plant one. A name that comes twice is taken as not there: two readers might read two values. Scripts see none.
 
 SESSION   the secret of the session; SameSite Lax, for administrators Strict
-VISIT     random, before anybody is signed in: what a form's token is bound to then
+BROWSER   random: what offers and challenges are bound to, and forms before anybody is signed in
 PENDING   the secret of a sign-in of which the second factor is missing
 DEVICE    says that somebody signed in on this device before: its own budget of wrong guesses; a year
 """
@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 SESSION = "__Host-medlock-session"
-VISIT = "__Host-medlock-visit"
+BROWSER = "__Host-medlock-browser"
 PENDING = "__Host-medlock-pending"
 DEVICE = "__Host-medlock-device"
 
@@ -34,7 +34,7 @@ class Cookie:
 
     def header(self) -> str:
         """The value of Set-Cookie."""
-        kind = "Strict" if self.strict or self.name in {VISIT, PENDING} else "Lax"
+        kind = "Strict" if self.strict or self.name == PENDING else "Lax"
         age = "; Max-Age=0" if not self.value else f"; Max-Age={_DEVICE_SECONDS}" if self.name == DEVICE else ""
         return f"{self.name}={self.value}; Path=/; Secure; HttpOnly; SameSite={kind}{age}"
 
@@ -43,5 +43,5 @@ def read_cookies(header: str) -> dict[str, str]:
     """Our cookies in a Cookie header; what is not in our alphabet, or comes twice, is not there."""
     pairs = [pair.strip().partition("=")[::2] for pair in header.split(";")]
     times = Counter(name for name, _ in pairs)
-    ours = {SESSION, VISIT, PENDING, DEVICE}
+    ours = {SESSION, BROWSER, PENDING, DEVICE}
     return {name: value for name, value in pairs if name in ours and times[name] == 1 and _VALUE.fullmatch(value)}

@@ -2,13 +2,13 @@
 
 export class Refused extends Error {}
 
-export async function fresh(form) {
+export async function fresh(form, more = {}) {
   const answer = await fetch(form.dataset.options, {
     method: "POST",
     credentials: "same-origin",
     cache: "no-store",
     headers: { "content-type": "application/x-www-form-urlencoded", accept: "application/json" },
-    body: new URLSearchParams({ csrf: form.elements.csrf.value, about: form.elements.about?.value ?? "" }),
+    body: new URLSearchParams({ csrf: form.elements.csrf.value, ...more }),
   });
   if (!answer.ok) throw new Refused(String(answer.status));
   return answer.json();

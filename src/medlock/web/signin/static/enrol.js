@@ -11,9 +11,8 @@ const SENTENCES = { InvalidStateError: "present", NotAllowedError: "stopped", Ab
 
 async function offer() {
   try {
-    const { ceremony, options } = await fresh(form);
+    const { ceremony, options } = await fresh(form, { conditional: "yes" });
     const credential = await make(options, { mediation: "conditional", signal: silent.signal });
-    form.elements.conditional.value = "yes";
     send(form, credential, ceremony);
   } catch {
     // The browser did not want to: the button is there.
