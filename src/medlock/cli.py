@@ -20,6 +20,7 @@ from medlock.store.commands import key_app
 from medlock.store.move_commands import migrate_store
 from medlock.web import commands as web_commands
 from medlock.web.oplog import OpLog
+from medlock.web.route_commands import add_routes
 
 _CODES: tuple[tuple[type[MedlockError], Exit], ...] = (
     (SetupError, Exit.SETUP),
@@ -50,6 +51,7 @@ def make_cli() -> typer.Typer:
     cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
     cli.callback()(_root)
     web_commands.add_commands(cli, open_site, open_app)
+    add_routes(cli)
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.command("migrate-store")(migrate_store(open_app))
     cli.add_typer(token_app(open_app), name="token")

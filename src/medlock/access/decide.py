@@ -48,6 +48,8 @@ _NEEDED = MappingProxyType(
     }
     | dict.fromkeys(EXPORTS, READ | SEARCH)
 )
+RULED = frozenset(_NEEDED)
+"""The interactions that have a right of their own; the others are bundles, whose entries have."""
 _LOOK = READ | SEARCH
 _WRITES = CREATE | UPDATE | DELETE
 _VALIDATED = MappingProxyType(

@@ -1,4 +1,7 @@
-"""Addresses as templates: what the operator's log and the route test call them, with nothing of the address in it."""
+"""Addresses as templates: what the operator's log and the route test call them, with nothing of the address in it.
+
+Below /fhir the FHIR API answers, but for `/fhir/.well-known/`, which is the site's like every other address.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from medlock.errors import MedlockError
 from medlock.fhir.address import ROUTES, locate
 from medlock.fhir.form import decode_path
 from medlock.fhir.question import Interaction
+from medlock.web.declared import Declared, Permission, Rate
 
 PREFIX = b"/fhir"
 METADATA = PREFIX + b"/metadata"
@@ -16,7 +20,14 @@ HEALTH = "/healthz"
 READY = "/readyz"
 ASYNC = PREFIX + b"/_async/"
 BULK = PREFIX + b"/_bulk/"
+WELL_KNOWN = PREFIX + b"/.well-known/"
 UNKNOWN = "unknown"
+
+PROBES = (
+    Declared(HEALTH, ("GET",), Permission.PUBLIC, Rate.FREE),
+    Declared(READY, ("GET",), Permission.PUBLIC, Rate.FREE),
+)
+DECLARED = PROBES
 
 _TEMPLATES: Mapping[tuple[str, Interaction, bool], str] = MappingProxyType(
     {

@@ -1,0 +1,84 @@
+"""What a question weighs against the limits of its caller: a read is one.
+
+Weights follow what a question makes the server open, and so what it can take out at once: a search a page, $everything
+a record, an export all of them. A bundle weighs what its entries weigh, so that nothing is cheaper inside one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from medlock.fhir.question import EXPORTS, Interaction, Question
+
+SEARCH = 5
+EVERYTHING = 50
+EXPORT = 200
+
+WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
+    {
+        Interaction.READ: 1,
+        Interaction.VREAD: 1,
+        Interaction.HISTORY: SEARCH,
+        Interaction.HISTORY_TYPE: SEARCH,
+        Interaction.HISTORY_SYSTEM: SEARCH,
+        Interaction.CREATE: 1,
+        Interaction.UPDATE: 1,
+        Interaction.PATCH: 1,
+        Interaction.DELETE: 1,
+        Interaction.SEARCH: SEARCH,
+        Interaction.SEARCH_SYSTEM: SEARCH,
+        Interaction.BATCH: 1,  # and what its entries weigh
+        Interaction.TRANSACTION: 1,
+        Interaction.EVERYTHING: EVERYTHING,
+        Interaction.VALIDATE: 1,
+        Interaction.DOCREF: SEARCH,
+        Interaction.LASTN: SEARCH,
+        Interaction.MATCH: 2 * SEARCH,  # it may look at the whole directory
+    }
+    | dict.fromkeys(EXPORTS, EXPORT)
+)
+_BUNDLES = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
+
+
+def weight(question: Question) -> int:
+    """What a question weighs."""
+    base = WEIGHTS[question.interaction]
+    return base + _entries(question.body) if question.interaction in _BUNDLES else base
+
+
+class _Request(msgspec.Struct):
+    method: str = ""
+    url: str = ""
+
+
+class _Entry(msgspec.Struct):
+    request: _Request | None = None
+
+
+class _Bundle(msgspec.Struct):
+    """What of a bundle tells its weight; the rest is skipped, not built."""
+
+    entry: list[_Entry] = []
+
+
+def _entries(body: bytes) -> int:
+    """What the entries of a bundle weigh; one that cannot be read is refused by the door, and weighs nothing here."""
+    try:
+        entries = msgspec.json.decode(body, type=_Bundle).entry
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0
+    return sum(_entry(each.request) for each in entries if each.request is not None)
+
+
+def _entry(request: _Request) -> int:
+    """One entry: its url tells a read from what opens more."""
+    if request.method != "GET":
+        return 1
+    path, _, query = request.url.partition("?")
+    if path.endswith("$everything"):
+        return EVERYTHING
+    is_read = path.strip("/").count("/") == 1 and not query
+    return 1 if is_read else SEARCH

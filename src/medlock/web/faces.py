@@ -1,0 +1,96 @@
+"""Refusals outside the FHIR API, in the form that each kind of caller reads.
+
+FHIR clients read an OperationOutcome, OAuth clients the JSON of RFC 6749 §5.2, people a sentence on a page that needs
+no script and no style. All three are made of the same error, and say no more than its sentence.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import orjson
+from starlette.responses import Response
+
+from medlock.errors import Denied, MedlockError, MethodNotAllowed, NotAuthenticated, TooMany, Unavailable
+from medlock.web.declared import Face
+from medlock.web.headers import RawHeaders, security_headers
+from medlock.web.reply import Replies
+
+_FAULT = "The server failed to answer. An operator finds the fault in the log under request"
+_OAUTH: tuple[tuple[type[MedlockError], str], ...] = (
+    (TooMany, "temporarily_unavailable"),  # no RFC has a better word; the status and Retry-After say it
+    (Unavailable, "temporarily_unavailable"),
+    (NotAuthenticated, "invalid_client"),
+    (Denied, "access_denied"),
+)
+
+
+class Faces:
+    """Makes refusals."""
+
+    def __init__(self, replies: Replies, *, tls: bool) -> None:
+        self._replies = replies
+        self._security = security_headers(tls=tls)
+
+    def refused(self, face: Face, error: MedlockError) -> Response:
+        """An error that was raised on purpose."""
+        if face is Face.FHIR:
+            reply = self._replies.refused(error)
+            return _raw(reply.body, reply.status, reply.headers)
+        made = _json(error) if face is Face.OAUTH else _page(error.http_status, str(error))
+        made.raw_headers += self._security + _kind_headers(error)
+        return made
+
+    def failed(self, face: Face, number: str) -> Response:
+        """A fault: nothing but the number under which the log knows it."""
+        if face is Face.FHIR:
+            reply = self._replies.failed(number)
+            return _raw(reply.body, reply.status, reply.headers)
+        sentence = f"{_FAULT} {number}."
+        made = _oauth(500, "server_error", sentence) if face is Face.OAUTH else _page(500, sentence)
+        made.raw_headers += self._security
+        return made
+
+    def secured(self, response: Response) -> Response:
+        """A handler's answer with the security headers that it did not set itself."""
+        given = {name for name, _ in response.raw_headers}
+        response.raw_headers += [header for header in self._security if header[0] not in given]
+        return response
+
+
+def _kind_headers(error: MedlockError) -> RawHeaders:
+    """What a kind of refusal says in headers."""
+    if isinstance(error, MethodNotAllowed):
+        return [(b"allow", ", ".join(error.allow).encode())]
+    if isinstance(error, TooMany | Unavailable):
+        return [(b"retry-after", b"%d" % error.retry_after)]
+    return []
+
+
+def _json(error: MedlockError) -> Response:
+    """RFC 6749 §5.2. What is none of its causes is a request that cannot be served as it is."""
+    code = next((word for kind, word in _OAUTH if isinstance(error, kind)), "")
+    return _oauth(
+        error.http_status, code or ("invalid_request" if error.http_status < 500 else "server_error"), str(error)
+    )
+
+
+def _oauth(status: int, code: str, sentence: str) -> Response:
+    body = orjson.dumps({"error": code, "error_description": sentence})
+    return Response(body, status, media_type="application/json")
+
+
+def _page(status: int, sentence: str) -> Response:
+    """One sentence, in a document that is whole (WCAG 2.2: language, title, heading)."""
+    text = escape(sentence)
+    body = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>This did not work</title><main><h1>This did not work</h1><p>{text}</p></main></html>"
+    )
+    return Response(body, status, media_type="text/html")
+
+
+def _raw(body: bytes, status: int, headers: RawHeaders) -> Response:
+    response = Response(body, status_code=status)
+    response.raw_headers = headers
+    return response

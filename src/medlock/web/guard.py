@@ -1,0 +1,106 @@
+"""What stands before every handler outside the FHIR API: the declared bounds, enforced in one place.
+
+A handler is called when its body is there in full, within the declared size and within a minute; what it raises on
+purpose is told in the declared form; what it forgets of the security headers is added. `check` is the part that
+makes a forgotten declaration impossible: the server does not start with a route that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from medlock.errors import MedlockError, SetupError, UnsupportedMedia
+from medlock.web.body import read_body
+from medlock.web.declared import Declared, Face, Mounted
+from medlock.web.faces import Faces
+from medlock.web.headers import each_once
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Guard:
+    """Makes routes of declarations."""
+
+    def __init__(self, faces: Faces) -> None:
+        self.faces = faces
+
+    def routes(self, mounted: Iterable[Mounted]) -> list[BaseRoute]:
+        """Starlette's routes, each behind its declaration."""
+        return [
+            Route(each.declared.path, Guarded(self, each), methods=each.declared.methods, name=each.declared.path)
+            for each in mounted
+        ]
+
+
+class Guarded:
+    """One route as an ASGI application."""
+
+    def __init__(self, guard: Guard, mounted: Mounted) -> None:
+        self.declared, self._handler = mounted
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        faces = self._guard.faces
+        try:
+            body = await self._body(scope, receive)
+            response = await self._handler(Request(scope, _replay(body, receive)))
+        except MedlockError as refusal:
+            response = faces.refused(self.declared.face, refusal)
+        await faces.secured(response)(scope, receive, send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The body, where one is declared. Raises TooLarge, BadRequest, UnsupportedMedia."""
+        headers = each_once(scope["headers"])
+        if not self.declared.body or scope["method"] not in _WITH_BODY:
+            return b""
+        if b"content-encoding" in headers:
+            raise UnsupportedMedia("Bodies are sent here without Content-Encoding.")
+        return await read_body(receive, headers, self.declared.body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A body that was received, for a handler to receive; then whatever comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+def declaration_of(scope: Scope) -> Declared | None:
+    """What the route that Starlette chose declares; None: it chose none."""
+    endpoint = scope.get("endpoint")
+    return endpoint.declared if isinstance(endpoint, Guarded) else None
+
+
+def face_of(scope: Scope) -> Face:
+    """In which form a request is refused."""
+    declared = declaration_of(scope)
+    return Face.FHIR if declared is None else declared.face
+
+
+def methods_at(routes: Sequence[BaseRoute], path: str) -> tuple[str, ...]:
+    """All methods declared for one path template."""
+    found = [
+        each.endpoint.declared for each in routes if isinstance(each, Route) and isinstance(each.endpoint, Guarded)
+    ]
+    return tuple(method for declared in found if declared.path == path for method in declared.methods)
+
+
+def check(routes: Sequence[BaseRoute], inventory: Sequence[Declared]) -> None:
+    """Raises SetupError unless every mounted route and method is declared, and listed in the inventory."""
+    seen: set[tuple[str, str]] = set()
+    for route in routes:
+        declared = route.endpoint.declared if isinstance(route, Route) and isinstance(route.endpoint, Guarded) else None
+        if declared is None or declared not in inventory:
+            raise SetupError(f"{route!r} declares no permission in the inventory: it is not served.")
+        pairs = {(declared.path, method) for method in declared.methods}
+        if pairs & seen:
+            raise SetupError(f"{declared.path} is declared twice with one method: it is not served.")
+        seen |= pairs
