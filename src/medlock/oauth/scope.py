@@ -100,11 +100,11 @@ def outside(wide: Asked, narrow: Asked) -> list[str]:
 
 def _within(whole: Scopes, scope: str) -> bool:
     """Whether one resource scope passes on no right that `whole` does not."""
-    kind, resource_type, bits = _taken_apart(scope)
+    kind, resource_type, bits = taken_apart(scope)
     return bits != 0 and bits & ~whole.allowed(kind, resource_type) == 0
 
 
-def _taken_apart(scope: str) -> tuple[Kind, str, int]:
+def taken_apart(scope: str) -> tuple[Kind, str, int]:
     """Kind, type and rights of a scope that `asked` has let pass."""
     kind, _, rest = scope.partition("?")[0].partition("/")
     resource_type, _, given = rest.rpartition(".")
