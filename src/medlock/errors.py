@@ -111,7 +111,7 @@ class TooLarge(BadRequest):
 class OAuthRefused(BadRequest):
     """An OAuth request that is not granted. `code` is the error's name in RFC 6749 §5.2 or one of its kin.
 
-    `http_status` is 401 where the client is not who it says (RFC 6749 §5.2), 400 otherwise. `headers` go with the answer.
+    `http_status` is 401 where the client is not who it says (RFC 6749 §5.2), else 400. `headers` go with the answer.
     """
 
     audit_code = "oauth"

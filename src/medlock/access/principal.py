@@ -42,8 +42,8 @@ class Principal:
     `acr` says how strongly the person was authenticated, `organisations` for whom they work (`Organization/x`).
 
     What follows `organisations` is told and never decided upon: two callers that differ in nothing else are equal, and
-    share remembered decisions. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how and
-    when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of.
+    share remembered decisions. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how
+    and when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of.
     """
 
     account: str

@@ -1,9 +1,10 @@
 """Signed JSON Web Tokens (RFC 7515, 7517, 7519): the one place that touches `joserfc`.
 
 The library checks signatures, and nothing else unless it is told to: a token that expired yesterday decodes. Here a
-token is verified with an explicit list of algorithms, and exp, iat, nbf, aud and iss are always looked at; a caller cannot
-leave one out. A key is found by its exact `kid`; two keys of one name, or a key that does not fit the algorithm, verify
-nothing. Key sets that hold private members, symmetric keys or RSA keys below 2048 bits are refused whole.
+token is verified with an explicit list of algorithms, and exp, iat, nbf, aud and iss are always looked at; a caller
+cannot leave one out. A key is found by its exact `kid`; two keys of one name, or a key that does not fit the
+algorithm, verify nothing. Key sets that hold private members, symmetric keys or RSA keys below 2048 bits are refused
+whole.
 
 Pure: the time comes from the caller. What does not hold raises `BadToken`, whose text is for the audit log; it never
 quotes the token.
@@ -31,7 +32,7 @@ _RSA_BITS = 2_048
 _ENCODE = msgspec.json.encode
 _DECODE = msgspec.json.Decoder(dict[str, Any]).decode
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_KINDS: Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_KINDS: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _FITS = {
     **dict.fromkeys(("RS256", "RS384", "PS256", "PS384"), ("RSA", "")),
     "ES256": ("EC", "P-256"),
@@ -45,7 +46,7 @@ _Key = RSAKey | ECKey | OKPKey
 Claims = dict[str, Any]
 
 
-class BadToken(Exception):  # noqa: N818 - like the answers of errors.py; the edge above turns it into one
+class BadToken(Exception):
     """A token, or a key, that is not to be relied upon. The text is private and holds nothing of the token."""
 
 
@@ -191,7 +192,7 @@ def new_signer(alg: str) -> Signer:
 
 
 def _generate(kty: str, curve: str) -> ECKey | OKPKey:
-    return ECKey.generate_key(curve) if kty == "EC" else OKPKey.generate_key("Ed25519")  # type: ignore[arg-type]
+    return ECKey.generate_key(curve) if kty == "EC" else OKPKey.generate_key("Ed25519")
 
 
 def signer_of(jwk: Mapping[str, Any], alg: str, kid: str = "") -> Signer:

@@ -1,8 +1,8 @@
 """A decision becomes an approval and a code, or is written down as a refusal; either way it is used up by that.
 
-All in one commit: the request stops waiting, the launch is used, the approval is there and in the account's list, and the log
-says so. It expects account, client, request and launch as they were read, so that what was ended or decided meanwhile
-gives nothing.
+All in one commit: the request stops waiting, the launch is used, the approval is there and in the account's list, and
+the log says so. It expects account, client, request and launch as they were read, so that what was ended or decided
+meanwhile gives nothing.
 """
 
 from __future__ import annotations
@@ -126,4 +126,3 @@ class Approving:
             name,
             query=f"scopes {decision.allowed.text}",
         )
-

@@ -1,8 +1,8 @@
-"""An authorization request, looked at: from what a browser brought to a `Request` that is sound (RFC 6749 §4.1.1, SMART 2.2).
+"""From what a browser brought to an authorization request that is sound (RFC 6749 §4.1.1, SMART 2.2).
 
-The order is that of safety. Until client and redirect URI are known to belong together nothing is ever sent to an address
-in the request: what is wrong before that raises `BadRequest`, and is shown. After that it raises `SentBack`, and the app
-is told. A parameter that comes twice is refused, as is one that this server would have to ignore to go on.
+The order is that of safety. Until client and redirect URI are known to belong together nothing is ever sent to an
+address in the request: what is wrong before that raises `BadRequest`, and is shown. After that it raises `SentBack`,
+and the app is told. A parameter that comes twice is refused, as is one that this server would have to ignore to go on.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from medlock.errors import BadRequest, MedlockError, OAuthRefused
 from medlock.access.scopes import Kind as ScopeKind
+from medlock.errors import BadRequest, MedlockError, OAuthRefused
 from medlock.oauth import scope
 from medlock.oauth.client import CODE, Client, Status
 from medlock.oauth.clients import Clients
@@ -97,7 +97,9 @@ class Asking:
         """The part that must be right before anything may be sent back. Raises BadRequest."""
         uri = given.get("redirect_uri", "")
         if not is_registered(client.redirect_uris, uri):
-            raise BadRequest("The way back to the app is not the one it registered.", reason="redirect_uri not registered")
+            raise BadRequest(
+                "The way back to the app is not the one it registered.", reason="redirect_uri not registered"
+            )
         state = given.get("state", "")
         return Request(client.id, uri, state if len(state) <= STATE_BYTES else "", "")
 

@@ -1,9 +1,9 @@
 """private_key_jwt: a client proves who it is with a token that it signed (RFC 7523 §3, SMART 2.2 "Asymmetric").
 
-Everything that public test kits leave out is looked at: issuer and subject are the client itself; every audience is this
-server; `exp` at most five minutes ahead; `iat` and `nbf` not in the future; `jti` used once. The mark of the `jti` is
-handed back as a batch, to be committed with whatever the assertion brings, so that of two that arrive together one loses
-on whichever worker.
+Everything that public test kits leave out is looked at: issuer and subject are the client itself; every audience is
+this server; `exp` at most five minutes ahead; `iat` and `nbf` not in the future; `jti` used once. The mark of the
+`jti` is handed back as a batch, to be committed with whatever the assertion brings, so that of two that arrive
+together one loses on whichever worker.
 """
 
 from __future__ import annotations
@@ -54,8 +54,7 @@ class Assertions:
             header, claims = peek(assertion)
             issuer, subject, jti = claimed(claims, ("iss", "sub", "jti"))
             held = await self._clients.active(issuer)
-            if subject != issuer or client_id not in {"", issuer}:
-                raise BadToken("issuer, subject and client_id are not the same")
+            _same(issuer, subject, client_id or issuer)
             await self._signed(assertion, header, held.value)
             self._stands(claims, issuer, jti)
         except BadToken as fault:
@@ -86,3 +85,9 @@ class Assertions:
             raise BadToken("meant for others as well")
         if len(jti) > JTI_BYTES:
             raise BadToken("a jti that is too long")
+
+
+def _same(*names: str) -> None:
+    """Return when issuer, subject and client_id are one. Raises BadToken."""
+    if len(set(names)) != 1:
+        raise BadToken("issuer, subject and client_id are not the same")

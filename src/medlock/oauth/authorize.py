@@ -4,9 +4,9 @@
     resume   the same request, after somebody signed in or proved themselves
     decide   what they allow → back to the app, with a code or with access_denied
 
-A request waits in a sealed row under a handle; whoever signs in and decides may do so on any worker. A refusal that must
-not leave this site is raised (`BadRequest`, for the page); every other one goes to the app's own address. Nobody is ever
-asked by the bare existence of a former approval: each request is decided anew (ASVS 10.7.1).
+A request waits in a sealed row under a handle; whoever signs in and decides may do so on any worker. A refusal that
+must not leave this site is raised (`BadRequest`, for the page); every other one goes to the app's own address. Nobody
+is ever asked by the bare existence of a former approval: each request is decided anew (ASVS 10.7.1).
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Authorize:
         request = pending.request
         if request.prompt == "login" and session.auth_time < pending.begun:
             return True
-        return 0 <= request.max_age and self._rows.clock.now_ms() - session.auth_time > request.max_age * 1000
+        return request.max_age >= 0 and self._rows.clock.now_ms() - session.auth_time > request.max_age * 1000
 
     async def _launch(self, request: Request, account: str) -> Held[Launch] | None:
         """The launch that the request came of. Raises Denied."""
@@ -210,7 +210,9 @@ class Authorize:
         decision = Decision(held, client, standing, session, allowed, context, launch)
         return await self._approving.approve(decision)
 
-    async def _context(self, person: Person, allowed: scope.Asked, launch: Held[Launch] | None, patient: str) -> Context:
+    async def _context(
+        self, person: Person, allowed: scope.Asked, launch: Held[Launch] | None, patient: str
+    ) -> Context:
         """What the app is told of where it is used. Raises BadRequest, and Denied for a patient they may not see."""
         told = Context() if launch is None else launch.value.context
         if told.patient or not reaches_one(allowed, person):
@@ -232,7 +234,9 @@ class Authorize:
     async def _note(self, request: Request, account: str, reason: str) -> None:
         """Write down a request that went no further."""
         now = self._rows.clock.now_ms()
-        event = Event(Action.OAUTH_REFUSED, Outcome.DENIED, account, (), request.client, "", now, request.client, reason=reason)
+        event = Event(
+            Action.OAUTH_REFUSED, Outcome.DENIED, account, (), request.client, "", now, request.client, reason=reason
+        )
         await self._rows.commit(Batch(), event)
 
 

@@ -123,4 +123,6 @@ def digest(secret: str) -> bytes:
 
 def unknown_client(reason: str) -> OAuthRefused:
     """The one refusal for a client that is not there, not active, or not who it says."""
-    return OAuthRefused("invalid_client", "The client is not known or could not prove who it is.", reason=reason, status=401)
+    return OAuthRefused(
+        "invalid_client", "The client is not known or could not prove who it is.", reason=reason, status=401
+    )

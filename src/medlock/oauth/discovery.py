@@ -1,7 +1,7 @@
 """What this server says of itself: SMART's configuration, RFC 8414, OpenID Connect Discovery. All of it is true.
 
-The documents are made of the same constants that the endpoints work with; a test asks every endpoint that is named, and for
-every scope, whether it is there.
+The documents are made of the same constants that the endpoints work with; a test asks every endpoint that is named,
+and for every scope, whether it is there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,20 @@ def openid_configuration(place: Place) -> dict[str, Any]:
         "userinfo_endpoint": place.at(USERINFO),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "fhirUser", "name", "profile"],
+        "claims_supported": [
+            "sub",
+            "iss",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "acr",
+            "amr",
+            "fhirUser",
+            "name",
+            "profile",
+        ],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

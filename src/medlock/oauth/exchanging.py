@@ -13,7 +13,7 @@ from contextlib import suppress
 from medlock.errors import OAuthRefused, Raced
 from medlock.oauth.assertions import Proven
 from medlock.oauth.authenticating import Authenticator, Credentials
-from medlock.oauth.client import CODE, CREDENTIALS, REFRESH
+from medlock.oauth.client import CREDENTIALS
 from medlock.oauth.clients import unknown_client
 from medlock.oauth.granting import Answer
 from medlock.oauth.proofs import Asked, Bound, Proofs
@@ -54,7 +54,9 @@ class Exchange:
             raise OAuthRefused("unsupported_grant_type", f"grant_type is one of {', '.join(self._grants)}.")
         if name not in proven.client.grants:
             status = 401 if name == CREDENTIALS else 400
-            raise OAuthRefused("unauthorized_client", "The client is not registered for this grant type.", status=status)
+            raise OAuthRefused(
+                "unauthorized_client", "The client is not registered for this grant type.", status=status
+            )
         return self._grants[name]
 
     def _bound(self, proven: Proven, proof: str | None) -> Bound:
@@ -89,6 +91,3 @@ class Exchange:
         if proven.batch.inserts:
             with suppress(Raced):
                 await self._rows.commit(proven.batch)
-
-
-GRANT_TYPES = (CODE, REFRESH, CREDENTIALS)

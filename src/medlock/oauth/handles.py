@@ -4,8 +4,8 @@
     refresh token   approval "." secret "." mac         mac: PRF(approval, secret), 128 bits
 
 The mac tells a refresh token that this server once issued from one that somebody made up, without a list of all that
-were ever issued: only the use of a real one, replaced long ago, ends its family (RFC 9700 §4.14.2). Whoever merely knows
-the name of an approval can end nothing.
+were ever issued: only the use of a real one, replaced long ago, ends its family (RFC 9700 §4.14.2). Whoever merely
+knows the name of an approval can end nothing.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 """Dynamic client registration (RFC 7591): an app registers itself.
 
-With an initial token, which an administrator made and which counts down, the app may start at once. Without one it waits
-until an administrator has looked at it (ASVS 10.4.7), and there may only be so many that wait. Either way it is shown as
-not verified, may not act for itself, and may not be let off anything: what only an administrator may allow cannot be
-asked for here.
+With an initial token, which an administrator made and which counts down, the app may start at once. Without one it
+waits until an administrator has looked at it (ASVS 10.4.7), and there may only be so many that wait. Either way it is
+shown as not verified, may not act for itself, and may not be let off anything: what only an administrator may allow
+cannot be asked for here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec

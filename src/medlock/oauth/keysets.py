@@ -1,9 +1,9 @@
-"""The public keys of clients: given at registration, or fetched from the URL that was registered (SMART 2.2, asymmetric).
+"""The public keys of clients: given at registration, or fetched from the URL that was registered (SMART 2.2).
 
-A fetched set is kept as long as its server lets it (`Cache-Control: max-age`, within bounds). A `kid` that is not in it may
-be a new key, so it is fetched once more, at most once a minute; a host that is down, slow or lying costs one bounded
-try every few seconds, however many assertions arrive. How the fetch is guarded (no private addresses, no redirects, size and
-time) is `partners.egress`' matter; this module only asks.
+A fetched set is kept as long as its server lets it (`Cache-Control: max-age`, within bounds). A `kid` that is not in
+it may be a new key, so it is fetched once more, at most once a minute; a host that is down, slow or lying costs one
+bounded try every few seconds, however many assertions arrive. How the fetch is guarded (no private addresses, no
+redirects, size and time) is `partners.egress`' matter; this module only asks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Launches from the portal (SMART 2.2 "EHR Launch"): a handle that stands for this person, this app, this patient, once.
+"""Launches from the portal (SMART 2.2 "EHR Launch"): a handle stands for one person, app and patient, once.
 
-The handle is opaque and random, lives for five minutes, and is used up by the code that it leads to. Who brings one that is
-unknown, too old, used, or made for another person or another app gets no code. A launch gives no right to anything: what
-its holder may see is decided when they look.
+The handle is opaque and random, lives for five minutes, and is used up by the code that it leads to. Who brings one
+that is unknown, too old, used, or made for another person or another app gets no code. A launch gives no right to
+anything: what its holder may see is decided when they look.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ async def check_sight(sight: Sight, person: Person, patient: str, encounter: str
 
 
 def checked_context(given: tuple[dict[str, Any], ...]) -> list[dict[str, Any]]:
-    """fhirContext as SMART 2.2 has it. Raises BadRequest."""
+    """FhirContext as SMART 2.2 has it. Raises BadRequest."""
     if len(given) > CONTEXT_MAX or not all(_is_context(each) for each in given):
         raise BadRequest(
             "Each fhirContext has a relative reference, a canonical or an identifier, and perhaps type and role."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from medlock.access.principal import Role
+from medlock.errors import NotAuthenticated
 from medlock.oauth.requests import PURPOSES
 from medlock.store.tables import Batch
 
@@ -106,3 +107,25 @@ class Sight(Protocol):
 
     async def names(self, person: Person, patients: tuple[str, ...]) -> list[Choice]:
         """Those of the patients that they may see, with their names."""
+
+
+class KnownPeople:
+    """`People` and `Sittings` in memory, by account id: for tests, and for a server without accounts, which has none.
+
+    `sessions`: those that live. Ending somebody is taking them out.
+    """
+
+    def __init__(self, *people: Person) -> None:
+        self.people = {person.id: person for person in people}
+        self.sessions: set[tuple[str, str]] = set()
+
+    async def standing(self, account_id: str) -> Standing:
+        """Somebody who is there. Raises NotAuthenticated."""
+        person = self.people.get(account_id)
+        if person is None:
+            raise NotAuthenticated("Please sign in.", reason="no such account")
+        return Standing(person, Batch())
+
+    async def lives(self, account_id: str, session_id: str) -> bool:
+        """Whether the session is among those that live."""
+        return (account_id, session_id) in self.sessions

@@ -2,8 +2,8 @@
 
 Optional for each client; for one registered `dpop_bound` it is the only way. A proof is signed by the key in its own
 header, names method and address of the very request, is a minute old at most, and is used once. For such clients the
-token endpoint also demands a nonce of this server's, so that a proof made in advance is worthless (§8); a nonce is a MAC
-over the present five minutes, so no worker has to remember any.
+token endpoint also demands a nonce of this server's, so that a proof made in advance is worthless (§8); a nonce is a
+MAC over the present five minutes, so no worker has to remember any.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Proofs:
     def _is_ours(self, nonce: object) -> bool:
         """Whether it is this window's nonce, or the one's before."""
         now = self._window()
-        return isinstance(nonce, str) and any(compare_digest(nonce.encode(), self._nonce_of(at).encode()) for at in (now, now - 1))
+        return isinstance(nonce, str) and any(
+            compare_digest(nonce.encode(), self._nonce_of(at).encode()) for at in (now, now - 1)
+        )
 
     def _window(self) -> int:
         return self._rows.clock.now_ms() // (NONCE_SECONDS * 1000)

@@ -1,6 +1,7 @@
-"""Pushed authorization requests (RFC 9126): the app hands its request over directly, and the browser only carries a name.
+"""Pushed authorization requests (RFC 9126): the app hands its request over, and the browser carries a name.
 
-The request is looked at when it is pushed, and again when the browser brings its name: what was sound may not be any more.
+The request is looked at when it is pushed, and again when the browser brings its name: what was sound may not be any
+more.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """grant_type=authorization_code: a code becomes tokens, once (RFC 6749 §4.1.3, RFC 7636 §4.6).
 
-The code, and everything that it brings, is one row: whoever replaces it first has won, and the other's commit is refused by
-the store, on whichever worker. Who comes with a code that was used ends all that came of it (RFC 9700 §2.1.1): one of
-the two is a thief, and nobody can tell which.
+The code, and everything that it brings, is one row: whoever replaces it first has won, and the other's commit is
+refused by the store, on whichever worker. Who comes with a code that was used ends all that came of it (RFC 9700
+§2.1.1): one of the two is a thief, and nobody can tell which.
 """
 
 from __future__ import annotations

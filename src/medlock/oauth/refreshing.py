@@ -1,8 +1,8 @@
 """grant_type=refresh_token: every use replaces the refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
 
 One family is one row, so of two uses at once one wins. A token that was replaced ends the family when it comes again,
-except within a few seconds after it was: an answer may be lost, two tabs may ask at once, and then the second is only refused.
-What comes out is never wider than what the person approved, and tells the same launch context.
+except within a few seconds after it was: an answer may be lost, two tabs may ask at once, and then the second is only
+refused. What comes out is never wider than what the person approved, and tells the same launch context.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Token revocation (RFC 7009): a client gives back what it was given.
 
-A refresh token takes its whole approval with it, access tokens too (ASVS 10.4.9); an access token ends alone. A token that
-is unknown, or another client's, is answered like one that was ended: whoever asks learns nothing of it.
+A refresh token takes its whole approval with it, access tokens too (ASVS 10.4.9); an access token ends alone. A token
+that is unknown, or another client's, is answered like one that was ended: whoever asks learns nothing of it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from medlock.oauth.tokens import TokenStore
 class Revocation:
     """Answers the revocation endpoint."""
 
-    def __init__(
-        self, rows: Rows, tokens: TokenStore, authenticator: Authenticator, endings: ApprovalEndings
-    ) -> None:
+    def __init__(self, rows: Rows, tokens: TokenStore, authenticator: Authenticator, endings: ApprovalEndings) -> None:
         self._rows = rows
         self._tokens = tokens
         self._authenticator = authenticator

@@ -1,11 +1,11 @@
 """The scope strings of OAuth requests (RFC 6749 §3.3, SMART App Launch 2.2 "Scopes and Launch Context").
 
-A request holds words (`openid`, `launch/patient`, `offline_access`) and resource scopes (`patient/Observation.rs`). Both
-are kept exactly as they were written, since SMART has a server return what it granted literally; what a resource
+A request holds words (`openid`, `launch/patient`, `offline_access`) and resource scopes (`patient/Observation.rs`).
+Both are kept exactly as they were written, since SMART has a server return what it granted literally; what a resource
 scope *means* is said by `access.scopes` alone. What is not understood is refused, never passed over.
 
-`covers` is the one rule of narrowing: approvals, refreshed tokens and what a client is registered for all go through it,
-and nothing goes through it and comes out wider.
+`covers` is the one rule of narrowing: approvals, refreshed tokens and what a client is registered for all go through
+it, and nothing goes through it and comes out wider.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The keys that sign id_tokens (OpenID Connect Core §10.1): made by this server, sealed in the store, changed with overlap.
+"""The keys that sign id_tokens (OpenID Connect Core §10.1): made here, sealed in the store, changed with overlap.
 
-RS256, because SMART demands it of every server; nothing else that this server issues is signed. A new key signs at once;
-the one before stays published for two days, twice the life of what it signed and of what others cache. All workers and
-servers read the same row, and a key that is made twice at a first start is made by whoever was first.
+RS256, because SMART demands it of every server; nothing else that this server issues is signed. A new key signs at
+once; the one before stays published for two days, twice the life of what it signed and of what others cache. All
+workers and servers read the same row, and a key that is made twice at a first start is made by whoever was first.
 """
 
 from __future__ import annotations

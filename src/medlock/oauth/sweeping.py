@@ -1,7 +1,8 @@
 """Rows that are over are deleted: nothing is kept of what nobody can use any more.
 
-Deleting expects nothing: what is over cannot come back, and two workers that sweep at once do no harm. Only an approval is
-deleted as it was read, since a refresh may have renewed it meanwhile. Tokens made by operators stay for their list.
+Deleting expects nothing: what is over cannot come back, and two workers that sweep at once do no harm. Only an
+approval is deleted as it was read, since a refresh may have renewed it meanwhile. Tokens made by operators stay for
+their list.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The part of `medlock verify` about tokens: every row opens where it lies, and stands as the log says.
 
 Making and ending a token are events that name its row, so a row that was deleted, put there, or put back to what it
-was before its revocation is found. Tokens of the authorization server are deleted when they end or run out, so of these a
-missing row is nothing; one that is there although it, or the approval it came of, was ended has been put back.
+was before its revocation is found. Tokens of the authorization server are deleted when they end or run out, so of
+these a missing row is nothing; one that is there although it, or the approval it came of, was ended has been put back.
 """
 
 from __future__ import annotations

@@ -115,5 +115,6 @@ def _narrower(resource: str) -> tuple[tuple[str, str], ...]:
         return tuple((f"{head}/{name}.{letters}", words[:1].upper() + words[1:]) for name, words in _TYPES.items())
     letters = {"read": "rs", "write": "cud", "*": "cruds"}.get(letters, letters)
     return tuple(
-        (f"{head}/{resource_type}.{letters}?category={code}", words) for code, words in _CATEGORIES.get(resource_type, ())
+        (f"{head}/{resource_type}.{letters}?category={code}", words)
+        for code, words in _CATEGORIES.get(resource_type, ())
     )
