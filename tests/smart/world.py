@@ -19,6 +19,7 @@ from medlock.access.principal import Role
 from medlock.audit.events import Action
 from medlock.clock import Clock
 from medlock.crypto.jose import new_signer
+from medlock.errors import NotAuthenticated
 from medlock.oauth.administering import administration
 from medlock.oauth.authorize import NeedConsent, NeedSignIn, Redirect
 from medlock.oauth.client import Kind
@@ -118,6 +119,7 @@ class SeeingSight:
         self.visible = {"Patient/ann", "Patient/bob", "Encounter/e1"}
 
     async def sees(self, person, reference, patient=""):
+        assert not patient or patient in person.patients or person.is_staff
         mine = person.is_staff or reference.removeprefix("Patient/") in {*person.patients, "Encounter/e1"}
         return reference in self.visible and mine
 
@@ -181,12 +183,13 @@ class World:
         outside = Outside(self.people, self.people, self.sight, self.fetch)
         server = AuthorizationServer(self.server_desk, Place(BASE, FHIR), outside)
         replies, log = Replies(FHIR, tls=True), OpLog(self.clock, Lines())
-        api = OAuthApi(server, Watching(self.log), self.who)
-        app = Outer(replies, SmallProbe(), log, tls=True).app(api.mounted())
+        self.api = OAuthApi(server, Watching(), self.who)
+        app = Outer(replies, SmallProbe(), log, tls=True).app(self.api.mounted())
         return server, app, tokens
 
     async def who(self, _request):
-        assert self.signed_in is not None
+        if self.signed_in is None:
+            raise NotAuthenticated("Please sign in.", reason="no session")
         return self.signed_in
 
     def http(self, app=None):
@@ -288,13 +291,13 @@ class World:
 
 
 class Watching:
-    """Remembers refusals in the log of the world."""
+    """Remembers refusals."""
 
-    def __init__(self, log) -> None:
-        self.log = log
+    def __init__(self) -> None:
         self.reasons = []
 
     async def refused(self, reason, request):
+        assert request
         self.reasons.append(reason)
 
 
