@@ -53,7 +53,7 @@ class Action(StrEnum):
     RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
-    PASSWORD_LIST = "admin:password-list:import"
+    PASSWORD_LIST = "admin:passwords:import"
 
 
 class Outcome(StrEnum):
