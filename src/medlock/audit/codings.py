@@ -118,6 +118,15 @@ SHAPES = {
     Action.SIGN_IN: _admin(_SIGN_IN, _LOGIN, "E"),
     Action.TOKEN_CREATE: _admin(_ALERT, _ATTRIBUTES, "C"),
     Action.TOKEN_REVOKE: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.CLIENT_REGISTER: _admin(_ALERT, _CONFIGURATION, "C"),
+    Action.CLIENT_CHANGE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.SIGNING_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.OAUTH_APPROVE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.OAUTH_REJECT: _admin(_ALERT, _ATTRIBUTES, "E"),
+    Action.OAUTH_ISSUE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.OAUTH_END: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.OAUTH_REFUSED: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.OAUTH_LAUNCH: _admin(_ACTIVITY, _START, "E"),
     Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_BACKUP: _admin(_ALERT, _CONFIGURATION, "R"),
@@ -125,5 +134,6 @@ SHAPES = {
     Action.RESTORE: Shape(_IMPORT, _RESTORE, "C", SOURCE, DESTINATION, AUTHOR),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""
