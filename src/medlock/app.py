@@ -86,6 +86,10 @@ class App:
         """Write down that the operator is about to move the store. Raises Unavailable."""
         await self.note(Action.STORE_MOVE, about)
 
+    async def note_password_list(self, about: str) -> None:
+        """Write down that the operator is about to import a list of known passwords. Raises Unavailable."""
+        await self.note(Action.PASSWORD_LIST, about)
+
     async def note_copy(self, about: str) -> None:
         """Write down that the keys are about to be copied, and tell the keystore the log's end. Raises Unavailable."""
         await self.note(Action.KEY_BACKUP, about)
