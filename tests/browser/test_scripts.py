@@ -88,7 +88,7 @@ def test_everything_but_passkeys_works_without_javascript(small):
     page.click("main button")
     assert page.locator(".codes li").count() == 10
     page.click("text=Sign out")
-    assert page.title().startswith("You are signed out")
+    expect(page).to_have_title("You are signed out · medlock")
     context.close()
 
 
@@ -143,7 +143,8 @@ def test_going_back_after_signing_out_shows_nothing(small, page):
     page.goto(f"{origin}/account")
     assert "Ann Okafor" in page.content()
     page.click("text=Sign out")
+    expect(page).to_have_title("You are signed out · medlock")
     page.go_back()
-    page.wait_for_load_state()
+    expect(page).to_have_title("Sign in · medlock")
     assert "Ann Okafor" not in page.content()
     assert world.sessions is not None
