@@ -14,6 +14,7 @@ from medlock.clock import Clock
 from medlock.console import Exit
 from medlock.deid.commands import deid_app
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
+from medlock.identity.passwords.commands import password_app
 from medlock.oauth.commands import token_app
 from medlock.records import commands as record_commands
 from medlock.store.commands import key_app
@@ -58,6 +59,7 @@ def make_cli() -> typer.Typer:
     cli.add_typer(key_app(open_app), name="keys")
     cli.add_typer(backup_app(verify_checks, operator), name="backup")
     cli.add_typer(deid_app(), name="deid")
+    cli.add_typer(password_app(open_app), name="password-policy")
     return cli
 
 

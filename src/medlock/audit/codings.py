@@ -141,5 +141,6 @@ SHAPES = {
     Action.RESTORE: Shape(_IMPORT, _RESTORE, "C", SOURCE, DESTINATION, AUTHOR),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

@@ -59,6 +59,7 @@ class Action(StrEnum):
     RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
+    PASSWORD_LIST = "admin:password-list:import"
 
 
 class Outcome(StrEnum):
