@@ -37,6 +37,15 @@ class Action(StrEnum):
     SIGN_IN = "identity:session:refused"
     TOKEN_CREATE = "admin:token:create"
     TOKEN_REVOKE = "admin:token:revoke"
+    CLIENT_REGISTER = "admin:client:register"
+    CLIENT_CHANGE = "admin:client:change"
+    SIGNING_ROTATE = "admin:signing-key:rotate"
+    OAUTH_APPROVE = "oauth:approval:create"  # a person let an app in; `request` names the approval
+    OAUTH_REJECT = "oauth:approval:refuse"  # a person did not
+    OAUTH_ISSUE = "oauth:token:issue"  # `request` names the token
+    OAUTH_END = "oauth:approval:end"  # `request` names the approval, or the one token, that ended
+    OAUTH_REFUSED = "oauth:request:refused"
+    OAUTH_LAUNCH = "oauth:launch:create"
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
     KEY_BACKUP = "admin:key:backup"
@@ -44,7 +53,7 @@ class Action(StrEnum):
     RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
-    PASSWORD_LIST = "admin:password-list:import"
+    PASSWORD_LIST = "admin:passwords:import"
 
 
 class Outcome(StrEnum):
