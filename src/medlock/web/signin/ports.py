@@ -37,6 +37,7 @@ class Visitor:
     """Somebody who is signed in.
 
     methods      what they proved themselves with (RFC 8176 words)
+    acr          how strong that is
     proven       when they last did
     strict       an administrator: cookies are SameSite Strict
     unsettled    they must enrol before anything else
@@ -50,6 +51,7 @@ class Visitor:
     proven: int
     strict: bool = False
     unsettled: bool = False
+    acr: str = ""
     secret: str = field(default="", repr=False)
 
 
@@ -94,7 +96,7 @@ class Passkey:
 class Holdings:
     """Everything an account can prove itself with.
 
-    phishable      nothing but what can be typed into a false page
+    settled        there is a way to sign in again: not so with a short password alone
     accepted       credential ids for the browser (base64url), and the user handle
     """
 
@@ -104,6 +106,7 @@ class Holdings:
     totp: int = 0
     recovery_left: int = 0
     staff: bool = False
+    settled: bool = False
     rp: str = ""
     handle: str = ""
     accepted: tuple[str, ...] = ()
@@ -112,11 +115,6 @@ class Holdings:
     def phishable(self) -> bool:
         """Whether a false page could get in with what its owner types."""
         return not self.passkeys
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is a way to sign in again."""
-        return bool(self.passkeys or (self.password_changed and not self.staff))
 
 
 @dataclass(frozen=True, slots=True)
