@@ -220,7 +220,7 @@ class SmallFactors:
         self.world.unsettled = False
         made = Passkey("k1", "Security key", self.world.clock.now_ms(), 0, synced=False)
         self.world.held = replace(self.world.held, passkeys=(*self.world.held.passkeys, made), settled=True)
-        return made.id
+        return made.id, None
 
     async def passkey_rename(self, visitor, passkey, name):
         keys = tuple(replace(key, name=name) if key.id == passkey else key for key in self.world.held.passkeys)
@@ -230,7 +230,7 @@ class SmallFactors:
         keys = tuple(replace(key, doubted=False) for key in self.world.held.passkeys)
         self.world.held = replace(self.world.held, passkeys=keys)
 
-    async def passkey_remove(self, visitor, passkey):
+    async def passkey_remove(self, visitor, place, passkey):
         self.world.held = replace(
             self.world.held, passkeys=tuple(key for key in self.world.held.passkeys if key.id != passkey)
         )
@@ -249,7 +249,7 @@ class SmallFactors:
             raise NotAuthenticated(WRONG)
         self.world.held = replace(self.world.held, totp=self.world.clock.now_ms())
 
-    async def totp_remove(self, visitor):
+    async def totp_remove(self, visitor, place):
         self.world.held = replace(self.world.held, totp=0)
         return self.world.renew(visitor)
 

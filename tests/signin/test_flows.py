@@ -21,7 +21,7 @@ async def test_password_and_second_factor():
     world = World(seconds=("otp",), held=Holdings(KEYS, recovery_left=3, settled=True))
     browser = Browser(site(world))
     assert (await browser.get("/sign-in/code")).headers["location"] == "/sign-in"
-    assert (await browser.sign_in()).headers["location"] == "/sign-in/code"
+    assert (await browser.sign_in()).headers["location"] == "/sign-in/code?by=otp&to="
     await browser.follow()
     wrong = await browser.post("/sign-in/code", {"code": "000 000"})
     assert (wrong.status_code, "-session" in str(browser.cookies)) == (401, False)
@@ -218,7 +218,7 @@ async def test_an_app_waits_while_somebody_signs_in():
     await browser.get(AUTHORIZE)
     assert browser.last.headers["location"] == "/sign-in?to=a.handle-of-a-request"
     await browser.sign_in("a.handle-of-a-request")
-    assert browser.last.headers["location"] == "/sign-in/code?to=a.handle-of-a-request"
+    assert browser.last.headers["location"] == "/sign-in/code?by=otp&to=a.handle-of-a-request"
     await browser.follow()
     await browser.post("/sign-in/code", {"code": "123456", "to": "a.handle-of-a-request"})
     assert browser.last.headers["location"] == "/oauth/authorize/continue?request=handle-of-a-request"

@@ -238,16 +238,16 @@ class SignIn(Protocol):
     async def password(self, login: str, password: str, place: Place) -> Arrival | Pending:
         """The first factor by password; the same answer and time for accounts that do not exist."""
 
-    async def code(self, pending: str, code: str, place: Place) -> Arrival:
+    async def code(self, pending: str, code: str, place: Place) -> Arrival | Pending:
         """The second factor by an authenticator app."""
 
-    async def recovery(self, pending: str, login: str, code: str, place: Place) -> Arrival:
+    async def recovery(self, pending: str, login: str, code: str, place: Place) -> Arrival | Pending:
         """A recovery code: after the password in place of the second factor, or with the user name alone."""
 
     async def passkey_options(self, place: Place) -> Ceremony:
         """Options for any passkey of this site."""
 
-    async def passkey(self, handle: str, credential: str, place: Place) -> Arrival:
+    async def passkey(self, handle: str, credential: str, place: Place) -> Arrival | Pending:
         """A passkey's answer as JSON."""
 
     async def join(self, code: str, login: str, birth: str, place: Place) -> Arrival:
@@ -290,7 +290,7 @@ class Proofs(Protocol):
 
 
 class Factors(Protocol):
-    """What an account proves itself with. What ends sessions answers with this one's new secret."""
+    """What an account proves itself with. What gives the session a new secret answers with it."""
 
     async def held(self, visitor: Visitor) -> Holdings:
         """All of it."""
@@ -298,7 +298,9 @@ class Factors(Protocol):
     async def passkey_options(self, visitor: Visitor, place: Place, *, conditional: bool) -> Ceremony:
         """Options for a new passkey; `conditional`: one that the browser may make by itself."""
 
-    async def passkey_add(self, visitor: Visitor, place: Place, handle: str, credential: str) -> str:
+    async def passkey_add(
+        self, visitor: Visitor, place: Place, handle: str, credential: str
+    ) -> tuple[str, Arrival | None]:
         """The new passkey; its id."""
 
     async def passkey_rename(self, visitor: Visitor, passkey: str, name: str) -> None:
@@ -307,22 +309,22 @@ class Factors(Protocol):
     async def passkey_trust(self, visitor: Visitor, passkey: str) -> None:
         """A doubted passkey is their own after all."""
 
-    async def passkey_remove(self, visitor: Visitor, passkey: str) -> Arrival | None:
+    async def passkey_remove(self, visitor: Visitor, place: Place, passkey: str) -> Arrival | None:
         """It signs nobody in any more."""
 
     async def totp_begin(self, visitor: Visitor, place: Place) -> Seed:
         """A new authenticator app."""
 
-    async def totp_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> None:
+    async def totp_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> Arrival | None:
         """It showed the right code."""
 
-    async def totp_remove(self, visitor: Visitor) -> Arrival | None:
+    async def totp_remove(self, visitor: Visitor, place: Place) -> Arrival | None:
         """Its codes count no longer."""
 
     async def recovery_begin(self, visitor: Visitor, place: Place) -> Sheet:
         """Ten new codes, not in force yet."""
 
-    async def recovery_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> None:
+    async def recovery_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> Arrival | None:
         """One of them was typed back: they are in force, former ones worthless."""
 
     async def password_begin(self, visitor: Visitor, place: Place) -> PasswordOffer:
