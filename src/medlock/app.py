@@ -36,7 +36,11 @@ from medlock.web.bulk import Bulk
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
+from medlock.web.limits.alarms import Alarms
+from medlock.web.limits.limiter import UNLIMITED
+from medlock.web.limits.making import Limits, limits_of
 from medlock.web.oplog import OpLog
+from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
@@ -127,8 +131,14 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
-            async with _tracing(settings, seat) as tracer:
-                yield _site(app, log, counts, tracer)
+            alarms = Alarms(records.log, log, records.clock, counts)
+            async with (
+                _tracing(settings, seat) as tracer,
+                limits_of(
+                    settings, records.backend, records.keystore.tenant.counter_labels, records.clock, alarms
+                ) as limits,
+            ):
+                yield _site(app, log, counts, tracer, limits)
         finally:
             for task in (house, sampling):
                 task.cancel()
@@ -160,8 +170,10 @@ async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | Non
         await asyncio.to_thread(tracer.close)
 
 
-def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
-    """The ASGI application."""
+def _site(
+    app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None, limits: Limits | None = None
+) -> ASGIApp:
+    """The ASGI application. Without `limits` nothing is counted."""
     records, settings = app.records, app.records.settings
     replies, door = Replies(settings.base_url, tls=settings.tls), records.door
     if tracer is not None:
@@ -178,7 +190,10 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
     if settings.workers == 1:
         later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
         bulk = Bulk(door, records.projects, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk"))
-    watch = RefusalWatch(records.log, records.clock)
+    watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
+    limiter = UNLIMITED if limits is None else limits.limiter
+    if limits is not None:
+        door.watched_by(limits.patients)
     made = Parts(
         app.tokens,
         door,
@@ -192,6 +207,8 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         counts,
         later,
         bulk,
+        limiter,
+        peers,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    return Site(api, Outer(replies, app, log, tls=settings.tls).app())
+    return Site(api, Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers).app())

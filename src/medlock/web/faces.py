@@ -14,7 +14,7 @@ from starlette.responses import Response
 from medlock.errors import Denied, MedlockError, MethodNotAllowed, NotAuthenticated, TooMany, Unavailable
 from medlock.web.declared import Face
 from medlock.web.headers import RawHeaders, security_headers
-from medlock.web.reply import Replies
+from medlock.web.reply import Replies, waiting
 
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 _OAUTH: tuple[tuple[type[MedlockError], str], ...] = (
@@ -63,7 +63,7 @@ def _kind_headers(error: MedlockError) -> RawHeaders:
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", ", ".join(error.allow).encode())]
     if isinstance(error, TooMany | Unavailable):
-        return [(b"retry-after", b"%d" % error.retry_after)]
+        return waiting(error)
     return []
 
 
