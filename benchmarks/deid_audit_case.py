@@ -8,7 +8,6 @@ Adult has, both come from Adult enlarged as for deid_table.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import numpy as np
 from deid_tabular_measures import ADULT, enlarge
+from machine import peak_mb
 
 from deid_tabular import adult
 from medlock.deid.audit.examine import Question, examined
@@ -60,7 +60,7 @@ def main() -> None:
         found[f"{kind}_low"], found[f"{kind}_high"] = (
             max(getattr(each, end) for each in risks) for end in ("low", "high")
         )
-    found["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["rss_mb"] = peak_mb()
     print(json.dumps(found))
 
 

@@ -6,7 +6,6 @@ python benchmarks/deid_tabular_case.py search|local|measures TABLE QUASI MODELS 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import numpy as np
+from machine import peak_mb
 
 from deid_tabular import adult
 from medlock.deid.tabular.counts import Counts, Rows
@@ -97,7 +97,7 @@ def main() -> None:
     began = time.process_time()
     found = cases[name](*words)
     found["seconds"] = time.process_time() - began
-    found["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["rss_mb"] = peak_mb()
     print(json.dumps(found))
 
 

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from deid_text_scores import score  # noqa: E402 - beside this file
+from machine import peak_mb  # noqa: E402 - as above
 from text_corpora import DATA, Document, asq, meddocan  # noqa: E402 - scripts are no package
 from text_notes import notes  # noqa: E402 - as above
 from text_train import english, train  # noqa: E402 - as above
@@ -152,11 +153,7 @@ def _timed(mode: str, data: Path) -> dict[str, float]:
         for text in texts:
             engine.find(text)
         best = min(best, time.process_time() - began)
-    status = Path(
-        "/proc/self/status"
-    ).read_text()  # getrusage's peak is inherited from the process that started this one
-    used = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    return {"characters_per_second": round(sum(map(len, texts)) / best), "megabytes": round(used)}
+    return {"characters_per_second": round(sum(map(len, texts)) / best), "megabytes": round(peak_mb())}
 
 
 def main() -> None:
