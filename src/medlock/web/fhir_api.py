@@ -165,7 +165,7 @@ class FhirApi:
         asked.interaction = question.interaction
         weighs, patient = weight(question), patient_named(question)
         if not self._limiter.rest_at_once(principal, weighs, patient):
-            asked.left = await self._limiter.rest(principal, weighs, patient)
+            asked.left = await self._limiter.rest(principal, weighs, patient) or asked.left
         if question.interaction in EXPORTS:
             return await self._bulk.kick_off(principal, question, scope, headers)
         if self._later is not None and prefers_async(headers) and (name := self._later.begin(principal, question)):

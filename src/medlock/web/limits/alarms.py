@@ -52,7 +52,7 @@ class Alarms:
         if now < self._alone_until:
             return
         self._alone_until = now + _MINUTE_MS
-        self._log.notice(Told.LIMITS_ALONE)
+        self._log.notice(Told.LIMITS_ALONE, seconds=_MINUTE_MS // 1000)
         if self._counts is not None:
             self._counts.alone()
         self._tell(self._event(Outcome.FAILED, "", "", "limits are counted by each worker alone: no shared counter"))

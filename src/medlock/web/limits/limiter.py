@@ -52,6 +52,7 @@ class Limiter:
         self._told = told
         self._purses: dict[str, dict[str, Purse]] = {name: {} for name in self._terms}
         self._tabs: dict[str, Tab] = {}
+        self._by_patient = rates.patient.amount > 0
         self._swept = self._now = 0
 
     def at_once(self, principal: Principal) -> bytes | None:
@@ -82,7 +83,7 @@ class Limiter:
         """Charge what a question weighs beyond the one already charged, and the patient it names, if nothing waits."""
         if weight > 1:
             return False
-        if not patient or patient == principal.patient:
+        if not patient or patient == principal.patient or not self._by_patient:
             return True
         purse = self._purses["patient"].get(patient)
         if purse is None or purse.left < 1 or purse.ends <= self._now:
@@ -91,10 +92,11 @@ class Limiter:
         return True
 
     async def rest(self, principal: Principal, weight: int, patient: str) -> bytes:
-        """The same, waiting. What is left to the caller. Raises Throttled."""
+        """The same, waiting. What is left to the caller, "" when that has not changed. Raises Throttled."""
         if weight > 1:
             return await self.charge(principal, weight - 1, patient)
-        return await self._spend(self._named("patient", patient), 1, principal.account, principal.client)
+        await self._spend(self._named("patient", patient), 1, principal.account, principal.client)
+        return b""
 
     async def charge_key(self, quota: str, key: str, weight: int = 1) -> bytes:
         """Charge whoever `key` stands for to one quota. What is left. Raises Throttled."""

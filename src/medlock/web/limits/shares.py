@@ -48,14 +48,9 @@ class Filling:
 
     async def _once(self, purse: Purse, shared: Shared, now: int) -> None:
         """Ask for a share; whoever asks meanwhile waits for the same answer."""
-        if purse.filling is not None:
-            await asyncio.shield(purse.filling)
-            return
-        purse.filling = asyncio.ensure_future(self._ask(purse, shared, now))
-        try:
-            await asyncio.shield(purse.filling)
-        finally:
-            purse.filling = None
+        if purse.filling is None or purse.filling.done():
+            purse.filling = asyncio.ensure_future(self._ask(purse, shared, now))
+        await asyncio.shield(purse.filling)
 
     async def _ask(self, purse: Purse, shared: Shared, now: int) -> None:
         term = purse.term

@@ -11,11 +11,12 @@ from typing import Any
 
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
-from valkey.asyncio import ConnectionPool
+from valkey.asyncio import BlockingConnectionPool
 
 from medlock.errors import Unavailable
 from medlock.web.limits.stored import Names
 
+_CONNECTIONS = 8
 _SECONDS = 1
 _ROUNDED_MS = 500
 
@@ -25,8 +26,12 @@ class ValkeyCounter:
 
     def __init__(self, address: str, names: Names) -> None:
         at = address.replace("rediss://", "valkeys://").replace("redis", "valkey", 1)
-        self._pool = ConnectionPool.from_url(
-            at.replace("valkey+unix", "unix"), socket_timeout=_SECONDS, socket_connect_timeout=_SECONDS
+        self._pool = BlockingConnectionPool.from_url(
+            at.replace("valkey+unix", "unix"),
+            max_connections=_CONNECTIONS,
+            timeout=_SECONDS,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
         )
         pool: Any = self._pool  # the library hands on what it is given
         self._storage = RedisStorage(
