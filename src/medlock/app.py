@@ -18,12 +18,22 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
-from medlock.errors import SetupError
+from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
+from medlock.fhir.question import Question
+from medlock.fhir.request import Frame, Request, parse
+from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
+from medlock.oauth.granting import Place
+from medlock.oauth.people import KnownPeople
 from medlock.oauth.requests import PURPOSES
+from medlock.oauth.rows import open_rows
+from medlock.oauth.server import AuthorizationServer, Outside
+from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.partners.egress import Egress
+from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
@@ -39,9 +49,12 @@ from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
+from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
+from medlock.web.ports import Door
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -63,6 +76,7 @@ class App:
     records: Records
     tokens: TokenStore
     readiness: Readiness
+    oauth: Administration
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -86,6 +100,10 @@ class App:
     async def note_move(self, about: str) -> None:
         """Write down that the operator is about to move the store. Raises Unavailable."""
         await self.note(Action.STORE_MOVE, about)
+
+    async def note_password_list(self, about: str) -> None:
+        """Write down that the operator is about to import a list of known passwords. Raises Unavailable."""
+        await self.note(Action.PASSWORD_LIST, about)
 
     async def note_copy(self, about: str) -> None:
         """Write down that the keys are about to be copied, and tell the keystore the log's end. Raises Unavailable."""
@@ -111,7 +129,9 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
     clock = Clock()
     async with open_records(settings, clock, create=create) as records:
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
-        yield App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
+        rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
+        readiness = Readiness(records.backend, records.keystore, settings.data_dir)
+        yield App(records, tokens, readiness, administration(rows, tokens))
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -128,6 +148,7 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
@@ -140,10 +161,20 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
             ):
                 yield _site(app, log, counts, tracer, limits)
         finally:
-            for task in (house, sampling):
+            for task in (house, sweeping, sampling):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _sweep(app: App, log: OpLog) -> None:
+    """Delete now and then what of the authorization server is over, until cancelled."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await app.oauth.sweeper.sweep()
+        except MedlockError as fault:
+            log.fault(fault, "sweep")
 
 
 async def _sample(records: Records, counts: Counts | None) -> None:
@@ -184,12 +215,16 @@ def _site(
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started, exports=bulk is not None))
+        return capability_statement(Instance(settings.base_url, __version__, started))
 
-    later = bulk = None  # workers share no memory, and the next request may reach another one
-    if settings.workers == 1:
-        later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
-        bulk = Bulk(door, records.projects, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk"))
+    def read(request: Request, now: int) -> Question:
+        return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
+
+    book = JobBook(records.backend, records.vault.notes, records.clock)
+    later = Later(door, book, read, records.clock)
+    bulk = Bulk(
+        door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
+    )
     watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
     limiter = UNLIMITED if limits is None else limits.limiter
     if limits is not None:
@@ -211,4 +246,15 @@ def _site(
         peers,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    return Site(api, Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers).app())
+    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
+    return Site(api, outer.app(oauth.mounted()))
+
+
+def _authorization(app: App, door: Door) -> AuthorizationServer:
+    """The authorization server of this site."""
+    records, settings = app.records, app.records.settings
+    people = KnownPeople()
+    sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
+    place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
+    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, Egress(app.oauth.clients.fetches_from)))

@@ -97,6 +97,7 @@ class Settings:
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
+    password_policy which profile for which role (docs/identity.md); empty: nist for everybody
     """
 
     data_dir: Path
@@ -122,6 +123,7 @@ class Settings:
     deid_key_file: Path | None = None
     deid_preset: str = "safe-harbor"
     deid_text: str = "drop"
+    password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
     rate_store: str = field(default="", repr=False)  # it may hold a password
@@ -165,6 +167,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deid_key_file=Path(deid_key) if deid_key else None,
         deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
         deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
+        password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         rates=rates_of(environ.get("MEDLOCK_RATES", "")),
         rate_store=environ.get("MEDLOCK_RATE_STORE", ""),
