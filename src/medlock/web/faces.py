@@ -20,7 +20,7 @@ from medlock.errors import (
 )
 from medlock.web.declared import Face
 from medlock.web.headers import RawHeaders, security_headers
-from medlock.web.reply import Replies
+from medlock.web.reply import Replies, waiting
 from medlock.web.signin.plain import plain_page
 from medlock.web.signin.policy import page_headers
 
@@ -75,7 +75,7 @@ def _kind_headers(error: MedlockError) -> RawHeaders:
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", ", ".join(error.allow).encode())]
     if isinstance(error, TooMany | Unavailable):
-        return [(b"retry-after", b"%d" % error.retry_after)]
+        return waiting(error)
     if isinstance(error, OAuthRefused):
         return [(name.encode(), value.encode()) for name, value in error.headers]
     return []

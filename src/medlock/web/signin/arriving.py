@@ -44,8 +44,9 @@ def _session(arrival: Arrival) -> Cookie:
 
 
 async def welcome(desks: Desks, arrival: Arrival | Pending, to: str) -> Goto:
-    """After a proof: to the second factor if one is missing; who must enrol does; who came with a password is offered
-    a passkey; all others go on.
+    """After a proof: what is missing, then what must be enrolled, then where they were going.
+
+    Who came with a password and has no passkey is offered one on the way.
     """
     if isinstance(arrival, Pending):
         query = urlencode({"by": " ".join(arrival.seconds), "to": known(to)})
