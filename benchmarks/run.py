@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from consent_case import consent_measures
 from corpus import Corpus, load_corpus
 from deid_audit_measures import deid_audit_measures
 from deid_tabular_measures import deid_table_measures
@@ -38,7 +39,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
-    "backup",
+    "backup", "consent",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -71,6 +72,7 @@ class Plan:
             "broker": lambda: broker_measures(rounds),
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
+            "consent": lambda: consent_measures(rounds),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

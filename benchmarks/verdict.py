@@ -36,6 +36,8 @@ BARS = {
     "create": Bar("single create at storage level: time of plaintext JSON and EAV divided by ours", "ratio", 1.0),
     "audit_append": Bar("audit events made durable, in groups of 100, sealing included", "events/s", 80_000),
     "audit_verify": Bar("1,000,000 audit events verified again", "s", 2.0, at_most=True),
+    "consent_cold": Bar("decision over 50 consents of 10 provisions, new request", "us", 200, at_most=True),
+    "consent_compiled": Bar("the same, further resources of the same request", "us", 10, at_most=True),
     "broker_unwrap": Bar("one patient's key from the key broker, median round trip", "us", 30, at_most=True),
     "disk": Bar(
         "bytes on disk divided by plaintext JSON with an EAV index, both compacted", "ratio", 0.4, at_most=True

@@ -20,10 +20,13 @@ from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
 from medlock.errors import SetupError
 from medlock.fhir.capability import Instance, capability_statement
+from medlock.fhir.question import Question
+from medlock.fhir.request import Frame, Request, parse
 from medlock.oauth.commands import operator_name
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
@@ -172,12 +175,16 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started, exports=bulk is not None))
+        return capability_statement(Instance(settings.base_url, __version__, started))
 
-    later = bulk = None  # workers share no memory, and the next request may reach another one
-    if settings.workers == 1:
-        later = Later(door, lambda: records.vault.opened.cleared, lambda fault: log.fault(fault, "respond-async"))
-        bulk = Bulk(door, records.projects, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk"))
+    def read(request: Request, now: int) -> Question:
+        return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
+
+    book = JobBook(records.backend, records.vault.notes, records.clock)
+    later = Later(door, book, read, records.clock)
+    bulk = Bulk(
+        door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
+    )
     watch = RefusalWatch(records.log, records.clock)
     made = Parts(
         app.tokens,

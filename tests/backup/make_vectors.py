@@ -50,7 +50,7 @@ def rows() -> list[Case]:
         case("cut to less than a nonce", "rows-00000", b"", cut=20),
         case("ends within a row", "rows-00000", plain[:-1]),
         case("ends within the head of a row", "rows-00000", plain[:5]),
-        case("a table that is not there", "rows-00000", b"\x0c" + plain[1:]),
+        case("a table that is not there", "rows-00000", b"\x0f" + plain[1:]),
         case("an index that is no index", "index-body-00000", index[:-1]),
         case("a list of erased that is none", "erased", b"\x00" * 7),
     ]
@@ -90,14 +90,18 @@ def keys() -> list[Case]:
 def manifests() -> list[Case]:
     """§3: texts. Signatures are audit.md's."""
     counts = "".join(f"count {table} {at}\n" for at, table in enumerate(naive.TABLES))
-    head = f"medlock-backup/1\nstore {STORE.hex()}\nid {BACKUP.hex()}\n"
+    first = "".join(counts.splitlines(keepends=True)[: len(naive.FIRST)])
+    head = f"medlock-backup/2\nstore {STORE.hex()}\nid {BACKUP.hex()}\n"
     tail = f"made 1795000000000\nlog 17 {ramp(0x20, 32).hex()}\nepoch 4\n{counts}"
     files = f"file rows-00000 1234 {ramp(0x30, 32).hex()}\nfile erased 28 {ramp(0x40, 32).hex()}\n"
     parent = f"parent {ramp(0x50, 16).hex()} {ramp(0x60, 32).hex()}\n"
     full, more = f"{head}parent none\n{tail}{files}", f"{head}{parent}{tail}{files}"
-    good = {"a full backup": full, "an incremental one": more}
+    former = full.replace("/2\n", "/1\n", 1).replace(counts, first)
+    good = {"a full backup": full, "an incremental one": more, "one of format 1": former}
     bad = {
-        "another format": full.replace("/1\n", "/2\n", 1),
+        "another format": full.replace("/2\n", "/3\n", 1),
+        "tables of format 2 in one of format 1": full.replace("/2\n", "/1\n", 1),
+        "tables of format 1 in one of format 2": full.replace(counts, first),
         "no file": f"{head}parent none\n{tail}",
         "a file twice": full + files,
         "a table missing": full.replace("count tip 8\n", ""),

@@ -10,7 +10,8 @@ import json
 
 from keystore.naive import derive, unseal
 
-TABLES = "body history capsule delta directory dirop log tile tip logindex token job".split()
+FIRST = "body history capsule delta directory dirop log tile tip logindex token job".split()
+TABLES = [*FIRST, "identity", "oauth", "once"]
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
@@ -44,7 +45,8 @@ def manifest(text: str) -> dict[str, object]:
         demand(words[0] == word and len(words) == count + 1)
         return words[1:]
 
-    demand(bool(lines) and lines.pop(0) == "medlock-backup/1")
+    demand(bool(lines) and lines[0] in {"medlock-backup/1", "medlock-backup/2"})
+    tables = FIRST if lines.pop(0) == "medlock-backup/1" else TABLES
     found: dict[str, object] = {"store": hexadecimal(take("store", 1)[0], 32), "id": hexadecimal(take("id", 1)[0], 32)}
     if lines and lines[0] == "parent none":
         found["parent"] = lines.pop(0)[7:]
@@ -56,7 +58,7 @@ def manifest(text: str) -> dict[str, object]:
     found["size"], found["root"] = decimal(size), hexadecimal(root, 64)
     found["epoch"] = decimal(take("epoch", 1)[0], 9)
     counts = {}
-    for table in TABLES:
+    for table in tables:
         name, rows = take("count", 2)
         demand(name == table)
         counts[name] = decimal(rows)

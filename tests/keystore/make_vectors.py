@@ -17,7 +17,8 @@ PATIENT = ("body", "capsule", "directory", "audit", "labels")
 TENANT = (
     *("own", "rid", "header", "values", "directory-labels", "directory-log", "log", "detail", "token"),
     *("token-labels", "page", "job", "job-labels", "checkpoint", "unwraps", "keystore-state", "keystore-rows"),
-    *("backup", "backup-rows"),
+    *("backup", "backup-rows", "identity", "identity-labels", "oauth", "oauth-labels", "once", "once-labels"),
+    *("counter-labels", "tickets", "pepper"),
 )
 
 Case = dict[str, object]

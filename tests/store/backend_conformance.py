@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from medlock.errors import Raced
+from medlock.store.counting import Claim, Pace
 from medlock.store.tables import Backend, Batch, Row, Table, Wanted
 
 
@@ -39,6 +40,7 @@ class CountingLedger:
 
 
 Reopen = Callable[[], Backend]
+PACE = Pace(free=3, first_ms=100, longest_ms=400, forget_ms=1_000)
 
 
 class BackendConformance:
@@ -245,3 +247,114 @@ class BackendConformance:
                 found, there = await store.get_proven(Table.BODY, range(count), deltas)
                 assert found == {key: b"%d" % key for key in range(count)}
                 assert there == {key for key in deltas if key % 2 == 0}
+
+    async def test_a_row_that_is_not_as_expected_undoes_its_batch_alone(self, reopen: Reopen) -> None:
+        """A batch on top of exact bytes is refused once they changed or went; one beside it goes through."""
+        store, row = reopen(), (Table.IDENTITY, 7, b"as read")
+        await store.commit(Batch(inserts=[row]))
+        await store.commit(Batch(puts=[(Table.IDENTITY, 7, b"changed")], expects=[row]))
+        losing = Batch(inserts=[(Table.OAUTH, 9, b"x")], entries=[b"lost"], expects=[row])
+        absent = Batch(puts=[(Table.OAUTH, 9, b"x")], entries=[b"lost"], expects=[(Table.ONCE, 1, b"")])
+        winning = Batch(puts=[(Table.ONCE, 2, b"y")], entries=[b"e"], expects=[(Table.IDENTITY, 7, b"changed")])
+        got = await asyncio.gather(*map(store.commit, (losing, absent, winning)), return_exceptions=True)
+        assert [one if isinstance(one, int) else type(one) for one in got] == [Raced, Raced, 0]
+        with pytest.raises(Raced):
+            await store.commit(losing)
+        assert await store.get(Table.OAUTH, 9) is None
+        assert await store.get(Table.ONCE, 2) == b"y"
+
+    async def test_of_many_who_replace_the_same_bytes_one_wins(self, reopen: Reopen) -> None:
+        """Batches of one turn see what those before them made of an expected row, on either connection."""
+        stores = reopen(), reopen()
+        await stores[0].commit(Batch(puts=[(Table.IDENTITY, 1, b"first")]))
+        batches = [
+            Batch(puts=[(Table.IDENTITY, 1, b"%d" % at)], expects=[(Table.IDENTITY, 1, b"first")]) for at in range(20)
+        ]
+        tries = (stores[at % 2].commit(batch) for at, batch in enumerate(batches))
+        got = await asyncio.gather(*tries, return_exceptions=True)
+        won = [at for at, one in enumerate(got) if one == -1]
+        assert len(won) == 1
+        assert sum(isinstance(one, Raced) for one in got) == 19
+        assert await stores[1].get(Table.IDENTITY, 1) == b"%d" % won[0]
+
+    async def test_batches_add_up(self, reopen: Reopen) -> None:
+        """The sum of two batches is both or neither."""
+        store = reopen()
+        await store.commit(Batch(puts=[(Table.ONCE, 1, b"a")]))
+        both = Batch(inserts=[(Table.ONCE, 2, b"b")], entries=[b"e"]) + Batch(requires=[(Table.ONCE, 1)])
+        assert await store.commit(both + Batch(deletes=[(Table.ONCE, 1)], entries=[b"f"])) == 0
+        assert await store.scan(Table.ONCE, None, 9) == [(2, b"b")]
+        with pytest.raises(Raced):
+            await store.commit(Batch(puts=[(Table.ONCE, 3, b"c")]) + Batch(requires=[(Table.ONCE, 1)]))
+        assert await store.get(Table.ONCE, 3) is None
+
+    async def test_a_counter_counts_in_windows(self, reopen: Reopen) -> None:
+        """One more each time; when its window has ended, one in a fresh one; several keys at once, each its own."""
+        store = reopen()
+        assert await store.bump([5, 3], 1_000, [100, 500]) == [(1, 1_100), (1, 1_500)]
+        assert await store.bump([3, 5], 1_099, [500, 100]) == [(2, 1_500), (2, 1_100)]
+        assert await store.bump([5, 3], 1_100, [100, 500]) == [(1, 1_200), (3, 1_500)]
+        assert await store.peek([5, 4, 3]) == [(1, 1_200), (0, 0), (3, 1_500)]
+
+    async def test_counters_are_not_raced(self, reopen: Reopen) -> None:
+        """Those who count at once, on two connections, get every number once; what they hold is on disk."""
+        stores = reopen(), reopen()
+        got = await asyncio.gather(*(stores[at % 2].bump([1, 2 + at % 3], 10, [100, 100]) for at in range(60)))
+        assert sorted(n for (n, _), _ in got) == list(range(1, 61))
+        assert await reopen().peek([1, 2, 3, 4]) == [(60, 110), (20, 110), (20, 110), (20, 110)]
+
+    async def test_counters_are_refunded_and_settled(self, reopen: Reopen) -> None:
+        """A refund is one less, never less than none, and makes no counter; a settled one begins anew."""
+        store = reopen()
+        await store.bump([1, 2], 0, [100, 100])
+        await store.bump([1], 0, [100])
+        await store.refund([1, 2, 3])
+        await store.refund([2])
+        assert await store.peek([1, 2, 3]) == [(1, 100), (0, 100), (0, 0)]
+        await store.settle([1, 3])
+        assert await store.peek([1, 2]) == [(0, 0), (0, 100)]
+
+    async def test_counters_whose_time_is_over_are_removed(self, reopen: Reopen) -> None:
+        """And no others."""
+        store = reopen()
+        await store.bump([1, 2, 3], 0, [100, 101, 99])
+        assert await store.lapse(100) == 2
+        assert await store.peek([1, 2, 3]) == [(0, 0), (1, 101), (0, 0)]
+
+    async def test_a_pace_lets_some_through_and_then_one_after_each_wait(self, reopen: Reopen) -> None:
+        """Waits double up to the longest; what is refused changes nothing; after long enough it begins anew."""
+        store = reopen()
+        for n in (1, 2):
+            assert await store.claim(1, 5, PACE) == Claim(allowed=True, n=n, until=5)
+        assert await store.claim(1, 4, PACE) == Claim(allowed=True, n=3, until=104)
+        now, n = 5, 3
+        for wait in (100, 200, 400, 400):
+            until = (await store.claim(1, now, PACE)).until
+            assert await store.claim(1, until - 1, PACE) == Claim(allowed=False, n=n, until=until)
+            now, n = until, n + 1
+            got = await store.claim(1, now, PACE)
+            assert (got.allowed, got.n) == (True, n)
+            assert got.until == now + min(400, 2 * wait)
+        until = got.until
+        assert await store.claim(1, until + 999, PACE) == Claim(allowed=True, n=n + 1, until=until + 999 + 400)
+        assert await store.claim(1, until + 999 + 400 + 1_000, PACE) == Claim(allowed=True, n=1, until=until + 2_399)
+
+    async def test_a_pace_is_not_raced(self, reopen: Reopen) -> None:
+        """Of those who ask at once, on two connections, exactly as many get through as are free, and one after the wait."""
+        stores = reopen(), reopen()
+
+        async def all_at(now: int) -> list[int]:
+            got = await asyncio.gather(*(stores[at % 2].claim(9, now, PACE) for at in range(40)))
+            return sorted(claim.n for claim in got if claim.allowed)
+
+        assert await all_at(0) == [1, 2, 3]
+        assert await all_at(99) == []
+        assert await all_at(100) == [4]
+        assert await all_at(299) == []
+        assert await all_at(300) == [5]
+
+    async def test_a_single_free_claim_waits_at_once(self, reopen: Reopen) -> None:
+        """With one free, the wait begins with the first."""
+        store, pace = reopen(), Pace(1, 50, 50, 1_000)
+        assert await store.claim(1, 0, pace) == Claim(allowed=True, n=1, until=50)
+        assert await store.claim(1, 49, pace) == Claim(allowed=False, n=1, until=50)

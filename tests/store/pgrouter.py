@@ -23,13 +23,13 @@ def home(key, servers):
     return blake2b(key.to_bytes(8, "big", signed=True), digest_size=1).digest()[0] % servers
 
 
-def split(bound, at, servers):
-    """The arguments for one server: of keys, and rows beside keys, only those that live there."""
+def split(statement, bound, at, servers):
+    """The arguments for one server: of keys (bigint[]), and what stands beside keys, only those that live there."""
     kept, parts = [], list(bound)
     for place, value in enumerate(parts):
         if not isinstance(value, list) or any(isinstance(each, str) for each in value):
             continue
-        if not any(isinstance(each, (bytes, bytearray)) for each in value):
+        if f"${place + 1}::bigint[]" in statement:
             kept = [home(key, servers) == at for key in value]
         parts[place] = [each for each, keep in zip(value, kept, strict=True) if keep]
     return parts
@@ -47,7 +47,7 @@ class Routed:
         rows = [
             row
             for at, each in enumerate(self._all)
-            for row in await each.fetch(statement, *split(bound, at, len(self._all)))
+            for row in await each.fetch(statement, *split(statement, bound, at, len(self._all)))
         ]
         if "max(key)" in statement:
             return [max(rows, key=lambda row: -1 if row[0] is None else row[0])]
@@ -71,7 +71,7 @@ class Routed:
                 await each.execute(f"COMMIT PREPARED '{name}'")
             return
         for at, each in enumerate(self._all):
-            await each.execute(statement, *split(bound, at, len(self._all)))
+            await each.execute(statement, *split(statement, bound, at, len(self._all)))
 
     @asynccontextmanager
     async def transaction(self):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medlock.errors import Raced
-from medlock.store.grouping import Group, Write, chunked, conditions
+from medlock.store.grouping import Group, Write, chunked, conditions, expected
 from medlock.store.memory import MemoryBackend
 from medlock.store.tables import Batch, Table
 from store.backend_conformance import CountingLedger
@@ -20,6 +20,7 @@ batches = st.builds(
     puts=st.lists(rows, max_size=2),
     deletes=st.lists(names, max_size=2),
     requires=st.lists(names, max_size=2),
+    expects=st.lists(rows, max_size=1),
 )
 
 
@@ -30,7 +31,11 @@ async def test_a_group_is_its_batches_in_turn(before, group):
     await memory.commit(Batch(puts=before))
     state = {table: dict(memory.disk.rows[table]) for table in TABLES}
     asked = conditions(group)
-    settled = Group((table, key) for table, keys in asked.items() for key in keys if key in state[table])
+    held = {(table, key): state[table].get(key) for table, keys in expected(group).items() for key in keys}
+    settled = Group(
+        ((table, key) for table, keys in asked.items() for key in keys if key in state[table]),
+        {name: ct for name, ct in held.items() if ct is not None},
+    )
     for batch in group:
         try:
             await memory.commit(batch)

@@ -12,6 +12,7 @@ import pytest
 
 from medlock.errors import SetupError, Tampered, Unavailable
 from medlock.store.reader import FileReader
+from medlock.store.schema import COUNTER, IDENTITY_TABLES
 from medlock.store.sqlite import SqliteBackend, open_sqlite
 from medlock.store.tables import Batch, Table
 from store.backend_conformance import BackendConformance, CountingLedger, Reopen
@@ -57,6 +58,40 @@ async def test_a_newer_file_is_refused(tmp_path: Path, reopen: Reopen) -> None:
     db.close()
     with pytest.raises(SetupError, match=r"newer medlock .*99.*upgrade"):
         reopen()
+
+
+async def test_a_file_of_version_2_is_brought_forward(tmp_path: Path, reopen: Reopen) -> None:
+    """A store from before there was sign-in opens, keeps its rows, and has the tables that it lacked."""
+    path = tmp_path / "medlock.db"
+    store = open_sqlite(path, CountingLedger())
+    await store.commit(Batch(puts=[(Table.BODY, 1, b"kept")], entries=[b"e"]))
+    await store.close()
+    with sqlite3.connect(path) as db:
+        for name in (*IDENTITY_TABLES, COUNTER):
+            db.execute(f"DROP TABLE {name}")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    store = reopen()
+    assert await store.get(Table.BODY, 1) == b"kept"
+    assert await store.commit(Batch(puts=[(Table.IDENTITY, 1, b"x")], entries=[b"f"])) == 1
+    assert await store.bump([1], 0, [5]) == [(1, 5)]
+
+
+async def test_those_who_count_at_once_share_a_sync(reopen: Reopen) -> None:
+    """200 counts that are asked for together are a few transactions, not 200."""
+    store = reopen()
+    got = await asyncio.gather(*(store.bump([1], 0, [100]) for _ in range(200)))
+    assert sorted(n for ((n, _),) in got) == list(range(1, 201))
+    assert sum(store.tally().sizes[:-1]) <= 4
+
+
+async def test_a_full_disk_counts_for_nobody(reopen: Reopen) -> None:
+    """A counter that cannot be made durable is a refusal, never a number."""
+    store = reopen()
+    store._writer._db.execute("PRAGMA max_page_count = 24")
+    with pytest.raises(Unavailable, match="full"):
+        await store.bump(range(20_000), 0, [100] * 20_000)
+    assert await store.peek([1]) == [(0, 0)]
 
 
 async def test_a_foreign_file_is_refused(tmp_path: Path) -> None:

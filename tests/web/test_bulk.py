@@ -8,7 +8,9 @@ import pytest
 
 from medlock.access.principal import Role
 from medlock.audit.search import AuditQuery
+from medlock.records.jobs import PLACES, Kind
 from medlock.records.shred import Shredder
+from medlock.store.tables import Table
 from medlock.web.bulk import KEPT_SECONDS
 from web.exporting import BASE, LATER, flat, on_disk, place
 
@@ -143,6 +145,15 @@ async def test_what_changes_after_the_transaction_time_waits_for_the_next(small)
     assert set(later) == {"Observation/o-cyn"}
 
 
+@pytest.mark.parametrize("path", ["$export", "Patient/$export", "Group/pair/$export", "$anonymize"])
+async def test_head_begins_nothing(small, path):
+    """HEAD is safe (RFC 9110 §9.2.1): it is 405, no export begins, and none counts among those that are kept."""
+    answer = await small.client.head(path, headers=small.dr | LATER)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    for _ in range(PLACES):
+        await small.manifest(small.dr, await small.begin(small.dr))
+
+
 async def test_types_that_are_not_allowed_are_refused(small):
     """A type named that scope or role do not allow is 403, and so is any of it; unnamed, the export is cut to them."""
     narrow = await small.token(Role.CLINICIAN, "user/Patient.rs", account="n")
@@ -177,8 +188,8 @@ async def test_an_export_belongs_to_whom_it_was_made_for(small):
     assert (await small.client.get(file, headers=again)).status_code == 200
 
 
-async def test_cancelled_expired_and_restarted_are_gone(tmp_path):
-    """After DELETE, after an hour, and in another process the addresses are as if they had never been."""
+async def test_cancelled_is_gone_and_a_restart_takes_nothing(tmp_path):
+    """After DELETE the addresses are as if they had never been; an export that is kept is there in the next process."""
     async with place(tmp_path) as site:
         site.dr = await site.token(Role.CLINICIAN, account="dr")
         await put(site, {"resourceType": "Patient", "id": "ann"})
@@ -189,20 +200,22 @@ async def test_cancelled_expired_and_restarted_are_gone(tmp_path):
             assert (await site.client.request(method, address, headers=site.dr)).status_code == 404
         kept, headers = await site.begin(site.dr), site.dr
     async with place(tmp_path) as site:
-        assert (await site.client.get(kept, headers=headers)).status_code == 404
+        assert set(flat(await site.fetch(headers, await site.manifest(headers, kept)))) == {"Patient/ann"}
 
 
 async def test_an_export_expires(small):
-    """The manifest says when; after that it is gone, and so is a place among those that are kept."""
+    """The manifest says when; after that it is gone, and housekeeping takes its row away."""
     where = await small.begin(small.dr)
     answer = await small.client.get(where, headers=small.dr)
     assert answer.headers["expires"].endswith("GMT")
-    jobs = jobs_of(small)
-    now = jobs._now_ms
-    jobs._now_ms = lambda: now() + (KEPT_SECONDS + 1) * 1000
+    book = jobs_of(small)._book
+    now = book._now_ms
+    await book.sweep()
+    assert [each.job.counted for each in await book.of(Kind.EXPORT, "dr") if each is not None] == [True]
+    book._now_ms = lambda: now() + (KEPT_SECONDS + 1) * 1000
     assert (await small.client.get(where, headers=small.dr)).status_code == 404
-    assert not jobs._jobs
-    assert not small.app.records.projects._engines
+    await book.sweep()
+    assert await small.app.records.backend.last_key(Table.JOB) is None
 
 
 def jobs_of(site):
@@ -230,17 +243,17 @@ async def test_one_at_a_time_and_four_kept(small, monkeypatch):
 
 
 async def test_two_files_are_sent_at_once(small, monkeypatch):
-    """A third is 429, and so is another export; when one is let go of, the next is sent."""
+    """A third is 429, and so is another export; when one is let go of, the next is sent. Then no key is left here."""
     monkeypatch.setattr("medlock.records.exporting.PAGE", 1)
     where = await small.begin(small.dr, "$export?_type=Patient")
     file = (await small.manifest(small.dr, where))["output"][0]["url"]
-    jobs = jobs_of(small)
-    (job,) = jobs._jobs.values()
+    jobs, secret = jobs_of(small), small.dr["authorization"].partition(" ")[2]
 
     async def again():
-        return job.principal
+        return await small.app.tokens.authenticate(secret)
 
-    open_ = [jobs.file(job.principal, where.rpartition("/")[2], "Patient", again) for _ in range(2)]
+    principal = await again()
+    open_ = [jobs.file(principal, where.rpartition("/")[2], "Patient", again) for _ in range(2)]
     for each in open_:
         assert await anext(each)
     assert (await small.client.get(file, headers=small.dr)).status_code == 429
@@ -248,18 +261,21 @@ async def test_two_files_are_sent_at_once(small, monkeypatch):
     await open_[0].aclose()
     assert (await small.client.get(file, headers=small.dr)).status_code == 200
     await open_[1].aclose()
-    assert not job.streams
+    (held,) = [each for each in await jobs._book.of(Kind.EXPORT, "dr") if each is not None]
+    assert held.job.streams == ()
+    assert not small.app.records.projects._drawn
 
 
 async def test_cancelling_while_it_is_counted_ends_it(small, monkeypatch):
-    """DELETE before it is counted: the work ends and the address is gone."""
+    """DELETE before it is counted: the work ends, the address is gone, and its row with it."""
     monkeypatch.setattr("medlock.records.exporting.LOOKED", 1)
     where = await small.begin(small.dr)
-    (job,) = jobs_of(small)._jobs.values()
+    (task,) = jobs_of(small)._tasks.values()
     assert (await small.client.delete(where, headers=small.dr)).status_code == 202
-    await asyncio.gather(job.task, return_exceptions=True)
-    assert job.task.cancelled()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not jobs_of(small)._tasks
     assert (await small.client.get(where, headers=small.dr)).status_code == 404
+    assert await small.app.records.backend.last_key(Table.JOB) is None
     await small.begin(small.dr)
 
 
@@ -285,7 +301,7 @@ async def test_a_right_that_ends_cuts_the_file_off(small, monkeypatch, how):
         messages.append(message)
         if message["type"] == "http.response.body":
             if how == "cancelled":
-                jobs_of(small)._end(where.rpartition("/")[2])
+                assert (await small.client.delete(where, headers=small.dr)).status_code == 202
             else:
                 for each in small.issued:
                     await small.app.tokens.revoke(each, "test")
@@ -378,15 +394,3 @@ async def test_no_byte_of_an_output_is_ever_on_disk(small, tmp_path):
     data = on_disk(tmp_path / "data")
     assert len(data) > 10_000
     assert NAMED.encode() not in data
-
-
-async def test_several_workers_say_why_not(tmp_path):
-    """Workers share no exports: kick-off is 400 with the reason, and the CapabilityStatement offers none."""
-    async with place(tmp_path, workers=2) as site:
-        dr = await site.token(Role.CLINICIAN)
-        answer = await site.client.get("$export", headers=dr | LATER)
-        assert answer.status_code == 400
-        assert "workers" in answer.text
-        statement = (await site.client.get("metadata")).text
-        assert "bulkdata" not in statement
-        assert "/darts/" not in statement

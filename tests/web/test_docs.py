@@ -6,9 +6,10 @@ from pathlib import Path
 from medlock import errors
 from medlock.errors import MedlockError
 from medlock.fhir.address import ROUTES
+from medlock.records.jobs import ASKED_BYTES, PLACES
 from medlock.settings import MIB, Limits
 from medlock.web.body import BODY_SECONDS
-from medlock.web.later import ALL, BYTES_MAX, PER_ACCOUNT
+from medlock.web.later import KEPT_SECONDS
 from medlock.web.protocol import HEAD_BYTES, HEAD_SECONDS
 from medlock.web.routes import ASYNC, BULK
 from medlock.web.watch import BURST
@@ -44,6 +45,8 @@ def test_bounds_are_the_programs():
     assert f"at most {HEAD_BYTES // 1024} KiB and arrives within {HEAD_SECONDS} seconds" in PAGE
     assert f"a body within {BODY_SECONDS}" in PAGE
     assert f"up to {BURST} a minute" in PAGE
-    assert f"At most {PER_ACCOUNT} wait for an account,\n{ALL} in all, {BYTES_MAX // MIB} MiB together" in PAGE
+    assert f"gone after {KEPT_SECONDS // 60} minutes" in PAGE
+    assert f"At most {PLACES} wait for an account" in PAGE
+    assert f"a question of more than {ASKED_BYTES // 1024} KiB" in PAGE
     assert "or a Binary, measured" in PAGE
     assert f"up to {limits.binary_bytes // MIB} MiB; it is kept" in PAGE

@@ -50,8 +50,8 @@ async def compare(backend: Backend, held: Held, keys: BackupKeys, hashes: ValueH
     total = 0
     for table in Table:
         count = await _compared(backend, held, keys, hashes, table)
-        if count != held.manifest.counts[table]:
-            raise Tampered(f"table {table} has {count} rows instead of {held.manifest.counts[table]}")
+        if count != held.manifest.counts.get(table, 0):
+            raise Tampered(f"table {table} has {count} rows instead of {held.manifest.counts.get(table, 0)}")
         total += count
     return total
 

@@ -13,20 +13,21 @@ from hashlib import sha256
 
 from medlock.crypto.notes import NoteSigner, NoteVerifier
 from medlock.errors import Tampered
+from medlock.store.schema import FIRST_TABLES
 from medlock.store.tables import Table
 
 BYTES_MAX = 64 * 1024 * 1024
-_FORMAT = "medlock-backup/1"
-_COUNTS = "".join(rf"count {table.value} ({{n}})\n" for table in Table).replace("{n}", r"\d{1,18}")
+_FORMATS = {"medlock-backup/1": FIRST_TABLES, "medlock-backup/2": tuple(Table)}
+"""The tables that a manifest counts; which ones there are is all that differs."""
 _TEXT = re.compile(
-    rf"{re.escape(_FORMAT)}\n"
+    rf"(?P<format>{'|'.join(map(re.escape, _FORMATS))})\n"
     r"store (?P<store>[0-9a-f]{32})\n"
     r"id (?P<id>[0-9a-f]{32})\n"
     r"parent (?:none|(?P<parent>[0-9a-f]{32}) (?P<link>[0-9a-f]{64}))\n"
     r"made (?P<made>\d{1,18})\n"
     r"log (?P<size>\d{1,18}) (?P<root>[0-9a-f]{64})\n"
     r"epoch (?P<epoch>\d{1,9})\n"
-    rf"(?P<counts>{_COUNTS})"
+    r"(?P<counts>(?:count [a-z]+ \d{1,18}\n)+)"
     r"(?P<files>(?:file [a-z]+(?:-[a-z0-9]+)* \d{1,18} [0-9a-f]{64}\n)+)"
 )
 
@@ -47,7 +48,7 @@ class Manifest:
     parent  id of the backup that this one continues, and the SHA-256 of its manifest; empty for a full one
     log     size and root of the audit log in the snapshot
     epoch   the keystore's current epoch when the backup was made
-    counts  rows of each table after this backup and its ancestors are restored
+    counts  rows of each table after this backup and its ancestors are restored; a table that is not named has none
     """
 
     store: str
@@ -65,14 +66,14 @@ class Manifest:
     def text(self) -> str:
         """The text of the note."""
         lines = [
-            _FORMAT,
+            next(each for each, tables in _FORMATS.items() if len(tables) == len(self.counts)),
             f"store {self.store}",
             f"id {self.id}",
             f"parent {self.parent} {self.link}" if self.parent else "parent none",
             f"made {self.made}",
             f"log {self.size} {self.root.hex()}",
             f"epoch {self.epoch}",
-            *(f"count {table.value} {self.counts[table]}" for table in Table),
+            *(f"count {table.value} {count}" for table, count in self.counts.items()),
             *(f"file {file.name} {file.size} {file.digest}" for file in self.files),
         ]
         return "\n".join(lines) + "\n"
@@ -93,7 +94,9 @@ def read_manifest(note: str, verifier: NoteVerifier | None = None) -> Manifest:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise Tampered("this is no manifest of a backup, or one of a newer medlock")
-    counts = re.findall(r"\d+(?=\n)", found["counts"])
+    counts = [line.split(" ")[1:] for line in found["counts"].splitlines()]
+    if [name for name, _ in counts] != [table.value for table in _FORMATS[found["format"]]]:
+        raise Tampered("the manifest of a backup does not count the tables that it should")
     files = [line.split(" ")[1:] for line in found["files"].splitlines()]
     manifest = Manifest(
         found["store"],
@@ -104,7 +107,7 @@ def read_manifest(note: str, verifier: NoteVerifier | None = None) -> Manifest:
         int(found["size"]),
         bytes.fromhex(found["root"]),
         int(found["epoch"]),
-        dict(zip(Table, map(int, counts), strict=True)),
+        {Table(name): int(count) for name, count in counts},
         tuple(File(name, int(size), digest) for name, size, digest in files),
     )
     if manifest.text != text or len({file.name for file in manifest.files}) != len(manifest.files):

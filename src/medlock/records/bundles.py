@@ -30,7 +30,7 @@ from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
-from medlock.records.write import may_replace, prepare, refuse_orphans, update_draft
+from medlock.records.write import bind, may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
@@ -186,6 +186,7 @@ async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> No
         step.found = await visible(context.vault, step.grant, asked)
         if not step.found.meta.deleted:
             step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
+            bind(step.grant, step.draft, step.found)
             await refuse_orphans(context, step.found)
     _remember(context, step, mapping)
 

@@ -329,10 +329,10 @@ def _bodiless(shown: Disclosure) -> Finding:
 
 
 def _recheck(finding: Finding, visit: Visit) -> None:
-    """Everything that a Finding discloses must be covered. A bundle's entries were checked one by one."""
+    """Everything that a Finding discloses must be admitted. A bundle's entries were checked one by one."""
     if visit.grant is None:
         return
     if visit.grant.deidentified and not finding.deidentified:
         raise Tampered("a handler brought what is not de-identified for a Grant of nothing else")
-    if not visit.grant.covers_all([opened.meta for opened in finding.disclosed]):
-        raise Tampered("a handler brought a resource that the Grant does not cover")
+    if not visit.grant.admits_all(finding.disclosed):
+        raise Tampered("a handler brought a resource that the Grant does not admit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from medlock.access.decide import decide_naming
 from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.errors import BadRequest, Problem, Unprocessable
@@ -134,8 +135,19 @@ async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
     opened = await context.vault.current(*target)
     if opened is None or opened.meta.deleted or not _reached(grant, opened.meta.patients):
         return False
+    if not _known_to(context, opened):  # as if it were not there
+        return False
     context.resolved.add(name)
     return True
+
+
+def _known_to(context: Context, opened: Opened) -> bool:
+    """Whether a caller may name what they refer to, where resources of its type are hidden from them one by one.
+
+    Who has no right on a type at all may refer to it, as a lab does to an order that it cannot read.
+    """
+    grant = decide_naming(context.principal, opened.meta.type)
+    return grant is None or not grant.needs_body(opened.meta.type) or grant.admits(opened)
 
 
 def _reached(grant: Grant, patients: tuple[str, ...]) -> bool:

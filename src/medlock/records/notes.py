@@ -51,11 +51,11 @@ class Notes:
         """Where the note of this name lies."""
         return self._label(name)
 
-    def seal(self, name: bytes, state: bytes) -> Row:
+    def seal(self, name: bytes, state: bytes, step: int = _STEP) -> Row:
         """The row that says: `name` stands at `state`. Padded, so that all kinds of notes look alike."""
         plain = _LENGTHS.pack(len(name), len(state)) + name + state
         key = self.key(name)
-        return Table.JOB, key, self._aead.seal(plain + bytes(-len(plain) % _STEP), _place(key))
+        return Table.JOB, key, self._aead.seal(plain + bytes(-len(plain) % step), _place(key))
 
     def open(self, key: int, ct: bytes) -> tuple[bytes, bytes]:
         """Name and state of the note in a row. Raises Tampered."""

@@ -14,6 +14,7 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
 from medlock.records.door import Door
+from medlock.records.jobs import JobBook
 from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
 from medlock.records.vault import Vault
@@ -29,6 +30,7 @@ EPOCH_SECONDS = 7 * 24 * 3_600
 """Age at which an epoch key is replaced: a destroyed key is dead in older copies of the keystore after that."""
 EPOCH_LOOK_SECONDS = 600.0
 KEY_SECONDS = 1
+JOB_SECONDS = 60
 INDEX_SECONDS = 0.5
 """Soon, because what the index wants of the newest entries is still in memory then: half the work, in small pieces."""
 
@@ -130,7 +132,7 @@ async def open_tables(
 
 
 async def keep_house(records: Records, report: Callable[[BaseException], None]) -> None:
-    """What a server does beside answering, until cancelled: follow destroyed keys, renew epochs, sign the log.
+    """What a server does beside answering, until cancelled: follow destroyed keys, renew epochs, sign the log, sweep.
 
     It also finishes erasures that another process left unfinished. What goes wrong is reported, and tried again at the
     next turn.
@@ -152,9 +154,11 @@ async def keep_house(records: Records, report: Callable[[BaseException], None]) 
             await records.log.append(_ratcheted(records.clock.now_ms()))
             await asyncio.to_thread(records.keystore.ratchet)
 
+    jobs = JobBook(records.backend, records.vault.notes, records.clock)
     shredder = Shredder(records.vault, records.log, records.clock)
     async with asyncio.TaskGroup() as group:
         group.create_task(_repeat(shredder.resume, CHECKPOINT_SECONDS, report))
+        group.create_task(_repeat(jobs.sweep, JOB_SECONDS, report))
         group.create_task(_repeat(renew_epoch, EPOCH_LOOK_SECONDS, report))
         group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
         group.create_task(_repeat(index_log, INDEX_SECONDS, report))

@@ -2,7 +2,8 @@
 
 The key never leaves this module but into an engine, and is read when the first engine is made. `$anonymize` has none:
 its key is drawn for one export and forgotten with it, so that two of them cannot be joined and nobody can lead a
-pseudonym back. An engine lives as long as its export.
+pseudonym back. It is lent by whoever keeps the export, to every worker that sends a file of it (`jobs.drawn_key`). An
+engine lives as long as files of its export are being sent.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from medlock.deid.fhir.text import TextCleaner
 from medlock.errors import BadRequest, Denied, NotFound, Problem, SetupError
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.question import Interaction, Question
-from medlock.ids import random_bytes
 
 _NO_PROJECT: Final = (
     "This server holds no project's key, so it pseudonymises for nobody: the operator names one in "
@@ -46,6 +46,7 @@ class Projects:
     prose: str = Prose.DROP.value
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _engines: dict[str, Deidentifier] = field(default_factory=dict, repr=False)
+    _drawn: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def check(self) -> None:
         """Return when the settings can be kept to. Raises SetupError."""
@@ -83,7 +84,7 @@ class Projects:
         if not job:
             raise NotFound("There is no such export.")
         if job not in self._engines:
-            key = self._key(question.interaction)
+            key = self._key(job, question.interaction)
             self._engines[job] = Deidentifier(self.profile(question), key, self._cleaner)
         return self._engines[job]
 
@@ -92,11 +93,18 @@ class Projects:
         """What reads prose, loaded when it is first needed; None drops it."""
         return cleaner_of(Prose(self.prose), ())
 
-    def _key(self, interaction: Interaction) -> bytes:
-        if interaction is Interaction.ANONYMIZE or self.key_file is None:
-            return random_bytes(KEY_BYTES)
-        return read_key(self.key_file)
+    def _key(self, job: str, interaction: Interaction) -> bytes:
+        if interaction is not Interaction.ANONYMIZE and self.key_file is not None:
+            return read_key(self.key_file)
+        if job not in self._drawn:
+            raise NotFound("There is no such export.", reason="no key was drawn for it")
+        return self._drawn[job]
+
+    def lend(self, job: str, drawn: bytes) -> None:
+        """The key that was drawn for an export, KEY_BYTES random bytes; it is used where there is no project's."""
+        self._drawn[job] = drawn[:KEY_BYTES]
 
     def end(self, job: str) -> None:
         """An export is over: its engine goes, and a key that was drawn for it."""
         self._engines.pop(job, None)
+        self._drawn.pop(job, None)

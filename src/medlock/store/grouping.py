@@ -8,7 +8,7 @@ and as many questions for 500 batches as for one. Pure: rows in, rows out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from operator import itemgetter
 
@@ -39,23 +39,36 @@ def conditions(batches: Iterable[Batch]) -> dict[Table, set[int]]:
     return asked
 
 
+def expected(batches: Iterable[Batch]) -> dict[Table, set[int]]:
+    """The rows whose bytes decide which batches go through."""
+    asked: dict[Table, set[int]] = {}
+    for batch in batches:
+        for table, key, _ in batch.expects:
+            asked.setdefault(table, set()).add(key)
+    return asked
+
+
 class Group:
     """The state of the rows that a group touches, batch after batch.
 
     there  which of the `conditions` exist before the first batch
+    held   what those of the `expected` rows hold that exist before it
     """
 
-    def __init__(self, there: Iterable[Name]) -> None:
+    def __init__(self, there: Iterable[Name], held: Mapping[Name, bytes] | None = None) -> None:
         self._there = set(there)
+        self._held = held or {}
         self._now: dict[Name, bytes | None] = {}
         self._fresh: set[Name] = set()  # not there before, as somebody's insert found out
 
     def play(self, batch: Batch) -> bool:
-        """Take the batch in; False, and nothing changed, when a required row is not there or an inserted one is."""
+        """Take the batch in; False, and nothing changed, when a row is not as the batch demands."""
         inserts = list(map(_NAME, batch.inserts))
         if len(set(inserts)) != len(inserts) or any(map(self._exists, inserts)):
             return False
         if not all(map(self._exists, batch.requires)):
+            return False
+        if any(self._content((table, key)) != ct for table, key, ct in batch.expects):
             return False
         self._fresh.update(name for name in inserts if name not in self._now)
         self.put(batch.inserts)
@@ -81,6 +94,9 @@ class Group:
 
     def _exists(self, name: Name) -> bool:
         return self._now[name] is not None if name in self._now else name in self._there
+
+    def _content(self, name: Name) -> bytes | None:
+        return self._now[name] if name in self._now else self._held.get(name)
 
     def _how(self, name: Name, ct: bytes | None) -> Write:
         if ct is None:

@@ -167,6 +167,51 @@ class TenantKeys(_KeySet):
         return Prf(derive(self._key, "medlock/1/tenant/token-labels"))
 
     @cached_property
+    def identity(self) -> Aead:
+        """Seals accounts, factors and sessions."""
+        return Aead(derive(self._key, "medlock/1/tenant/identity"))
+
+    @cached_property
+    def identity_labels(self) -> Prf:
+        """Names their rows."""
+        return Prf(derive(self._key, "medlock/1/tenant/identity-labels"))
+
+    @cached_property
+    def oauth(self) -> Aead:
+        """Seals clients, codes and grants."""
+        return Aead(derive(self._key, "medlock/1/tenant/oauth"))
+
+    @cached_property
+    def oauth_labels(self) -> Prf:
+        """Names their rows."""
+        return Prf(derive(self._key, "medlock/1/tenant/oauth-labels"))
+
+    @cached_property
+    def once(self) -> Aead:
+        """Seals marks of what may be used once."""
+        return Aead(derive(self._key, "medlock/1/tenant/once"))
+
+    @cached_property
+    def once_labels(self) -> Prf:
+        """Names their rows."""
+        return Prf(derive(self._key, "medlock/1/tenant/once-labels"))
+
+    @cached_property
+    def counter_labels(self) -> Prf:
+        """Names counters."""
+        return Prf(derive(self._key, "medlock/1/tenant/counter-labels"))
+
+    @cached_property
+    def tickets(self) -> Aead:
+        """Seals what a browser carries between an offer and its answer."""
+        return Aead(derive(self._key, "medlock/1/tenant/tickets"))
+
+    @cached_property
+    def pepper(self) -> bytes:
+        """The 32-byte key of the HMAC over what a password hash is made of (SP 800-63B §5.1.1.2)."""
+        return derive(self._key, "medlock/1/tenant/pepper")
+
+    @cached_property
     def page(self) -> Aead:
         """Seals paging tokens."""
         return Aead(derive(self._key, "medlock/1/tenant/page"))

@@ -3,6 +3,7 @@
 Noting is done by triggers, so it covers every process that has the file open, whichever version of medlock it runs. In
 the end the tables are renamed in the same transaction that gives the file the version `MOVED`: who has it open finds no
 tables and answers 503, who opens it is told where the records went. Nothing is deleted; the operator removes the file.
+Counters stay behind: they begin anew at the new place.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class LeavingFile:
         self._db.execute("INSERT INTO moved_to VALUES (?)", (mark,))
         for table in Table:
             self._db.execute(f"ALTER TABLE {table.value} RENAME TO moved_{table.value}")
+        self._db.execute(f"ALTER TABLE {schema.COUNTER} RENAME TO moved_{schema.COUNTER}")
         self._db.execute(f"PRAGMA user_version = {schema.MOVED}")
 
     def _stop_noting(self) -> None:

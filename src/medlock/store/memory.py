@@ -14,6 +14,8 @@ from enum import StrEnum
 from time import perf_counter
 
 from medlock.errors import Raced, Tampered, Unavailable
+from medlock.store import memorycounters
+from medlock.store.counting import Claim, Count, Pace
 from medlock.store.tables import Batch, Ledger, Row, Table
 from medlock.store.tally import Tally
 
@@ -33,17 +35,19 @@ class Disk:
     def __init__(self) -> None:
         self.rows: dict[Table, dict[int, bytes]] = {table: {} for table in Table}
         self.keys: dict[Table, list[int]] = {table: [] for table in Table}
+        self.counts: memorycounters.Counts = {}
 
     def copy(self) -> Disk:
         """The disk as it is now."""
         twin = Disk()
         twin.rows = {table: dict(rows) for table, rows in self.rows.items()}
         twin.keys = {table: list(keys) for table, keys in self.keys.items()}
+        twin.counts = dict(self.counts)
         return twin
 
     def restore(self, earlier: Disk) -> None:
         """Become what `earlier` is, as when a backup is put back or a transaction rolled back."""
-        self.rows, self.keys = earlier.rows, earlier.keys
+        self.rows, self.keys, self.counts = earlier.rows, earlier.keys, earlier.counts
 
     def put(self, table: Table, key: int, ct: bytes) -> None:
         """Write one row, behind everybody's back when a test calls it."""
@@ -137,6 +141,8 @@ class MemoryBackend:
             raise Raced
         if any(key not in self.disk.rows[table] for table, key in batch.requires):
             raise Raced
+        if any(self.disk.rows[table].get(key) != ct for table, key, ct in batch.expects):
+            raise Raced
         first, appended = self._append(batch.entries)
         for table, key, ct in (*batch.inserts, *batch.puts, *appended):
             self.disk.put(table, key, ct)
@@ -157,6 +163,39 @@ class MemoryBackend:
         if any(table is Table.LOG and key in self.disk.rows[table] for table, key, _ in rows):
             raise Tampered("the log holds entries that its head does not know")
         return first, rows
+
+    async def bump(self, keys: Sequence[int], now_ms: int, windows_ms: Sequence[int]) -> list[Count]:
+        """One more for each key."""
+        pairs, held = zip(keys, windows_ms, strict=True), self._countable()
+        return [memorycounters.bump(held, key, now_ms, window) for key, window in pairs]
+
+    async def claim(self, key: int, now_ms: int, pace: Pace) -> Claim:
+        """One more if the pace allows it now."""
+        return memorycounters.claim(self._countable(), key, now_ms, pace)
+
+    async def refund(self, keys: Sequence[int]) -> None:
+        """One less for each key that is there."""
+        memorycounters.refund(self._countable(), keys)
+
+    async def settle(self, keys: Sequence[int]) -> None:
+        """Forget these counters."""
+        held = self._countable()
+        for key in keys:
+            held.pop(key, None)
+
+    async def peek(self, keys: Sequence[int]) -> list[Count]:
+        """What they stand at."""
+        return [self._seen.counts.get(key, (0, 0)) for key in keys]
+
+    async def lapse(self, before_ms: int) -> int:
+        """Remove counters whose time is over."""
+        return memorycounters.lapse(self._countable(), before_ms)
+
+    def _countable(self) -> memorycounters.Counts:
+        """The counters; with a fault that loses writes, a copy of them. Raises Unavailable."""
+        if self._fault is Fault.REFUSE:
+            raise Unavailable("The store cannot be counted in now; nothing was allowed.")
+        return dict(self.disk.counts) if self._fault is Fault.DROP else self.disk.counts
 
     def tally(self) -> Tally:
         """What was committed so far; nobody waits."""

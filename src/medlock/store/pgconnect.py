@@ -27,6 +27,7 @@ _GRACE = 5
 _SESSION = {
     "application_name": "medlock",
     "jit": "off",
+    "default_transaction_isolation": "read committed",
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "tcp_keepalives_idle": "10",

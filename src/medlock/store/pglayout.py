@@ -11,7 +11,18 @@ from medlock.store.pgconnect import Connection
 from medlock.store.pgschema import LOCK
 from medlock.store.tables import Table
 
-_NAMED_BY_PRF = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY, Table.TOKEN, Table.JOB)
+_NAMED_BY_PRF = (
+    Table.BODY,
+    Table.HISTORY,
+    Table.CAPSULE,
+    Table.DELTA,
+    Table.DIRECTORY,
+    Table.TOKEN,
+    Table.JOB,
+    Table.IDENTITY,
+    Table.OAUTH,
+    Table.ONCE,
+)
 """Tables whose keys are no counters: in the others the order of keys is the order of writing."""
 _SIZE = """
 SELECT coalesce(sum(pg_total_relation_size(name::regclass)), 0)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from medlock.errors import SetupError
 from medlock.store.pgconnect import Connection
-from medlock.store.schema import VERSION, demand_known
+from medlock.store.schema import COUNTER, FIRST_TABLES, IDENTITY_TABLES, VERSION, demand_known
 from medlock.store.tables import Table
 
 LOCK = 0x6D65646C6F636B00
@@ -33,20 +33,38 @@ FROM pg_class c WHERE c.oid = ANY($1::text[]::regclass[]::oid[])
 _ELSEWHERE = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') OR EXISTS (SELECT FROM pg_foreign_table)"
 _SEALED = ("p", False, "key bigint, ct bytea", "key 1 true")
 """Logged; nothing acts by itself; two columns; one index, on one column, the primary key's."""
+_COUNTING = ("p", False, "key bigint, n bigint, until bigint", "key 1 true")
 
 
 async def _create_sealed_tables(db: Connection) -> None:
     """Version 1: the sealed tables, unless the operator made them. Compressing ciphertext is lost labour."""
-    for table in Table:
-        await db.execute(f"CREATE TABLE IF NOT EXISTS {table.value} (key BIGINT PRIMARY KEY, ct BYTEA NOT NULL)")
-        await db.execute(f"ALTER TABLE {table.value} ALTER COLUMN ct SET STORAGE EXTERNAL")
+    for table in FIRST_TABLES:
+        await _create_sealed(db, table)
+
+
+async def _create_sealed(db: Connection, table: Table) -> None:
+    await db.execute(f"CREATE TABLE IF NOT EXISTS {table.value} (key BIGINT PRIMARY KEY, ct BYTEA NOT NULL)")
+    await db.execute(f"ALTER TABLE {table.value} ALTER COLUMN ct SET STORAGE EXTERNAL")
 
 
 async def _take_short_entries(_db: Connection) -> None:
     """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
 
 
-MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {1: _create_sealed_tables, 2: _take_short_entries}
+async def _create_identity_tables(db: Connection) -> None:
+    """Version 3: tables of sign-in and of apps, and counters."""
+    for table in IDENTITY_TABLES:
+        await _create_sealed(db, table)
+    await db.execute(
+        f"CREATE TABLE IF NOT EXISTS {COUNTER} (key BIGINT PRIMARY KEY, n BIGINT NOT NULL, until BIGINT NOT NULL)"
+    )
+
+
+MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {
+    1: _create_sealed_tables,
+    2: _take_short_entries,
+    3: _create_identity_tables,
+}
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 
 
@@ -87,11 +105,12 @@ async def on_one_server(db: Connection) -> bool:
 
 
 async def _demand_shape(db: Connection) -> None:
-    """Raises SetupError unless every sealed table is `key, ct`, kept in the journal, and nothing else."""
-    for row in await db.fetch(_SHAPE, [table.value for table in Table]):
+    """Raises SetupError unless every table is what it should be, kept in the journal, and nothing else."""
+    for row in await db.fetch(_SHAPE, [*(table.value for table in Table), COUNTER]):
         shape = row["kept"], row["acts"], row["columns"], row["indexes"]
-        if shape != _SEALED:
+        wanted, columns = (_COUNTING, "n BIGINT, until BIGINT") if row["name"] == COUNTER else (_SEALED, "ct BYTEA")
+        if shape != wanted:
             raise SetupError(
-                f"Table {row['name']} of the PostgreSQL database is not `key BIGINT PRIMARY KEY, ct BYTEA` alone: "
+                f"Table {row['name']} of the PostgreSQL database is not `key BIGINT PRIMARY KEY, {columns}` alone: "
                 "drop what was added to it (columns, indexes, triggers, rules), and make it a logged table."
             )

@@ -33,11 +33,12 @@ PROVEN = {
 
 
 @cache
-def there(tables: tuple[Table, ...]) -> str:
-    """Which of so many lists of keys exist, and the head of the log."""
+def there(tables: tuple[Table, ...], whole: tuple[Table, ...] = ()) -> str:
+    """Which of so many lists of keys exist, what the rows of some more hold, and the head of the log."""
     asked = [
-        f"SELECT {at} AS place, key, NULL::bytea AS ct FROM {table.value} WHERE key = ANY(${at + 1}::bigint[])"
-        for at, table in enumerate(tables)
+        f"SELECT {at} AS place, key, {'NULL::bytea' if at < len(tables) else 'ct'} AS ct"
+        f" FROM {table.value} WHERE key = ANY(${at + 1}::bigint[])"
+        for at, table in enumerate((*tables, *whole))
     ]
     asked.append(f"SELECT {TIP_AT} AS place, key, ct FROM {Table.TIP.value} WHERE key = 0")
     return " UNION ALL ".join(asked)

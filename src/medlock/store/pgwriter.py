@@ -22,7 +22,7 @@ import asyncpg
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
 from medlock.store import pgstatements as sql
-from medlock.store.grouping import Group, Piece, Write, chunked, conditions
+from medlock.store.grouping import Group, Name, Piece, Write, chunked, conditions, expected
 from medlock.store.pgconnect import FAULTS, Connection, Connections, put_away, said
 from medlock.store.pgschema import LOCK
 from medlock.store.queueing import Queue, Take, Waiting
@@ -102,8 +102,9 @@ class PgWriter:
             return
         await self._db.execute(sql.BEGIN.format(lock=WRITERS))
         group = take()
-        rows, tip = await self._there(conditions(waiting.batch for waiting in group))
-        state = Group(rows)
+        batches = [waiting.batch for waiting in group]
+        rows, held, tip = await self._there(conditions(batches), expected(batches))
+        state = Group(rows, held)
         going: list[Waiting] = []
         for waiting in group:
             if state.play(waiting.batch):
@@ -153,17 +154,21 @@ class PgWriter:
             self._long_ways = LONG_WAYS
         return bool(done)
 
-    async def _there(self, asked: dict[Table, set[int]]) -> tuple[list[tuple[Table, int]], bytes | None]:
-        """Which rows exist, and the head of the log."""
-        tables = tuple(sorted(asked))
-        found = await self._db.fetch(sql.there(tables), *(list(asked[table]) for table in tables))
-        rows, tip = [], None
-        for place, key, ct in found:
+    async def _there(
+        self, asked: dict[Table, set[int]], compared: dict[Table, set[int]]
+    ) -> tuple[list[Name], dict[Name, bytes], bytes | None]:
+        """Which rows exist, what others hold, and the head of the log."""
+        tables, whole = tuple(sorted(asked)), tuple(sorted(compared))
+        keys = [*(list(asked[table]) for table in tables), *(list(compared[table]) for table in whole)]
+        rows, held, tip = list[Name](), dict[Name, bytes](), None
+        for place, key, ct in await self._db.fetch(sql.there(tables, whole), *keys):
             if place == sql.TIP_AT:
                 tip = ct
-            else:
+            elif place < len(tables):
                 rows.append((tables[place], key))
-        return rows, tip
+            else:
+                held[whole[place - len(tables)], key] = ct
+        return rows, held, tip
 
     async def _append_entries(self, group: Sequence[Waiting], tip: bytes | None, state: Group) -> list[Piece]:
         """The new rows of the log; what else the ledger writes goes into `state`. Tells each batch its number."""
@@ -233,7 +238,7 @@ def _doubled(fault: asyncpg.UniqueViolationError) -> Exception:
 
 def _only_entries(waiting: Waiting) -> bool:
     batch = waiting.batch
-    return bool(batch.entries) and not (batch.inserts or batch.puts or batch.deletes or batch.requires)
+    return bool(batch.entries) and not (batch.inserts or batch.puts or batch.deletes or batch.requires or batch.expects)
 
 
 def _witness(pieces: Sequence[Piece]) -> Row | None:

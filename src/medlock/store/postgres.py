@@ -15,6 +15,7 @@ from typing import Any
 
 from medlock.store import pgstatements as sql
 from medlock.store.pgconnect import Connection, Connections, refusing, setting_up
+from medlock.store.pgcounters import PgCounters
 from medlock.store.pglayout import lay_out, size_of, sweep
 from medlock.store.pgreads import GatheredReads
 from medlock.store.pgschema import migrate, on_one_server
@@ -34,6 +35,9 @@ class PostgresBackend:
     def __init__(self, url: str, ledger: Ledger) -> None:
         self._connections = Connections(url)
         self._writer = PgWriter(self._connections, ledger)
+        counters = PgCounters(self._connections)
+        self.bump, self.claim, self.refund = counters.bump, counters.claim, counters.refund
+        self.settle, self.peek, self.lapse = counters.settle, counters.peek, counters.lapse
         self._reads = GatheredReads(self._fetch)
         self._held: Connection = None
         self._turn = asyncio.Lock()

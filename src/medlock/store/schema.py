@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from medlock.errors import SetupError
 from medlock.store.tables import Table
 
-VERSION = 2
+VERSION = 3
 MOVED = -1
 """The version of a file whose records were moved to another back end."""
 PAGE_SIZE = 4096
@@ -21,9 +21,15 @@ CELL = "CAST(ct AS BLOB)"
 """What is read of a row. SQLite keeps a number in any column: as bytes it does not open, like all that was edited."""
 
 
+IDENTITY_TABLES = (Table.IDENTITY, Table.OAUTH, Table.ONCE)
+FIRST_TABLES = tuple(table for table in Table if table not in IDENTITY_TABLES)
+COUNTER = "counter"
+"""The table of counters (`store.counting`), the only one whose columns are in clear."""
+
+
 def _create_sealed_tables(db: sqlite3.Connection) -> None:
     """Version 1: the sealed tables."""
-    for table in Table:
+    for table in FIRST_TABLES:
         db.execute(f"CREATE TABLE {table.value} (key INTEGER PRIMARY KEY, ct BLOB NOT NULL)")
 
 
@@ -31,7 +37,18 @@ def _take_short_entries(_db: sqlite3.Connection) -> None:
     """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
 
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create_sealed_tables, 2: _take_short_entries}
+def _create_identity_tables(db: sqlite3.Connection) -> None:
+    """Version 3: tables of sign-in and of apps, and counters."""
+    for table in IDENTITY_TABLES:
+        db.execute(f"CREATE TABLE {table.value} (key INTEGER PRIMARY KEY, ct BLOB NOT NULL)")
+    db.execute(f"CREATE TABLE {COUNTER} (key INTEGER PRIMARY KEY, n INTEGER NOT NULL, until INTEGER NOT NULL)")
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
+    1: _create_sealed_tables,
+    2: _take_short_entries,
+    3: _create_identity_tables,
+}
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 
 

@@ -15,6 +15,18 @@ from pathlib import Path
 
 from medlock.errors import SetupError, Unavailable
 from medlock.store import schema
+from medlock.store.counterfile import (
+    Counting,
+    bumping,
+    claimed,
+    claiming,
+    counts,
+    lapsing,
+    peeked,
+    refunding,
+    settling,
+)
+from medlock.store.counting import Claim, Count, Pace
 from medlock.store.tables import Batch, Ledger, Table
 from medlock.store.tally import Tally
 from medlock.store.writer import Writer
@@ -158,6 +170,38 @@ class SqliteBackend:
     async def commit(self, batch: Batch) -> int:
         """Durable when it returns; Conflict or Unavailable otherwise, and nothing written."""
         return await self._writer.submit(batch)
+
+    async def bump(self, keys: Sequence[int], now_ms: int, windows_ms: Sequence[int]) -> list[Count]:
+        """One more for each key, all in one transaction, which many share."""
+        return counts(await self._count(bumping(keys, now_ms, windows_ms)))
+
+    async def claim(self, key: int, now_ms: int, pace: Pace) -> Claim:
+        """One more if the pace allows it now."""
+        return claimed(await self._count(claiming(key, now_ms, pace)))
+
+    async def refund(self, keys: Sequence[int]) -> None:
+        """One less for each key that is there."""
+        await self._count(refunding(keys))
+
+    async def settle(self, keys: Sequence[int]) -> None:
+        """Forget these counters."""
+        await self._count(settling(keys))
+
+    async def peek(self, keys: Sequence[int]) -> list[Count]:
+        """What they stand at."""
+        try:
+            self._pin()
+            return peeked(self._read, keys)
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+
+    async def lapse(self, before_ms: int) -> int:
+        """Remove counters whose time is over."""
+        return len((await self._count(lapsing(before_ms))).found[0])
+
+    async def _count(self, counting: Counting) -> Counting:
+        await self._writer.submit(counting)
+        return counting
 
     def tally(self) -> Tally:
         """What was committed so far, and how many wait."""

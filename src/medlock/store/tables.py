@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import astuple
 
+from medlock.store.counting import Counters
 from medlock.store.tally import Tally
 
 Row = tuple["Table", int, bytes]
@@ -36,6 +38,9 @@ class Table(StrEnum):
     LOGINDEX = "logindex"  # counter → sealed index of a run of audit entries
     TOKEN = "token"  # PRF(bearer secret) → sealed grant of access
     JOB = "job"  # PRF(name) → sealed state of a job
+    IDENTITY = "identity"  # PRF(kind, name) → accounts, factors, sessions
+    OAUTH = "oauth"  # PRF(kind, name) → clients, codes, grants
+    ONCE = "once"  # PRF(kind, name) → the mark of something that may be used once
 
     __hash__ = str.__hash__  # an Enum's own is a function in Python, and every read looks a table up
 
@@ -48,6 +53,9 @@ class Batch(msgspec.Struct):
     puts      rows written whether or not they exist
     deletes   rows removed; a row that is not there is no error
     entries   audit entries (already sealed), appended to the log in the same transaction
+    expects   rows that must hold exactly these bytes; if one does not, nothing is written and Raced is raised
+
+    Batches add up: what two of them say happens together or not at all.
     """
 
     inserts: list[Row] = []
@@ -55,6 +63,11 @@ class Batch(msgspec.Struct):
     deletes: list[tuple[Table, int]] = []
     entries: list[bytes] = []
     requires: list[tuple[Table, int]] = []
+    expects: list[Row] = []
+
+    def __add__(self, other: Batch) -> Batch:
+        """Both, as one."""
+        return Batch(*[[*mine, *theirs] for mine, theirs in zip(astuple(self), astuple(other), strict=True)])
 
 
 class Ledger(Protocol):
@@ -78,7 +91,7 @@ class Ledger(Protocol):
         """Drop the tree in memory: the last `extend` may not have been committed."""
 
 
-class Backend(Protocol):
+class Backend(Counters, Protocol):
     """A database that holds sealed tables. One object per process; safe for one event loop."""
 
     @property
@@ -105,8 +118,8 @@ class Backend(Protocol):
     async def commit(self, batch: Batch) -> int:
         """Make the batch durable (fsync) and return the log sequence number of its first entry (-1: none).
 
-        Raises Raced when an insert's key exists or a required one does not (nothing written), Unavailable when the disk
-        refuses.
+        Raises Raced when an insert's key exists, a required one does not, or an expected row holds something else
+        (nothing written), Unavailable when the disk refuses.
         Concurrent commits share one fsync.
         """
 

@@ -23,6 +23,7 @@ from itertools import chain
 from operator import itemgetter
 
 from medlock.errors import MedlockError, Raced, Tampered, Unavailable
+from medlock.store.counterfile import Counting
 from medlock.store.diskthread import DiskThread
 from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.schema import CELL
@@ -124,7 +125,9 @@ class Writer:
         """Each batch's own rows. Raises Raced when the only batch conflicts: then there is nobody to spare."""
         for waiting in group:
             batch = waiting.batch
-            if batch.requires and not self._are_there(batch.requires):
+            if isinstance(batch, Counting):
+                batch.run(self._db.execute)
+            elif not self._stands(batch):
                 if len(group) == 1:
                     raise Raced
                 waiting.result = Raced()
@@ -133,9 +136,11 @@ class Writer:
             elif batch.inserts or batch.puts or batch.deletes:
                 await self._apply_alone(batch)
 
-    def _are_there(self, rows: Sequence[tuple[Table, int]]) -> bool:
-        """Whether all of these rows exist."""
-        return all(self._db.execute(_HAS[table], (key,)).fetchone() is not None for table, key in rows)
+    def _stands(self, batch: Batch) -> bool:
+        """Whether all required rows exist, and the expected ones hold what they should."""
+        there = (self._db.execute(_HAS[table], (key,)).fetchone() for table, key in batch.requires)
+        held = ((self._db.execute(_GET[table], (key,)).fetchone(), ct) for table, key, ct in batch.expects)
+        return all(row is not None for row in there) and all(row is not None and row[0] == ct for row, ct in held)
 
     async def _apply_alone(self, batch: Batch) -> None:
         """A batch that cannot conflict, or whose conflict is that of the whole transaction. Raises Raced."""

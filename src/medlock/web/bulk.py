@@ -1,12 +1,12 @@
-"""Bulk exports of one process (Bulk Data Access 2.0): begun, counted in the background, fetched file by file.
+"""Bulk exports (Bulk Data Access 2.0): begun, counted in the background, fetched file by file, from any worker.
 
 Nothing of an output is ever kept, on disk or in memory: a file is made while it is sent, piece by piece through the
-door, which decides, re-checks and writes down each. So a job is only its question, its principal and the types it
-counted. Jobs live in the memory of this process: when it ends they are gone, and their addresses look like ones that
-never were.
+door, which decides, re-checks and writes down each. So a job is only its request, whose it is and the types it counted,
+in a sealed row (`records.jobs`).
 
-An account counts one export at a time and keeps four; of each, two files are sent at once. A job belongs to the same
-account with the same role, scopes and patient. It is kept for an hour after it was counted, or until a DELETE.
+An account counts one export at a time and keeps four; of each, two files are sent at once. It is kept for an hour after
+something was last counted, or until a DELETE. Whoever counts or sends says so in the row for a while and again before
+that ends. When a worker dies, what it said ends by itself: the next who asks for the status goes on counting.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from secrets import token_urlsafe
+from secrets import randbits
 from typing import Any, Final
 
 import msgspec
@@ -23,179 +24,244 @@ import orjson
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock, instant
-from medlock.errors import MedlockError, NotFound, TooMany
+from medlock.errors import MedlockError, NotFound, Raced, TooMany
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Question
+from medlock.fhir.request import Request
 from medlock.records.deidentifying import PROVENANCE
 from medlock.records.exporting import Counted
+from medlock.records.jobs import PLACES, Asked, Held, Job, JobBook, Kind, Stream, asked_of, drawn_key, new_job
 from medlock.web.ports import Door, Jobs
 
 KEPT_SECONDS: Final = 3_600
-PER_ACCOUNT: Final = 4
-ALL: Final = 64
+CLAIM_SECONDS: Final = 30
+STREAM_SECONDS: Final = 60
 STREAMS: Final = 2
-_UNKNOWN: Final = "There is no export here, or it is not yours."
+TASKS: Final = 16
+"""Exports that one process counts at once; the others are begun and go on when their status is asked for."""
+_RENEW_MS: Final = STREAM_SECONDS * 500
+_TRIES: Final = 8
+_UNKNOWN: Final = "There is nothing here, or it is not yours."
 _BUSY: Final = "An export of yours is being prepared or fetched: wait for it, or DELETE it."
 _MANY: Final = "Too many exports are waiting to be fetched: DELETE one that is not needed any more."
 Again = Callable[[], Awaitable[Principal]]
-
-
-class Job(msgspec.Struct):
-    """One export. `counted`: some of it is; `expires` is 0 until all is."""
-
-    principal: Principal
-    question: Question
-    request: str
-    began: int
-    types: Counter[str]
-    done: int = 0
-    of: int = 0
-    after: str = ""
-    counted: bool = False
-    deidentified: bool = False
-    expires: int = 0
-    streams: int = 0
-    fault: MedlockError | None = None
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is being counted or fetched."""
-        return self.streams > 0 or (not self.expires and self.fault is None)
-
-    @property
-    def files(self) -> list[str]:
-        """What there is to fetch, by the names of the files."""
-        about = [PROVENANCE] if self.types and self.deidentified else []
-        return [*sorted(self.types), *about]
+Reader = Callable[[Request, int], Question]
+"""A request, and the time against which it is read (ms) → the question in it."""
 
 
 class Bulk:
-    """The exports of one process."""
+    """The exports of all accounts, as one process sees to them."""
 
-    def __init__(
-        self, door: Door, projects: Jobs, clock: Clock, base: str, report: Callable[[BaseException], None]
+    def __init__(  # noqa: PLR0917 - what an export is made of
+        self,
+        door: Door,
+        projects: Jobs,
+        book: JobBook,
+        read: Reader,
+        clock: Clock,
+        base: str,
+        report: Callable[[BaseException], None],
     ) -> None:
         self._door = door
         self._projects = projects
+        self._book = book
+        self._read = read
         self._now_ms = clock.now_ms
         self._base = base
         self._report = report
-        self._jobs: dict[str, Job] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._sent: Counter[str] = Counter()  # files of each export that this process sends
 
-    async def begin(self, principal: Principal, question: Question, request: str) -> str:
+    async def begin(self, principal: Principal, request: Request) -> str:
         """Begin an export; its name. Raises Denied, NotFound and what else the door says, and TooMany."""
-        self._sweep()
-        own = [job for job in self._jobs.values() if job.principal.account == principal.account]
-        if any(job.running for job in own):
-            raise TooMany(_BUSY)
-        if len(own) >= PER_ACCOUNT or len(self._jobs) >= ALL:
-            raise TooMany(_MANY)
-        name, now = token_urlsafe(24), self._now_ms()
-        job = Job(principal, _timed(question, now, name), request, now, Counter())
-        self._jobs[name] = job
-        try:
-            await self._count(job)
-        finally:
-            if not job.counted:
-                self._end(name)
-        self._finish(job)
+        now = self._now_ms()
+        secret, job = new_job(principal, asked_of(request), now, now + KEPT_SECONDS * 1000)
+        await self._place(principal.account)
+        job = await self._count(principal, job, "")
         if job.after:
-            job.task = asyncio.create_task(self._count_on(job))
-            job.task.add_done_callback(partial(self._settle, job))
-        return name
+            job = msgspec.structs.replace(job, claim=now + CLAIM_SECONDS * 1000)
+        for _ in range(_TRIES):
+            place = await self._place(principal.account)
+            with suppress(Raced):
+                held = await self._book.begin(Kind.EXPORT, place, job)
+                self._go_on(principal, held)
+                return f"{place}{secret}"
+        raise TooMany(_BUSY)
 
-    async def _count(self, job: Job) -> None:
-        """Count in the next indexes."""
-        shown = await self._door.answer(job.principal, _piece(job.question, "", job.after))
+    async def _place(self, account: str) -> int:
+        """Where the next export of an account goes. Raises TooMany."""
+        held = await self._book.of(Kind.EXPORT, account)
+        if any(each is not None and each.job.busy(self._now_ms()) for each in held):
+            raise TooMany(_BUSY)
+        free = [place for place in range(PLACES) if held[place] is None]
+        if not free:
+            raise TooMany(_MANY)
+        return free[0]
+
+    async def _count(self, principal: Principal, job: Job, name: str) -> Job:
+        """The job with the next indexes counted in."""
+        shown = await self._door.answer(principal, self._piece(job, name, ExportPart(), job.after))
         counted = msgspec.json.decode(shown.body, type=Counted)
-        job.types.update(counted.types)
-        job.done, job.of, job.after = counted.done, counted.of, shown.after
-        job.counted, job.deidentified = True, counted.deidentified
+        now = self._now_ms()
+        return msgspec.structs.replace(
+            job,
+            types=dict(Counter(job.types) + Counter(counted.types)),
+            done=counted.done,
+            of=counted.of,
+            after=shown.after,
+            counted=not shown.after,
+            deidentified=counted.deidentified,
+            expires=now + KEPT_SECONDS * 1000,
+            claim=now + CLAIM_SECONDS * 1000 if shown.after else 0,
+        )
 
-    async def _count_on(self, job: Job) -> None:
-        while job.after:
-            await self._count(job)
-        self._finish(job)
-
-    def _finish(self, job: Job) -> None:
-        if not job.after:
-            job.expires = self._now_ms() + KEPT_SECONDS * 1000
-
-    def _settle(self, job: Job, task: asyncio.Task[None]) -> None:
-        """Counting ended, well or not."""
-        fault = None if task.cancelled() else task.exception()
-        if fault is None:
+    def _go_on(self, principal: Principal, held: Held) -> None:
+        """Count the rest in the background; what cannot be taken on now waits for somebody to ask."""
+        if held.job.counted or held.key in self._tasks:
             return
-        job.expires = self._now_ms() + KEPT_SECONDS * 1000
-        job.fault = fault if isinstance(fault, MedlockError) else MedlockError("The export failed.")
-        if job.fault is not fault:
+        if len(self._tasks) < TASKS:
+            task = self._tasks[held.key] = asyncio.create_task(self._count_on(principal, held))
+            task.add_done_callback(partial(self._settle, held.key))
+
+    async def _count_on(self, principal: Principal, held: Held) -> None:
+        while held.job.after:
+            try:
+                job = await self._count(principal, held.job, "")
+            except MedlockError:
+                await self._release(held)  # whoever asks for the status next is told why
+                return
+            held = await self._book.replace(held, job)
+
+    async def _release(self, held: Held) -> None:
+        """Say that nobody counts in it any more, if it is as we left it."""
+        with suppress(MedlockError):
+            await self._book.replace(held, msgspec.structs.replace(held.job, claim=0))
+
+    def _settle(self, key: int, task: asyncio.Task[None]) -> None:
+        """Counting ended, well or not: cancelled by its owner, or taken on by another process, it is not ours."""
+        del self._tasks[key]
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None and not isinstance(fault, MedlockError):
             self._report(fault)
 
-    def job(self, principal: Principal, name: str) -> Job:
-        """The caller's own export. Raises NotFound for any other name."""
-        self._sweep()
-        job = self._jobs.get(name)
-        if job is None or job.principal != principal:
-            raise NotFound(_UNKNOWN)
-        return job
+    async def status(self, principal: Principal, name: str) -> Job:
+        """The caller's own export as it stands; counting goes on with whoever asks where nobody is at it.
 
-    def cancel(self, principal: Principal, name: str) -> None:
-        """Forget an export: what is being sent of it is cut off. Raises NotFound."""
-        self.job(principal, name)
-        self._end(name)
+        Raises NotFound for any other name, and what the door says.
+        """
+        held = await self._book.find(Kind.EXPORT, principal, name)
+        now = self._now_ms()
+        if held.job.counted or held.job.claim > now:
+            return held.job
+        try:
+            held = await self._book.replace(held, msgspec.structs.replace(held.job, claim=now + CLAIM_SECONDS * 1000))
+        except Raced:  # somebody else was asked at the same moment
+            return held.job
+        try:
+            held = await self._book.replace(held, await self._count(principal, held.job, name))
+        except Raced:
+            raise NotFound(_UNKNOWN, reason="the export ended while it was counted") from None
+        except MedlockError:
+            await self._release(held)
+            raise
+        self._go_on(principal, held)
+        return held.job
+
+    async def files(self, principal: Principal, name: str) -> list[str]:
+        """The names of the files of the caller's own export. Raises NotFound."""
+        return files_of((await self._book.find(Kind.EXPORT, principal, name)).job)
+
+    async def cancel(self, principal: Principal, name: str) -> None:
+        """Forget an export: what is being sent of it is cut off, by whichever worker. Raises NotFound."""
+        for _ in range(_TRIES):
+            held = await self._book.find(Kind.EXPORT, principal, name)
+            with suppress(Raced):
+                await self._book.end(held)
+                break
+        else:
+            raise TooMany(_BUSY)
+        if held.key in self._tasks:
+            self._tasks[held.key].cancel()
 
     def manifest(self, job: Job, name: str) -> bytes:
         """The output manifest (Bulk Data 2.0, Response - Complete Status)."""
         where = f"{self._base}/_bulk/{name}/"
-        output = [{"type": file.partition("-")[0], "url": f"{where}{file}"} for file in job.files]
-        manifest: dict[str, Any] = {"transactionTime": instant(job.began), "request": job.request}
+        output = [{"type": file.partition("-")[0], "url": f"{where}{file}"} for file in files_of(job)]
+        manifest: dict[str, Any] = {"transactionTime": instant(job.began), "request": self._address(job.asked)}
         return orjson.dumps(manifest | {"requiresAccessToken": True, "output": output, "error": []})
+
+    def _address(self, asked: Asked) -> str:
+        query = asked.query.decode("latin-1")
+        return f"{self._base}{asked.path.decode('latin-1')}" + (f"?{query}" if query else "")
 
     async def file(self, principal: Principal, name: str, file: str, again: Again) -> AsyncGenerator[bytes, None]:
         """The pieces of a file. `again` asks before each whether the caller's token is still good.
 
         Raises NotFound, TooMany and what the door says; while it is sent, whatever goes wrong cuts it off.
         """
-        job = self.job(principal, name)
-        if file not in job.files or not job.expires:
+        held = await self._book.find(Kind.EXPORT, principal, name)
+        if file not in files_of(held.job):
             raise NotFound(_UNKNOWN)
-        if job.streams >= STREAMS:
-            raise TooMany(_BUSY)
-        job.streams += 1
+        stream = randbits(62)
+        held = await self._sending(held, stream, most=STREAMS)
+        self._projects.lend(name, drawn_key(held.job, name))
+        self._sent[name] += 1
         try:
             after, more = "", True
             while more:
-                if await again() != principal or self._jobs.get(name) is not job or self._now_ms() > job.expires:
-                    raise NotFound(_UNKNOWN, reason="the export, or the right to it, ended while it was sent")
-                shown = await self._door.answer(principal, _piece(job.question, file, after))
+                now = await self._still(held, principal, again)
+                if not any(each.id == stream and each.until > self._now_ms() + _RENEW_MS for each in now.job.streams):
+                    await self._sending(now, stream)
+                shown = await self._door.answer(principal, self._piece(held.job, name, ExportPart(file), after))
                 after, more = shown.after, bool(shown.after)
                 yield shown.body
         finally:
-            job.streams -= 1
+            self._let_go(name)
+            with suppress(MedlockError):
+                await self._sending(held, stream, end=True)
 
-    def _sweep(self) -> None:
-        """Forget what is over."""
-        now = self._now_ms()
-        for name in [name for name, job in self._jobs.items() if job.expires and now > job.expires]:
-            self._end(name)
+    async def _still(self, held: Held, principal: Principal, again: Again) -> Held:
+        """The job as it stands, while it and the right to it last. Raises NotFound."""
+        now = await self._book.again(held)
+        if now is None or await again() != principal:
+            raise NotFound(_UNKNOWN, reason="the export, or the right to it, ended while it was sent")
+        return now
 
-    def _end(self, name: str) -> None:
-        job = self._jobs.pop(name, None)
-        self._projects.end(name)
-        if job is not None and job.task is not None:
-            job.task.cancel()
+    async def _sending(self, held: Held, stream: int, *, most: int = 0, end: bool = False) -> Held:
+        """Say in the row that a file is being sent, or that it no longer is. Raises NotFound, TooMany."""
+        for _ in range(_TRIES):
+            found = await self._book.again(held)
+            if found is None:
+                raise NotFound(_UNKNOWN, reason="the export ended")
+            now = self._now_ms()
+            others = tuple(each for each in found.job.streams if each.until > now and each.id != stream)
+            if most and len(others) >= most:
+                raise TooMany(_BUSY)
+            streams = others if end else (*others, Stream(stream, now + STREAM_SECONDS * 1000))
+            with suppress(Raced):
+                return await self._book.replace(found, msgspec.structs.replace(found.job, streams=streams))
+        raise TooMany(_BUSY)
+
+    def _piece(self, job: Job, name: str, part: ExportPart, after: str) -> Question:
+        """The question for one piece, read anew from the request; `after` is where the one before ended."""
+        question = self._read(job.asked.request(), job.began)
+        options = question.options if isinstance(question.options, ExportOptions) else ExportOptions()
+        slot, _, rid = after.partition(".")
+        part = ExportPart(part.file, int(slot or 0), int(rid or 0))
+        options = msgspec.structs.replace(options, until=job.began, job=name, part=part)
+        return msgspec.structs.replace(question, options=options)
+
+    def _let_go(self, name: str) -> None:
+        """A file is sent, or cut off: after the last one nothing is left here that was made for the export."""
+        self._sent[name] -= 1
+        if not self._sent[name]:
+            del self._sent[name]
+            self._projects.end(name)
 
 
-def _timed(question: Question, now: int, name: str) -> Question:
-    """The question with its transaction time and job."""
-    options = question.options if isinstance(question.options, ExportOptions) else ExportOptions()
-    return msgspec.structs.replace(question, options=msgspec.structs.replace(options, until=now, job=name))
-
-
-def _piece(question: Question, file: str, after: str) -> Question:
-    """The question for one piece; `after` is where the one before ended."""
-    slot, _, rid = after.partition(".")
-    options = question.options if isinstance(question.options, ExportOptions) else ExportOptions()
-    part = ExportPart(file, int(slot or 0), int(rid or 0))
-    return msgspec.structs.replace(question, options=msgspec.structs.replace(options, part=part))
+def files_of(job: Job) -> list[str]:
+    """What there is to fetch, by the names of the files; nothing before all is counted."""
+    if not job.counted:
+        return []
+    about = [PROVENANCE] if job.types and job.deidentified else []
+    return [*sorted(job.types), *about]

@@ -10,20 +10,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
 
 from medlock.access.principal import Principal
 from medlock.errors import BadRequest, NotFound
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
-from medlock.fhir.question import Question
+from medlock.fhir.request import Request
 from medlock.web.bulk import Bulk
 from medlock.web.headers import http_date
 from medlock.web.ports import Gate
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK
 
-_ALONE = "This server runs several workers, which share no exports: an operator starts it with one to export."
+_NOT_OFFERED = "This address is not offered."
 _LATER = "An export is fetched later: send Prefer: respond-async."
 
 
@@ -45,17 +45,13 @@ class BulkApi:
         self._replies = replies
         self._base = base
 
-    async def kick_off(
-        self, principal: Principal, question: Question, scope: Scope, headers: Mapping[bytes, bytes]
-    ) -> Reply:
+    async def kick_off(self, principal: Principal, request: Request) -> Reply:
         """202 with the address of the status. Raises BadRequest, and what the door says."""
         if self._bulk is None:
-            raise BadRequest(_ALONE)
-        if not prefers_async(headers):
+            raise NotFound(_NOT_OFFERED)
+        if not prefers_async(request.headers):
             raise BadRequest(_LATER)
-        path = scope["raw_path"][len("/fhir") :].decode("latin-1")
-        query = scope["query_string"].decode("latin-1")
-        name = await self._bulk.begin(principal, question, f"{self._base}{path}" + (f"?{query}" if query else ""))
+        name = await self._bulk.begin(principal, request)
         return self._replies.accepted(f"{self._base}/_bulk/{name}")
 
     async def answer(self, call: Call, headers: Mapping[bytes, bytes]) -> Reply:
@@ -65,21 +61,19 @@ class BulkApi:
         if call.method not in {*offered, "HEAD"}:
             raise not_allowed(offered)
         if self._bulk is None:
-            raise NotFound("This address is not offered.")
+            raise NotFound(_NOT_OFFERED)
         if call.method == "DELETE":
-            self._bulk.cancel(call.principal, name)
+            await self._bulk.cancel(call.principal, name)
             return self._replies.let_go()
         return await (self._file(call, name, file) if file else self._status(call, name, headers))
 
     async def _status(self, call: Call, name: str, headers: Mapping[bytes, bytes]) -> Reply:
-        """202 with how far it is; 200 with the manifest; the error that ended it."""
+        """202 with how far it is; 200 with the manifest; or the door's refusal."""
         bulk = self._bulk
         if bulk is None:
-            raise NotFound("This address is not offered.")
-        job = bulk.job(call.principal, name)
-        if job.fault is not None:
-            raise job.fault
-        if not job.expires:
+            raise NotFound(_NOT_OFFERED)
+        job = await bulk.status(call.principal, name)
+        if not job.counted:
             return self._replies.pending(f"{job.done} of {job.of} records")
         expires = (b"expires", http_date(job.expires // 1000))
         return await self._replies.manifest(bulk.manifest(job, name), [expires], headers)
@@ -88,10 +82,10 @@ class BulkApi:
         """The file; its first piece is made before its head goes out, so that a refusal is one."""
         bulk = self._bulk
         if bulk is None:
-            raise NotFound("This address is not offered.")
+            raise NotFound(_NOT_OFFERED)
         if call.method == "HEAD":
-            if file not in bulk.job(call.principal, name).files:
-                raise NotFound("This address is not offered.")
+            if file not in await bulk.files(call.principal, name):
+                raise NotFound(_NOT_OFFERED)
             return self._replies.file(_nothing())
 
         async def again() -> Principal:

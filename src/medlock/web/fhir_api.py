@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, NotAuthenticated, NotFound, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import EXPORTS, Question
@@ -42,6 +42,7 @@ from medlock.web.whole import offered
 
 _ROOTS = frozenset({PREFIX, PREFIX + b"/"})
 _CUT = "The server is being stopped and cut this request short. Look whether it was done before you repeat it."
+_BEGINS = "This address takes only GET, POST: each begins an export, which HEAD may not."
 _BINARY = PREFIX + b"/Binary"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -147,11 +148,15 @@ class FhirApi:
         body = b""
         if method in _WITH_BODY:
             body = await read_body(receive, headers, self._limit(path))  # 2
-        question = self._question(scope, headers, body)  # 3
+        request = _request(scope, headers, body)
+        question = self._question(request)  # 3
         asked.interaction = question.interaction
         if question.interaction in EXPORTS:
-            return await self._bulk.kick_off(principal, question, scope, headers)
-        if self._later is not None and prefers_async(headers) and (name := self._later.begin(principal, question)):
+            if method == "HEAD":  # it is safe, and this begins something
+                raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
+            return await self._bulk.kick_off(principal, request)
+        later = self._later if method != "HEAD" and prefers_async(headers) else None
+        if later is not None and (name := await later.begin(principal, question, request)):
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
@@ -164,10 +169,12 @@ class FhirApi:
         if self._later is None:
             raise NotFound("This address is not offered.")
         if method == "DELETE":
-            self._later.forget(principal, name)
+            await self._later.forget(principal, name)
             return self._replies.let_go()
-        answer = self._later.fetch(principal, name) if method == "GET" else None
-        return self._replies.pending() if answer is None else await self._replies.fetched(answer, headers)
+        if method == "HEAD":  # it would make the answer, and take it away
+            await self._later.look(principal, name)
+            return self._replies.pending("waits to be fetched")
+        return await self._replies.fetched(await self._later.fetch(principal, name), headers)
 
     def _limit(self, path: bytes) -> int:
         """How long a body may be there."""
@@ -175,11 +182,8 @@ class FhirApi:
             return self._limits.bundle_bytes
         return self._limits.binary_bytes if path.startswith(_BINARY) else self._limits.resource_bytes
 
-    def _question(self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Question:
+    def _question(self, request: Request) -> Question:
         """The Question in the request."""
-        method = scope["method"]
-        asked = "GET" if method == "HEAD" else method
-        request = Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body)
         return parse(request, Frame(self._now_ms(), self._limits.page_size_max, self._base_url))
 
     async def _metadata(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Reply:
@@ -198,6 +202,12 @@ class FhirApi:
         route = route_of(scope["method"], scope["raw_path"])
         method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         self._log.request(Line(method, route, asked.interaction, reply.status, seconds * 1000, asked.id, asked.trace))
+
+
+def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Request:
+    """The request, as it is read."""
+    asked = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body)
 
 
 async def _whole(scope: Scope, send: Send, reply: Reply) -> None:

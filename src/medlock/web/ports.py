@@ -26,6 +26,9 @@ class Door(Protocol):
 class Jobs(Protocol):
     """What is made for an export and ends with it; `records.projects` has it."""
 
+    def lend(self, job: str, drawn: bytes) -> None:
+        """The key that was drawn for an export, as long as it lasts."""
+
     def end(self, job: str) -> None:
         """An export is over."""
 

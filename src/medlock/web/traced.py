@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.fhir.question import Question
+from medlock.fhir.request import Request
 from medlock.records.disclosure import Disclosure
 from medlock.records.traced import Stage, Stages
 from medlock.web.correlation import trace_of
@@ -47,9 +48,9 @@ class TracedApi(FhirApi):
         with self._tracer.request(trace_of(dict(scope["headers"]), address)):
             await super().__call__(scope, receive, send)
 
-    def _question(self, scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Question:
+    def _question(self, request: Request) -> Question:
         with self._tracer.stage(Stage.PARSE):
-            return super()._question(scope, headers, body)
+            return super()._question(request)
 
     def _note(self, scope: Scope, reply: Reply, asked: Asked, started: float) -> None:
         asked.trace = self._tracer.answered(asked.interaction, reply.status)

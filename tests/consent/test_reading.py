@@ -1,0 +1,189 @@
+"""Consents as they are recorded and read: what is refused, with which path, and what becomes of the unreadable."""
+
+import copy
+
+import pytest
+
+from consent.form import HL7, PURPOSES, consent, purpose
+from medlock.access.consent.book import Book
+from medlock.access.consent.codes import Purposes, label_of
+from medlock.access.consent.model import Ask, Facts
+from medlock.access.consent.policy import URIS, Policy
+from medlock.access.consent.reading import read
+from medlock.access.consent.refusing import refusals
+from medlock.access.consent.residual import residual
+from medlock.access.consent.ruling import Ruling, Site
+
+PLAIN = consent(
+    {
+        "provision": {
+            "type": "permit",
+            "purpose": ["TREAT"],
+            "provision": [{"type": "deny", "actor": ["Practitioner/b"]}],
+        }
+    }
+)
+INNER = "Consent.provision.provision[0]"
+
+
+def changed(**root):
+    """The plain consent with other members in its root provision."""
+    found = copy.deepcopy(PLAIN)
+    found["provision"].update(root)
+    return found
+
+
+def inner(**members):
+    """The plain consent with other members in its exception."""
+    found = copy.deepcopy(PLAIN)
+    found["provision"]["provision"][0].update(members)
+    return found
+
+
+def without(*path):
+    """The plain consent without a member."""
+    found = copy.deepcopy(PLAIN)
+    place = found
+    for step in path[:-1]:
+        place = place[step]
+    del place[path[-1]]
+    return found
+
+
+SET_AS_SYSTEM = {"system": "http://hl7.org/fhir/ValueSet/security-labels", "code": "R"}
+ROLE = {"coding": [{"system": f"{HL7}v3-RoleClass", "code": "AGNT"}]}
+RECIPIENT = {"coding": [{"system": f"{HL7}v3-ParticipationType", "code": "IRCP"}]}
+ACTOR = {"reference": {"reference": "Practitioner/b"}}
+DEEPER = [{"type": "permit", "purpose": [purpose("TREAT")]}]
+ALWAYS = {
+    "ppc-1": (without("policy"), "Consent"),
+    "no root type": (without("provision", "type"), "Consent.provision.type"),
+    "no nested type": (without("provision", "provision", 0, "type"), f"{INNER}.type"),
+    "a label of an unknown system": (changed(securityLabel=[SET_AS_SYSTEM]), "Consent.provision.securityLabel[0]"),
+    "a label that is none": (inner(securityLabel=[{"system": f"{HL7}v3-Confidentiality", "code": "X"}]), f"{INNER}.securityLabel[0]"),
+    "an actor of another server": (inner(actor=[{"role": RECIPIENT, "reference": {"reference": "https://else.example/Practitioner/1"}}]), f"{INNER}.actor[0].reference"),
+    "an actor in another role": (inner(actor=[{"role": ROLE, **ACTOR}]), f"{INNER}.actor[0].role"),
+    "a period that ends before it starts": (changed(period={"start": "2026-02-01", "end": "2026-01-01"}), "Consent.provision.period"),
+    "data of a period that ends before it starts": (inner(dataPeriod={"start": "2026-02-01", "end": "2026-01-01"}), f"{INNER}.dataPeriod"),
+    "a purpose of an unknown system": (changed(purpose=[{"system": "https://else.example", "code": "X"}]), "Consent.provision.purpose[0]"),
+    "a purpose that HL7 does not know": (changed(purpose=[{"system": f"{HL7}v3-ActReason", "code": "XXX"}]), "Consent.provision.purpose[0]"),
+    "an empty period": (changed(period={"extension": []}), "Consent.provision.period"),
+    "a modifier": (changed(modifierExtension=[{"url": "https://x.example"}]), "Consent.provision"),
+    "a modifier of everything": (PLAIN | {"modifierExtension": [{"url": "https://x.example"}]}, "Consent"),
+    "data of an unknown meaning": (inner(data=[{"meaning": "like", "reference": {"reference": "Observation/1"}}]), f"{INNER}.data[0].meaning"),
+}  # fmt: skip
+BEYOND_PCF = {
+    "action": (inner(action=[{"coding": [{"system": f"{HL7}consentaction", "code": "disclose"}]}]), f"{INNER}.action"),
+    "class": (changed(**{"class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Condition"}]}), "Consent.provision.class"),
+    "code": (inner(code=[{"coding": [{"system": "http://loinc.org", "code": "1-8"}]}]), f"{INNER}.code"),
+    "nesting": (inner(provision=DEEPER), f"{INNER}.provision[0]"),
+}  # fmt: skip
+
+
+def paths(resource, **how):
+    """Where refusals point."""
+    return {each.path for each in refusals(resource, PURPOSES, **how)}
+
+
+def test_a_plain_consent_is_taken():
+    """PCF's own form is refused by nothing."""
+    assert paths(PLAIN) == set()
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_what_is_always_refused(name):
+    """Each is refused at its own path, with the extension of R4 on or off, and denies everything once stored."""
+    resource, path = ALWAYS[name]
+    assert paths(resource) == paths(resource, extended=True) == {path}
+
+
+@pytest.mark.parametrize("name", BEYOND_PCF)
+def test_what_pcf_does_not_have(name):
+    """Action, class, code and deeper nesting are refused by default and taken when the site says so."""
+    resource, path = BEYOND_PCF[name]
+    assert paths(resource) == {path}
+    assert paths(resource, extended=True) == set()
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_needs_a_system_that_is_known(extended):
+    """In classes and codes too, what cannot be compared is refused."""
+    kind = changed(**{"class": [{"system": "http://loinc.org", "code": "1-8"}]})
+    text = changed(code=[{"text": "HIV"}])
+    act = changed(action=[{"coding": [{"system": f"{HL7}consentaction", "code": "sell"}]}])
+    assert "Consent.provision.class[0]" in paths(kind, extended=extended)
+    assert "Consent.provision.code[0]" in paths(text, extended=extended)
+    assert "Consent.provision.action[0]" in paths(act, extended=extended)
+
+
+def test_a_policy_rule_says_what_the_root_is():
+    """OPTIN and OPTOUT stand for the root's type (R4 forbids one there, PCF demands it)."""
+    for code, deny in (("OPTIN", False), ("OPTOUT", True)):
+        rule = {"coding": [{"system": f"{HL7}v3-ActCode", "code": code}]}
+        resource = without("provision", "type") | {"policyRule": rule}
+        assert paths(resource) == set()
+        assert read(resource).root.deny is deny
+
+
+def test_what_is_not_enforced_is_not_asked():
+    """Another scope, or entered in error: neither refused nor read."""
+    directive = consent({"scope": "adr", "provision": {}})
+    mistaken = without("policy") | {"status": "entered-in-error"}
+    assert paths(directive) == paths(mistaken) == set()
+    assert read(directive) is read(mistaken) is None
+
+
+@pytest.mark.parametrize("name", [name for name in ALWAYS if name not in {"ppc-1", "an actor in another role"}])
+def test_a_stored_consent_that_cannot_be_read_denies_everything(name):
+    """Nobody can tell what it forbids: it denies, in a site that permits, and the decision names it."""
+    found = read(ALWAYS[name][0], PURPOSES)
+    ruling = Ruling(Book("p", [found]), Ask(purposes=frozenset({"TREAT"})), Site(Policy.PERMIT_ALL))
+    assert found.broken
+    decision = ruling.decide(Facts("Observation", "o"))
+    assert not decision.permit
+    assert decision.rules == ("Consent/c0 (unreadable)",)
+
+
+@pytest.mark.parametrize("broken", [{"provision": 7}, {"provision": {"type": "permit", "actor": [7]}}, {"patient": 7}, {"provision": {"type": "permit", "period": {"start": "soon"}}}])  # fmt: skip
+def test_a_consent_of_no_form_denies_everything(broken):
+    """Even one that no validator would let in, whosever it is, denies for the patient whose record it was found in."""
+    found = read(PLAIN | broken)
+    ruling = Ruling(Book("p", [found]), Ask(), Site(Policy.PERMIT_ALL))
+    assert not ruling.permits(Facts("Observation", "o"))
+
+
+def test_former_names_of_systems():
+    """The systems as STU3 named them mean the same."""
+    assert label_of("http://hl7.org/fhir/v3/Confidentiality", "R") == label_of(f"{HL7}v3-Confidentiality", "R")
+    assert label_of("http://hl7.org/fhir/v3/ActCode", "HIV") == label_of(f"{HL7}v3-Confidentiality", "HIV")
+
+
+def test_an_unregistered_project_is_unknown():
+    """The site's own purposes are those that it registered."""
+    resource = changed(purpose=[purpose("FooBar")])
+    assert not refusals(resource, PURPOSES)
+    assert refusals(resource, Purposes())
+
+
+def test_policies_have_the_addresses_of_pcf():
+    """ITI PCF 53.2.1."""
+    assert URIS[Policy.BASIC_NORMAL] == "https://profiles.ihe.net/ITI/PCF/Policy-basic-normal"
+    assert URIS[Policy.PERMIT_ALL] == "https://profiles.ihe.net/ITI/PCF/Policy-all-normal"
+
+
+def test_residual_rules():
+    """What is left of a consent for a request, as PCF writes it: the rule for others is not in it."""
+    root = {"type": "permit", "purpose": ["TREAT"], "securityLabel": ["N"], "provision": [
+        {"type": "deny", "actor": ["Practitioner/b"]},
+        {"type": "permit", "actor": ["Practitioner/a"], "securityLabel": ["R"], "data": [{"meaning": "related", "ref": "Encounter/e"}]},
+        {"type": "deny", "dataPeriod": {"start": "1970-01-01", "end": "1970-01-01"}},
+    ]}  # fmt: skip
+    asked = Ask(frozenset({"Practitioner/a"}), frozenset({"TREAT"}))
+    rules = residual(Ruling(Book("p", [read(consent({"provision": root}))]), asked, Site()))
+    assert [(each.type, each.path, each.labels) for each in rules] == [
+        ("permit", "provision", ("N",)),
+        ("permit", "provision.provision[1]", ("R",)),
+        ("forbid", "provision.provision[2]", None),
+    ]
+    assert rules[1].data == ("related Encounter/e",)
+    assert rules[2].period == (0, 86_400_000)
