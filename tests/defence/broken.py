@@ -3,13 +3,11 @@
 `Forgets` is how leaks come about: one kind of question is answered as if somebody who may see everything had asked it.
 """
 
-from dataclasses import dataclass, replace
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from medlock.defence.leaktest.attempts import Answer, Ask
 from medlock.fhir.question import Interaction, Question
-
-I = Interaction
 
 
 @dataclass(frozen=True)
@@ -26,38 +24,41 @@ def _of(*interactions):
 
 
 def _search(picks):
-    return lambda question: question.interaction is I.SEARCH and question.query is not None and picks(question.query)
+    return lambda question: (
+        question.interaction is Interaction.SEARCH and question.query is not None and picks(question.query)
+    )
 
 
 def _conditional(interaction):
-    return lambda question: question.interaction is interaction and (
-        question.criteria is not None or question.preconditions.if_none_exist is not None
+    return lambda question: (
+        question.interaction is interaction
+        and (question.criteria is not None or question.preconditions.if_none_exist is not None)
     )
 
 
 FORGETFUL = (
-    Forgets("read", _of(I.READ)),
-    Forgets("vread", _of(I.VREAD)),
-    Forgets("instance history", _of(I.HISTORY)),
-    Forgets("type history", _of(I.HISTORY_TYPE)),
-    Forgets("system history", _of(I.HISTORY_SYSTEM)),
-    Forgets("every search", _of(I.SEARCH)),
-    Forgets("search across types", _of(I.SEARCH_SYSTEM)),
+    Forgets("read", _of(Interaction.READ)),
+    Forgets("vread", _of(Interaction.VREAD)),
+    Forgets("instance history", _of(Interaction.HISTORY)),
+    Forgets("type history", _of(Interaction.HISTORY_TYPE)),
+    Forgets("system history", _of(Interaction.HISTORY_SYSTEM)),
+    Forgets("every search", _of(Interaction.SEARCH)),
+    Forgets("search across types", _of(Interaction.SEARCH_SYSTEM)),
     Forgets("totals", _search(lambda query: "_summary=count" in query.text)),
     Forgets("includes", _search(lambda query: "_include" in query.text)),
     Forgets("reverse includes", _search(lambda query: "_revinclude" in query.text)),
     Forgets("chains", _search(lambda query: "patient.identifier" in query.text)),
     Forgets("_has", _search(lambda query: "_has" in query.text)),
-    Forgets("everything", _of(I.EVERYTHING)),
-    Forgets("lastn", _of(I.LASTN)),
-    Forgets("docref", _of(I.DOCREF)),
-    Forgets("match", _of(I.MATCH)),
-    Forgets("update", _of(I.UPDATE)),
-    Forgets("patch", _of(I.PATCH)),
-    Forgets("delete", _of(I.DELETE)),
-    Forgets("create", _of(I.CREATE)),
-    Forgets("transactions", _of(I.TRANSACTION)),
-    Forgets("batches", _of(I.BATCH)),
+    Forgets("everything", _of(Interaction.EVERYTHING)),
+    Forgets("lastn", _of(Interaction.LASTN)),
+    Forgets("docref", _of(Interaction.DOCREF)),
+    Forgets("match", _of(Interaction.MATCH)),
+    Forgets("update", _of(Interaction.UPDATE)),
+    Forgets("patch", _of(Interaction.PATCH)),
+    Forgets("delete", _of(Interaction.DELETE)),
+    Forgets("create", _of(Interaction.CREATE)),
+    Forgets("transactions", _of(Interaction.TRANSACTION)),
+    Forgets("batches", _of(Interaction.BATCH)),
     Forgets("the log", lambda question: question.type == "AuditEvent", "privacy"),
 )
 
@@ -92,8 +93,6 @@ def _worded(_ask, answer, whole):
 def _longer(_ask, answer, whole):
     """A body that is longer when there is something to hide."""
     return replace(answer, body=answer.body + b" ") if answer.status == 404 and whole.status == 200 else answer
-
-
 
 
 def _by_address(ask, answer, whole):

@@ -3,12 +3,12 @@
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from medlock.access.principal import Role
 from medlock.app import _site, open_app
 from medlock.clock import Clock
 from medlock.defence.leaktest.actors import NEEDED, WRITER, actors
 from medlock.defence.leaktest.attempts import Answer
 from medlock.defence.leaktest.run import LeakTest
-from medlock.access.principal import Role
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
@@ -33,7 +33,7 @@ class InProcess:
     async def call(self, ask, token):
         """What the site answers, as a broken server would let it out."""
         answer = await self.plain(ask, token)
-        return answer if self.spoil is None else await self.spoil(ask, token, answer)
+        return answer if self.spoil is None else await self.spoil(ask, answer)
 
     async def plain(self, ask, token):
         """What the site answers."""

@@ -35,7 +35,7 @@ async def test_a_word_too_many_is_found(tmp_path, build):
     """Each build answers refusals in a way that depends on what is refused."""
     async with under_test(tmp_path) as bench:
 
-        async def spoil(ask, token, answer):
+        async def spoil(ask, answer):
             if ask.method != "GET":
                 return answer
             return build.spoil(ask, answer, await bench.caller.plain(build.asks(ask), bench.writer))
@@ -49,7 +49,7 @@ async def test_an_answer_that_takes_longer_is_found(tmp_path):
     """A build that looks the record up before it refuses: some milliseconds are enough."""
     async with under_test(tmp_path, rounds=12) as bench:
 
-        async def spoil(ask, token, answer):
+        async def spoil(ask, answer):
             if "leaktest-ann" in ask.target and not urlsplit(ask.target).query:
                 await asyncio.sleep(0.02)
             return answer

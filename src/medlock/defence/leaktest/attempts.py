@@ -69,10 +69,29 @@ class Answer:
         return f"{told}\n\n{self.body.decode(errors='replace')}"
 
 
+class Told(Protocol):
+    """What came back from a server; `Answer` is one."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case."""
+
+    @property
+    def body(self) -> bytes:
+        """The body as it came."""
+
+    def text(self) -> str:
+        """Headers and body as one text."""
+
+
 class Caller(Protocol):
     """Sends requests to the server under test; never follows a redirect."""
 
-    async def call(self, ask: Ask, token: str) -> Answer:
+    async def call(self, ask: Ask, token: str) -> Told:
         """The answer; `token` "" sends no credentials. Raises Unavailable."""
 
 

@@ -1,10 +1,11 @@
 """The family whose records are asked for: fixed, synthetic, and full of words that occur nowhere else.
 
-Ann is the one whose record others try to see. Ben is her husband: he shares a household, an appointment and an insurance
-with her, so a server that follows references without asking again tells him of her. Cy is their child, Dot a stranger.
-A *canary* is a word that stands in one resource only; wherever it comes out, that resource came out.
+Ann is the one whose record others try to see. Ben is her husband: he shares a household, an appointment and an
+insurance with her, so a server that follows references without asking again tells him of her.
+Cy is their child, Dot a stranger. A *canary* is a word that stands in one resource only; wherever it comes out, that
+resource came out.
 
-References are written as `Type/name`; `Family.placed` puts the server's ids in their places.
+References are written as `Type/name`; `placed` puts the server's ids in their places.
 """
 
 from __future__ import annotations
@@ -97,9 +98,7 @@ def _observation(name: str, owner: str, code: str, value: float, **more: Any) ->
     """A laboratory value that Dr Pell measured."""
     fields = {
         "status": "final",
-        "category": [
-            _coded("http://terminology.hl7.org/CodeSystem/observation-category", "laboratory", "Laboratory")
-        ],
+        "category": [_coded("http://terminology.hl7.org/CodeSystem/observation-category", "laboratory", "Laboratory")],
         "code": _coded(LOINC, code, canary(f"{name} code")),
         "subject": {"reference": f"Patient/{owner}"},
         "effectiveDateTime": "2024-03-05T10:00:00Z",
@@ -158,9 +157,7 @@ def _anns() -> Iterator[Record]:
     yield _condition("ann-asthma", "ann", "195967001")
     yield _observation("ann-glucose", "ann", "2339-0", 93.0, encounter={"reference": "Encounter/ann-visit"})
     yield _observation("ann-viral-load", "ann", "20447-9", 48_211.0, **restricted)
-    yield _observation(
-        "ann-panel", "ann", "24323-8", 7.0, hasMember=[{"reference": "Observation/ann-glucose"}]
-    )
+    yield _observation("ann-panel", "ann", "24323-8", 7.0, hasMember=[{"reference": "Observation/ann-glucose"}])
     yield _of(
         "ann-report",
         "DiagnosticReport",
@@ -189,7 +186,9 @@ def _anns() -> Iterator[Record]:
         "ann",
         status="active",
         intent="order",
-        medicationCodeableConcept=_coded("http://www.nlm.nih.gov/research/umls/rxnorm", "1940261", canary("ann-drug c")),
+        medicationCodeableConcept=_coded(
+            "http://www.nlm.nih.gov/research/umls/rxnorm", "1940261", canary("ann-drug c")
+        ),
         subject=ann,
         authoredOn="2024-03-05",
         requester={"reference": "Practitioner/pell"},
@@ -198,9 +197,7 @@ def _anns() -> Iterator[Record]:
         "ann-allergy",
         "AllergyIntolerance",
         "ann",
-        clinicalStatus=_coded(
-            "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active", "active"
-        ),
+        clinicalStatus=_coded("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active", "active"),
         code=_coded(SNOMED, "91936005", canary("ann-allergy code")),
         patient=ann,
     )

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from medlock.defence.leaktest.actors import Actor, words_in
-from medlock.defence.leaktest.attempts import Answer, Ask, Attempt
+from medlock.defence.leaktest.attempts import Ask, Attempt, Told
 from medlock.defence.leaktest.family import decoy
 
 _ADDRESS = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+\-]\d\d:\d\d)")
 _OPAQUE = re.compile(r"[A-Za-z0-9_\-]{24,}={0,2}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_ASIDE = re.compile(r"date|last-modified|content-length|.*request-id|traceparent|server-timing|(x-)?ratelimit.*|via|age")
+_ASIDE = re.compile(
+    r"date|last-modified|content-length|.*request-id|traceparent|server-timing|(x-)?ratelimit.*|via|age"
+)
 _SHOWN = 160
 _BRINGS = frozenset({"search", "total", "operation"})
 
@@ -42,7 +44,7 @@ class Judge:
     actor: Actor
     ids: Mapping[str, str]
 
-    def told(self, attempt: Attempt, answer: Answer, ask: Ask | None = None) -> list[Finding]:
+    def told(self, attempt: Attempt, answer: Told, ask: Ask | None = None) -> list[Finding]:
         """What one answer says outright."""
         ask = ask or attempt.ask
         text, known = answer.text(), ask.text()
@@ -52,7 +54,7 @@ class Judge:
         says = [f"the answer ({answer.status}) holds {_around(text, each)}" for each in sorted(words | addresses)[:1]]
         return [self._finding(attempt, each, ask) for each in says]
 
-    def apart(self, attempt: Attempt, answer: Answer, twin: Answer) -> list[Finding]:
+    def apart(self, attempt: Attempt, answer: Told, twin: Told) -> list[Finding]:
         """What two answers say by being different."""
         if attempt.twin is None or self._known_already(attempt):
             return []
@@ -89,7 +91,7 @@ class Judge:
         return Finding(self.actor.name, attempt.kind, attempt.about.address, says, ask, attempt.twin)
 
 
-def _alike(answer: Answer, needle: str) -> str:
+def _alike(answer: Told, needle: str) -> str:
     """The answer without what differs between any two."""
     headers = "\n".join(
         f"{name}: {value}" for name, value in sorted(answer.headers.items()) if not _ASIDE.fullmatch(name)

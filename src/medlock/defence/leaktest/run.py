@@ -9,7 +9,7 @@ from itertools import chain
 import orjson
 
 from medlock.defence.leaktest.actors import Actor
-from medlock.defence.leaktest.attempts import Answer, Ask, Attempt, Caller, get, send
+from medlock.defence.leaktest.attempts import Ask, Attempt, Caller, Told, get, send
 from medlock.defence.leaktest.family import RECORDS, Json, Record, placed
 from medlock.defence.leaktest.judge import Finding, Judge
 from medlock.defence.leaktest.plan import attempts
@@ -106,7 +106,7 @@ class LeakTest:
             found = await self._followed(actor, judge, attempt, answer)
         return found
 
-    async def _followed(self, actor: Actor, judge: Judge, attempt: Attempt, answer: Answer) -> list[Finding]:
+    async def _followed(self, actor: Actor, judge: Judge, attempt: Attempt, answer: Told) -> list[Finding]:
         """Later pages, and the files of an export."""
         if answer.status == 202:
             return await self._exported(actor, judge, attempt, answer)
@@ -119,7 +119,7 @@ class LeakTest:
                 return found
         return []
 
-    async def _exported(self, actor: Actor, judge: Judge, attempt: Attempt, answer: Answer) -> list[Finding]:
+    async def _exported(self, actor: Actor, judge: Judge, attempt: Attempt, answer: Told) -> list[Finding]:
         """What an export brought, once it is ready."""
         place = answer.headers.get("content-location", "")
         for _ in range(_JOB_POLLS if place else 0):
@@ -156,7 +156,7 @@ def _changed(judge: Judge, before: Mapping[str, bytes], after: Mapping[str, byte
     ]
 
 
-def _next(answer: Answer) -> str:
+def _next(answer: Told) -> str:
     """Where the next page is; "" when there is none."""
     try:
         links = orjson.loads(answer.body).get("link", [])
@@ -165,7 +165,7 @@ def _next(answer: Answer) -> str:
     return next((str(link.get("url", "")) for link in links if link.get("relation") == "next"), "")
 
 
-def _files(answer: Answer) -> list[str]:
+def _files(answer: Told) -> list[str]:
     """The addresses of an export's files."""
     try:
         return [str(each["url"]) for each in orjson.loads(answer.body).get("output", [])]

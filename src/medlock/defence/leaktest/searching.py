@@ -117,4 +117,6 @@ def linked(record: Record, name: str, placed: Mapping[str, str]) -> Iterator[Att
         yield Attempt("chain", record, get(f"/Appointment?patient.identifier={record.canary}"), record.canary)
         yield Attempt("chain", record, get(f"/Appointment?actor:Patient.identifier={record.canary}"), record.canary)
         yield Attempt("chain", record, get(f"/Coverage?beneficiary.identifier={record.canary}"), record.canary)
-        yield Attempt("_has", record, get(f"/Organization?_has:Patient:organization:identifier={record.canary}"), record.canary)
+        yield Attempt(
+            "_has", record, get(f"/Organization?_has:Patient:organization:identifier={record.canary}"), record.canary
+        )

@@ -46,7 +46,9 @@ class Stopwatch:
             told = await self._told(actor, attempt, self._rounds * 3)
         if abs(told - 0.5) <= _TELLS - 0.5:
             return []
-        return [judge.changed(attempt, f"the time of the answer tells the two apart ({told:.2f} of 1; 0.5 tells nothing)")]
+        return [
+            judge.changed(attempt, f"the time of the answer tells the two apart ({told:.2f} of 1; 0.5 tells nothing)")
+        ]
 
     async def _told(self, actor: Actor, attempt: Attempt, rounds: int) -> float:
         """The area under the curve."""
