@@ -18,12 +18,18 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
-from medlock.errors import SetupError
+from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
+from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
+from medlock.oauth.granting import Place
+from medlock.oauth.people import KnownPeople
 from medlock.oauth.requests import PURPOSES
+from medlock.oauth.rows import open_rows
+from medlock.oauth.server import AuthorizationServer, Outside
+from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.records.jobs import JobBook
@@ -39,8 +45,11 @@ from medlock.web.bulk import Bulk
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
+from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
+from medlock.web.ports import Door
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -62,6 +71,7 @@ class App:
     records: Records
     tokens: TokenStore
     readiness: Readiness
+    oauth: Administration
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -85,6 +95,10 @@ class App:
     async def note_move(self, about: str) -> None:
         """Write down that the operator is about to move the store. Raises Unavailable."""
         await self.note(Action.STORE_MOVE, about)
+
+    async def note_password_list(self, about: str) -> None:
+        """Write down that the operator is about to import a list of known passwords. Raises Unavailable."""
+        await self.note(Action.PASSWORD_LIST, about)
 
     async def note_copy(self, about: str) -> None:
         """Write down that the keys are about to be copied, and tell the keystore the log's end. Raises Unavailable."""
@@ -110,7 +124,9 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
     clock = Clock()
     async with open_records(settings, clock, create=create) as records:
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
-        yield App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
+        rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
+        readiness = Readiness(records.backend, records.keystore, settings.data_dir)
+        yield App(records, tokens, readiness, administration(rows, tokens))
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -127,16 +143,27 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
             async with _tracing(settings, seat) as tracer:
                 yield _site(app, log, counts, tracer)
         finally:
-            for task in (house, sampling):
+            for task in (house, sweeping, sampling):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _sweep(app: App, log: OpLog) -> None:
+    """Delete now and then what of the authorization server is over, until cancelled."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await app.oauth.sweeper.sweep()
+        except MedlockError as fault:
+            log.fault(fault, "sweep")
 
 
 async def _sample(records: Records, counts: Counts | None) -> None:
@@ -201,4 +228,14 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         bulk,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    return Site(api, Outer(replies, app, log, tls=settings.tls).app())
+    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    return Site(api, Outer(replies, app, log, tls=settings.tls).app(oauth.mounted()))
+
+
+def _authorization(app: App, door: Door) -> AuthorizationServer:
+    """The authorization server of this site."""
+    records, settings = app.records, app.records.settings
+    people = KnownPeople()
+    sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
+    place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
+    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, None))

@@ -6,7 +6,8 @@
     │   ├── UnsupportedMedia            415
     │   ├── NotAcceptable               406
     │   ├── MethodNotAllowed            405
-    │   └── TooLarge                    413
+    │   ├── TooLarge                    413
+    │   └── OAuthRefused                400  or 401; told as RFC 6749 §5.2 has it
     ├── NotAuthenticated                401  who are you?
     ├── Denied                          403  a rule said no
     ├── NotFound                        404  not there, or not for you: the two look the same
@@ -105,6 +106,29 @@ class TooLarge(BadRequest):
 
     http_status = 413
     issue = "too-long"
+
+
+class OAuthRefused(BadRequest):
+    """An OAuth request that is not granted. `code` is the error's name in RFC 6749 §5.2 or one of its kin.
+
+    `http_status` is 401 where the client is not who it says (RFC 6749 §5.2), else 400. `headers` go with the answer.
+    """
+
+    audit_code = "oauth"
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        reason: str = "",
+        status: int = 400,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(sentence, reason=reason)
+        self.code = code
+        self.http_status = status
+        self.headers = headers
 
 
 class NotAuthenticated(MedlockError):

@@ -48,6 +48,7 @@ class Settings:
     deid_key_file   key of the project that the server de-identifies for; None: for none
     deid_preset     how it does it for researchers
     deid_text       what becomes of notes: drop, known, clean
+    password_policy which profile for which role (docs/identity.md); empty: nist for everybody
     """
 
     data_dir: Path
@@ -73,6 +74,7 @@ class Settings:
     deid_key_file: Path | None = None
     deid_preset: str = "safe-harbor"
     deid_text: str = "drop"
+    password_policy: str = ""
     limits: Limits = Limits()
 
     @property
@@ -113,6 +115,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deid_key_file=Path(deid_key) if deid_key else None,
         deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
         deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
+        password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
     )
 

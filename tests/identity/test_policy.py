@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlock.errors import SetupError
+from medlock.crypto.passwords import canonical
+from medlock.errors import BadRequest, SetupError
 from medlock.identity.passwords.advice import READ_MAX, advise
 from medlock.identity.passwords.blocklist import HEADER, blocklist, header, imported, read_list, shipped
 from medlock.identity.passwords.check import Candidate, classes, findings, within_one_edit
 from medlock.identity.passwords.context import context_words, rests_on
+from medlock.identity.passwords.importing import Imported, import_list
 from medlock.identity.passwords.profiles import NIST, Rule, described, deviations, policies
 
 ROOT = Path(__file__).parents[2]
+SHA = "AB" * 20
 
 
 def test_nist_deviates_from_nothing_and_every_rule_has_a_clause() -> None:
@@ -156,3 +161,47 @@ def test_without_an_import_there_is_the_shipped_list(tmp_path: Path) -> None:
     """Nothing to configure."""
     assert imported(tmp_path) is None
     assert "password1" in blocklist(tmp_path)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20), max_size=20))
+def test_an_imported_list_has_what_was_in_it(passwords: list[str]) -> None:
+    """One a line: every one of eight characters or more is found, as typed and in lower case, and nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "list.txt"
+        source.write_text("\n".join(["not a digest", *passwords]), encoding="utf-8", newline="")
+        done = import_list(source, Path(folder) / "password-blocklist.bin")
+        listed = imported(Path(folder))
+        assert listed is not None
+        assert len(listed) == done.entries
+        kept = [each for each in passwords if len(canonical(each.strip("\r\n"))) >= 8]
+        assert all(each in listed and each.lower() in listed for each in kept)
+        assert "kettle orbit marmalade 93" not in listed
+        assert done.lines - done.passed_over == len(kept) + 1
+
+
+def test_digests_with_counts_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Have I Been Pwned gives them out, in any order, twice or not; short passwords are in it, too."""
+    monkeypatch.setattr("medlock.identity.passwords.importing._FLUSH", 40)
+    words = [f"Word number {n}" for n in range(3_000)] + ["abc"]
+    lines = [
+        f"{hashlib.sha1(each.encode(), usedforsecurity=False).hexdigest().upper()}:{n}" for n, each in enumerate(words)
+    ]
+    (tmp_path / "list").write_text("\r\n".join([*lines, *lines[:7]]) + "\r\n")
+    assert import_list(tmp_path / "list", tmp_path / "password-blocklist.bin") == Imported(3_008, 3_001, 0)
+    listed = blocklist(tmp_path)
+    assert all(each in listed for each in words)
+    assert "word number 3" not in listed
+    assert list(tmp_path.iterdir()) != []
+    assert {each.name for each in tmp_path.iterdir()} == {"list", "password-blocklist.bin"}
+
+
+@pytest.mark.parametrize("text", [f"{SHA}:1\nsecret-password\n", "x" * 2_000, f"{SHA}\n{SHA}1\n"])
+def test_a_line_that_is_not_like_the_first_is_told_by_number(tmp_path: Path, text: str) -> None:
+    """Never by its text; the former list stays."""
+    (tmp_path / "list").write_text(text)
+    (tmp_path / "password-blocklist.bin").write_bytes(header("sha1", 7))
+    with pytest.raises(BadRequest, match=r"^Line [12] ") as refusal:
+        import_list(tmp_path / "list", tmp_path / "password-blocklist.bin")
+    assert "secret-password" not in str(refusal.value)
+    assert blocklist(tmp_path).lists[1].data[:] == header("sha1", 7)
+    assert len(list(tmp_path.iterdir())) == 2

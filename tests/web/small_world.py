@@ -103,7 +103,7 @@ class Lines(list):
 class SmallWorld:
     """Everything together, and the site over it."""
 
-    def __init__(self, *, tls=True, requests=False, limits=None):
+    def __init__(self, *, tls=True, requests=False, limits=None, mounted=()):
         self.gate, self.door, self.watch, self.probe = SmallGate(), SmallDoor(), SmallWatch(), SmallProbe()
         self.lines = Lines()
         log = OpLog(Clock(), self.lines, requests=requests)
@@ -111,4 +111,4 @@ class SmallWorld:
         self.parts = Parts(
             self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: STATEMENT
         )
-        self.site = Site(FhirApi(self.parts), Outer(replies, self.probe, log, tls=tls).app())
+        self.site = Site(FhirApi(self.parts), Outer(replies, self.probe, log, tls=tls).app(mounted))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from medlock.access.decide import decide_naming
 from medlock.access.grant import Grant
@@ -31,6 +33,7 @@ class Draft:
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
+    `labels` lie sealed beside it; `security` are those among them that its body does not have yet.
     """
 
     type: str
@@ -45,6 +48,7 @@ class Draft:
     path: str = ""
     based_on: int = 0
     made_from: Opened | None = None
+    security: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ def examined(data: bytes, type_: str, path: str) -> tuple[dict[str, object], lis
 
 
 async def describe(context: Context, draft: Draft, grant: Grant, path: str = "") -> dict[str, object]:
-    """Fill in a draft's values, patients and labels, and check that its references hold; the parsed resource.
+    """Fill in a draft's values and patients, and check that its references hold; the parsed resource.
 
     Raises Unprocessable naming the path of a reference that does not resolve, in the same words whether the target
     is missing or out of reach.
@@ -94,7 +98,6 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     given = resource.get("id")
     resource["id"] = draft.id
     draft.values = extract(resource)
-    draft.labels = tuple(f"{system}|{code}" for param, system, code in draft.values.tokens if param == "_security")
     draft.patients = await _patients(context, resource, draft, path)
     if draft.type == "Patient":
         draft.patients = (draft.id,)

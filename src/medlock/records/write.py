@@ -16,6 +16,7 @@ from medlock.records.conditional import existing, named_by, settled
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
+from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.subscriptions import refuse_promises
@@ -40,7 +41,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
     draft = Draft(question.type, resource_id(), CREATE, question.body)
     await prepare(context, grant, draft)
-    (written,) = await committer.commit([draft])
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
 
 
@@ -57,7 +58,7 @@ async def _update(context: Context, grant: Grant, question: Question, committer:
     draft = update_draft(asked)
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
-    (written,) = await committer.commit([draft])
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
 
 
@@ -101,6 +102,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     body = with_local_references(draft.body, context.base)
     draft.body = await with_criteria_resolved(context, body, draft.type, path)
     resource = await describe(context, draft, grant, path)
+    label(draft, resource)
     refuse_promises(resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."

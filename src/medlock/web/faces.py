@@ -11,7 +11,15 @@ from html import escape
 import orjson
 from starlette.responses import Response
 
-from medlock.errors import Denied, MedlockError, MethodNotAllowed, NotAuthenticated, TooMany, Unavailable
+from medlock.errors import (
+    Denied,
+    MedlockError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    OAuthRefused,
+    TooMany,
+    Unavailable,
+)
 from medlock.web.declared import Face
 from medlock.web.headers import RawHeaders, security_headers
 from medlock.web.reply import Replies
@@ -64,11 +72,15 @@ def _kind_headers(error: MedlockError) -> RawHeaders:
         return [(b"allow", ", ".join(error.allow).encode())]
     if isinstance(error, TooMany | Unavailable):
         return [(b"retry-after", b"%d" % error.retry_after)]
+    if isinstance(error, OAuthRefused):
+        return [(name.encode(), value.encode()) for name, value in error.headers]
     return []
 
 
 def _json(error: MedlockError) -> Response:
     """RFC 6749 §5.2. What is none of its causes is a request that cannot be served as it is."""
+    if isinstance(error, OAuthRefused):
+        return _oauth(error.http_status, error.code, str(error))
     code = next((word for kind, word in _OAUTH if isinstance(error, kind)), "")
     return _oauth(
         error.http_status, code or ("invalid_request" if error.http_status < 500 else "server_error"), str(error)
@@ -77,7 +89,7 @@ def _json(error: MedlockError) -> Response:
 
 def _oauth(status: int, code: str, sentence: str) -> Response:
     body = orjson.dumps({"error": code, "error_description": sentence})
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, headers={"pragma": "no-cache"}, media_type="application/json")
 
 
 def _page(status: int, sentence: str) -> Response:
