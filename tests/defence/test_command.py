@@ -41,6 +41,7 @@ class Leaky(BaseHTTPRequestHandler):
     """A server that takes everything and gives everything to everybody."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 65_536  # headers and body in one packet
     kept: dict[str, bytes] = {}  # noqa: RUF012 - one server
 
     def do_POST(self):
