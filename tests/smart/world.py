@@ -109,7 +109,7 @@ class Session:
     id: str = "session-1"
     amr: tuple[str, ...] = ("hwk", "user")
     acr: str = "phishing-resistant"
-    auth_time: int = 0
+    proven: int = 0
 
 
 class SeeingSight:
@@ -236,7 +236,7 @@ class World:
         if person is None:
             return None
         self.people.sessions.add((person.id, "session-1"))
-        return Session(person.id, auth_time=self.clock.now_ms())
+        return Session(person.id, proven=self.clock.now_ms())
 
     async def approve(self, app, scope, person=ANN, patient="", scopes=None, **more):
         """The answer at the redirect URI, after they allowed all (or `scopes`)."""

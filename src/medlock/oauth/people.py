@@ -80,8 +80,8 @@ class SignedIn(Protocol):
         """How strong that is."""
 
     @property
-    def auth_time(self) -> int:
-        """When."""
+    def proven(self) -> int:
+        """When they last did."""
 
 
 class Sittings(Protocol):
