@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from medlock.access.narrowing import covers as allows
 from medlock.access.scopes import ANY, Kind, Scopes, parse_scopes, rights
 from medlock.errors import BadRequest, OAuthRefused
 
@@ -81,27 +82,17 @@ def meaning(resources: Iterable[str]) -> Scopes:
 
 
 def covers(wide: Asked, narrow: Asked) -> bool:
-    """Whether everything in `narrow` is within `wide`: the same words, and no right on any type that is not there.
-
-    A scope with a query is within one of its type without a query, or within itself written the same.
-    """
+    """Whether everything in `narrow` is within `wide`: the same words, no right on any resource beyond."""
     return not outside(wide, narrow)
 
 
 def outside(wide: Asked, narrow: Asked) -> list[str]:
     """The scopes of `narrow` that are not within `wide`."""
-    whole = meaning(each for each in wide.resources if "?" not in each)
-    literal = set(wide.resources)
+    whole = meaning(wide.resources)
     return [
         *(word for word in narrow.words if word not in wide.words),
-        *(each for each in narrow.resources if each not in literal and not _within(whole, each)),
+        *(each for each in narrow.resources if not allows(whole, meaning([each]))),
     ]
-
-
-def _within(whole: Scopes, scope: str) -> bool:
-    """Whether one resource scope passes on no right that `whole` does not."""
-    kind, resource_type, bits = taken_apart(scope)
-    return bits != 0 and bits & ~whole.allowed(kind, resource_type) == 0
 
 
 def taken_apart(scope: str) -> tuple[Kind, str, int]:

@@ -34,6 +34,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     roles   of the owner when it was set: they decide how it ages until the next change
     long    it has as many characters as the policy exempts from ageing
     former  hashes of those before it, newest first
+    alone   it is long enough to be the only factor
     """
 
     made: bytes
@@ -42,6 +43,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     roles: tuple[str, ...] = ()
     long: bool = False
     former: tuple[str, ...] = ()
+    alone: bool = False
 
 
 class _Offered(msgspec.Struct, frozen=True, array_like=True):
@@ -103,8 +105,9 @@ class Passwords:
         former = (held.value.encoded, *held.value.former)[: policy.history] if held else ()
         await self._refuse_former(new, former, policy)
         encoded = await self._hashing.made(new)
-        long = bool(policy.exempt_long) and len(canonical(new)) >= policy.exempt_long
-        row = PasswordRow(random_bytes(8), encoded, self._clock.now_ms(), owner.roles, long, former)
+        length, now = len(canonical(new)), self._clock.now_ms()
+        long, alone = bool(policy.exempt_long) and length >= policy.exempt_long, length >= policy.min_alone
+        row = PasswordRow(random_bytes(8), encoded, now, owner.roles, long, former, alone)
         key = self._rows.key(owner.account)
         batch = self._rows.replace(held, row) if held else self._rows.insert(key, row)
         return Change(batch, self.kind.value, replaces=held is not None)
@@ -130,7 +133,10 @@ class Passwords:
     async def describe(self, account: str) -> list[Described]:
         """The password, if there is one."""
         held = await self._held(account)
-        return [Described(self.kind, self.kind.value, "Password", held.value.created)] if held else []
+        if held is None:
+            return []
+        row = held.value
+        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone)]
 
     async def remove(self, account: str, factor: str) -> Change:
         """The password counts no more."""
