@@ -153,7 +153,7 @@ class App:
         world.jtis += 1
         usual = {"iss": self.id, "sub": self.id, "aud": TOKEN, "exp": now + 300, "iat": now, "jti": f"j{world.jtis}"}
         merged = {name: value for name, value in (usual | claims).items() if value is not None}
-        return (signer or self.signer).sign(merged, **({"kid": self.kid} | (header or {})))
+        return (signer or self.signer).sign(merged, {"kid": self.kid} | (header or {}))
 
 
 @dataclass
