@@ -32,6 +32,7 @@ from medlock.oauth.server import AuthorizationServer, Outside
 from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.partners.egress import Egress
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
@@ -45,9 +46,13 @@ from medlock.web.bulk import Bulk
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
+from medlock.web.limits.alarms import Alarms
+from medlock.web.limits.limiter import UNLIMITED
+from medlock.web.limits.making import Limits, limits_of
 from medlock.web.oauth_api.api import OAuthApi, nobody
 from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
+from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
 from medlock.web.reply import Replies
@@ -147,8 +152,14 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
-            async with _tracing(settings, seat) as tracer:
-                yield _site(app, log, counts, tracer)
+            alarms = Alarms(records.log, log, records.clock, counts)
+            async with (
+                _tracing(settings, seat) as tracer,
+                limits_of(
+                    settings, records.backend, records.keystore.tenant.counter_labels, records.clock, alarms
+                ) as limits,
+            ):
+                yield _site(app, log, counts, tracer, limits)
         finally:
             for task in (house, sweeping, sampling):
                 task.cancel()
@@ -190,8 +201,10 @@ async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | Non
         await asyncio.to_thread(tracer.close)
 
 
-def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
-    """The ASGI application."""
+def _site(
+    app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None, limits: Limits | None = None
+) -> ASGIApp:
+    """The ASGI application. Without `limits` nothing is counted."""
     records, settings = app.records, app.records.settings
     replies, door = Replies(settings.base_url, tls=settings.tls), records.door
     if tracer is not None:
@@ -212,7 +225,10 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
-    watch = RefusalWatch(records.log, records.clock)
+    watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
+    limiter = UNLIMITED if limits is None else limits.limiter
+    if limits is not None:
+        door.watched_by(limits.patients)
     made = Parts(
         app.tokens,
         door,
@@ -226,10 +242,13 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         counts,
         later,
         bulk,
+        limiter,
+        peers,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
-    return Site(api, Outer(replies, app, log, tls=settings.tls).app(oauth.mounted()))
+    outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
+    return Site(api, outer.app(oauth.mounted()))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:
@@ -238,4 +257,4 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     people = KnownPeople()
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, None))
+    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, Egress(app.oauth.clients.fetches_from)))

@@ -22,7 +22,7 @@ from medlock.errors import (
 )
 from medlock.web.declared import Face
 from medlock.web.headers import RawHeaders, security_headers
-from medlock.web.reply import Replies
+from medlock.web.reply import Replies, waiting
 
 _FAULT = "The server failed to answer. An operator finds the fault in the log under request"
 _OAUTH: tuple[tuple[type[MedlockError], str], ...] = (
@@ -71,7 +71,7 @@ def _kind_headers(error: MedlockError) -> RawHeaders:
     if isinstance(error, MethodNotAllowed):
         return [(b"allow", ", ".join(error.allow).encode())]
     if isinstance(error, TooMany | Unavailable):
-        return [(b"retry-after", b"%d" % error.retry_after)]
+        return waiting(error)
     if isinstance(error, OAuthRefused):
         return [(name.encode(), value.encode()) for name, value in error.headers]
     return []

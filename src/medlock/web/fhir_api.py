@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, TooMany, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import EXPORTS, Question
@@ -31,10 +31,13 @@ from medlock.web.body import read_body
 from medlock.web.bulk import Bulk
 from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
+from medlock.web.costs import patient_named, weight
 from medlock.web.counts import Counts
 from medlock.web.headers import each_once
 from medlock.web.later import LATER, Later
+from medlock.web.limits.limiter import UNLIMITED, Limiter
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
+from medlock.web.peer import NEAR, Peers
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK, METADATA, PREFIX, route_of
@@ -63,14 +66,17 @@ class Parts:
     counts: Counts | None = None
     later: Later | None = None
     bulk: Bulk | None = None
+    limiter: Limiter = UNLIMITED
+    peers: Peers = NEAR
 
 
 class Asked(msgspec.Struct):
-    """What is known of one request for those who watch: what it is called, and what it turned out to be."""
+    """What is known of one request for those who watch: what it is called, what it turned out to be, what is left."""
 
     name: bytes
     interaction: str = NO_INTERACTION
     trace: str = ""
+    left: bytes = b""
 
     @property
     def id(self) -> str:
@@ -93,6 +99,8 @@ class FhirApi:
         self._capability = parts.capability
         self._counts = parts.counts
         self._later = parts.later
+        self._limiter = parts.limiter
+        self._peers = parts.peers
         self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
@@ -104,6 +112,8 @@ class FhirApi:
         asked = Asked(b"%b-%x" % (self._prefix, next(self._numbers)))
         reply = await self._guarded(self._answer(scope, receive, asked), asked)
         reply.own.append((REQUEST_ID, asked.name))
+        if asked.left and reply.status != TooMany.http_status:
+            reply.own.append((b"ratelimit", asked.left))
         if reply.pieces is not None:
             await self._guarded(send_pieces(reply, receive, send), asked)
         else:
@@ -134,13 +144,17 @@ class FhirApi:
             _correlate(asked, headers, path + b"?" + scope["query_string"])
         if path == METADATA:
             asked.interaction = CAPABILITIES
+            asked.left = await self._stranger(scope, headers)
             return await self._metadata(scope, headers)
         try:
             secret = bearer_secret(headers)
             principal = await self._gate.authenticate(secret)  # 1
         except NotAuthenticated as refusal:
+            await self._stranger(scope, headers)
             await self._watch.refused(refusal.reason, asked.id)
             raise
+        left = self._limiter.at_once(principal)
+        asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
             return await self._waiting(method, path, principal, headers)
         if path.startswith(BULK):
@@ -151,15 +165,22 @@ class FhirApi:
         request = _request(scope, headers, body)
         question = self._question(request)  # 3
         asked.interaction = question.interaction
+        weighs, patient = weight(question), patient_named(question)
+        if not self._limiter.rest_at_once(principal, weighs, patient):
+            asked.left = await self._limiter.rest(principal, weighs, patient) or asked.left
         if question.interaction in EXPORTS:
-            if method == "HEAD":  # it is safe, and this begins something
-                raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
-            return await self._bulk.kick_off(principal, request)
+            return await self._kick_off(method, principal, request)
         later = self._later if method != "HEAD" and prefers_async(headers) else None
         if later is not None and (name := await later.begin(principal, question, request)):
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _kick_off(self, method: str, principal: Principal, request: Request) -> Reply:
+        """Begin an export. Raises MethodNotAllowed for HEAD: it is safe, and this begins something."""
+        if method == "HEAD":
+            raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
+        return await self._bulk.kick_off(principal, request)
 
     async def _waiting(self, method: str, path: bytes, principal: Principal, headers: Mapping[bytes, bytes]) -> Reply:
         """An answer that is fetched, or let go of."""
@@ -175,6 +196,10 @@ class FhirApi:
             await self._later.look(principal, name)
             return self._replies.pending("waits to be fetched")
         return await self._replies.fetched(await self._later.fetch(principal, name), headers)
+
+    async def _stranger(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+        """Charge a caller without valid credentials by address; what is left. Raises Throttled."""
+        return await self._limiter.charge_key("anonymous", self._peers.address(scope, headers))
 
     def _limit(self, path: bytes) -> int:
         """How long a body may be there."""

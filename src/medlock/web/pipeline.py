@@ -17,7 +17,9 @@ from medlock.web.faces import Faces
 from medlock.web.fhir_api import FhirApi
 from medlock.web.guard import Guard, check, declaration_of, face_of, methods_at
 from medlock.web.inventory import INVENTORY
+from medlock.web.limits.limiter import UNLIMITED, Limiter
 from medlock.web.oplog import OpLog
+from medlock.web.peer import NEAR, Peers
 from medlock.web.ports import Probe
 from medlock.web.reply import Replies
 from medlock.web.routes import PREFIX, PROBES, WELL_KNOWN
@@ -49,15 +51,25 @@ def _is_fhir(path: bytes) -> bool:
 class Outer:
     """The addresses outside the FHIR API, and the errors of those that do not exist."""
 
-    def __init__(self, replies: Replies, probe: Probe, log: OpLog, *, tls: bool) -> None:
+    def __init__(
+        self,
+        replies: Replies,
+        probe: Probe,
+        log: OpLog,
+        *,
+        tls: bool,
+        limiter: Limiter = UNLIMITED,
+        peers: Peers = NEAR,
+    ) -> None:
         self._faces = Faces(replies, tls=tls)
+        self._guard = Guard(self._faces, limiter, peers)
         self._probe = probe
         self._log = log
 
     def app(self, mounted: Sequence[Mounted] = (), inventory: Sequence[Declared] = INVENTORY) -> Starlette:
         """The Starlette application. Raises SetupError for a route that is not declared in the inventory."""
         health, ready = PROBES
-        routes = Guard(self._faces).routes([health.at(self.health), ready.at(self.ready), *mounted])
+        routes = self._guard.routes([health.at(self.health), ready.at(self.ready), *mounted])
         check(routes, inventory)
         handlers = {HTTPException: self.no_such_address, Exception: self.failed}
         app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type] # async handlers
