@@ -109,7 +109,7 @@ class Session:
     id: str = "session-1"
     amr: tuple[str, ...] = ("hwk", "user")
     acr: str = "phishing-resistant"
-    proven: int = 0
+    auth_time: int = 0
 
 
 class SeeingSight:
@@ -166,6 +166,7 @@ class World:
     log: Log = field(default_factory=Log)
     people: KnownPeople = field(default_factory=lambda: KnownPeople(ANN, MAY, DOC))
     sight: SeeingSight = field(default_factory=SeeingSight)
+    sittings: object = None
     jtis: int = 0
 
     def __post_init__(self) -> None:
@@ -180,7 +181,7 @@ class World:
         tokens = TokenStore(backend, keys, self.clock, self.log)
         rows = open_rows(backend, keys, self.clock, self.log)
         self.server_desk = administration(rows, tokens)
-        outside = Outside(self.people, self.people, self.sight, self.fetch)
+        outside = Outside(self.people, self.sittings or self.people, self.sight, self.fetch)
         server = AuthorizationServer(self.server_desk, Place(BASE, FHIR), outside)
         replies, log = Replies(FHIR, tls=True), OpLog(self.clock, Lines())
         self.api = OAuthApi(server, Watching(), self.who)
@@ -236,7 +237,7 @@ class World:
         if person is None:
             return None
         self.people.sessions.add((person.id, "session-1"))
-        return Session(person.id, proven=self.clock.now_ms())
+        return Session(person.id, auth_time=self.clock.now_ms())
 
     async def approve(self, app, scope, person=ANN, patient="", scopes=None, **more):
         """The answer at the redirect URI, after they allowed all (or `scopes`)."""

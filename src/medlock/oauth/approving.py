@@ -67,7 +67,7 @@ class Approving:
             offline=scope.OFFLINE in words,
             amr=tuple(session.amr),
             acr=session.acr,
-            auth_time=session.proven // 1000,
+            auth_time=session.auth_time // 1000,
             jkt=request.jkt,
             used=now,
         )

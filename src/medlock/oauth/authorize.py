@@ -174,9 +174,9 @@ class Authorize:
     def _is_old(self, pending: Pending, session: SignedIn) -> bool:
         """Whether the app wants a fresher sign-in (OpenID Connect Core §3.1.2.1)."""
         request = pending.request
-        if request.prompt == "login" and session.proven < pending.begun:
+        if request.prompt == "login" and session.auth_time < pending.begun:
             return True
-        return request.max_age >= 0 and self._rows.clock.now_ms() - session.proven > request.max_age * 1000
+        return request.max_age >= 0 and self._rows.clock.now_ms() - session.auth_time > request.max_age * 1000
 
     async def _launch(self, request: Request, account: str) -> Held[Launch] | None:
         """The launch that the request came of. Raises Denied."""
