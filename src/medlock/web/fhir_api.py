@@ -39,6 +39,7 @@ from medlock.web.limits.limiter import UNLIMITED, Limiter
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.peer import NEAR, Peers
 from medlock.web.ports import Door, Gate, Watch
+from medlock.web.proven import SCHEME, ProofGate
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK, METADATA, PREFIX, route_of
 from medlock.web.whole import offered
@@ -68,6 +69,7 @@ class Parts:
     bulk: Bulk | None = None
     limiter: Limiter = UNLIMITED
     peers: Peers = NEAR
+    proven: ProofGate | None = None
 
 
 class Asked(msgspec.Struct):
@@ -101,6 +103,7 @@ class FhirApi:
         self._later = parts.later
         self._limiter = parts.limiter
         self._peers = parts.peers
+        self._proven = parts.proven
         self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
@@ -146,13 +149,7 @@ class FhirApi:
             asked.interaction = CAPABILITIES
             asked.left = await self._stranger(scope, headers)
             return await self._metadata(scope, headers)
-        try:
-            secret = bearer_secret(headers)
-            principal = await self._gate.authenticate(secret)  # 1
-        except NotAuthenticated as refusal:
-            await self._stranger(scope, headers)
-            await self._watch.refused(refusal.reason, asked.id)
-            raise
+        secret, principal = await self._who(scope, headers, asked)  # 1
         left = self._limiter.at_once(principal)
         asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
@@ -175,6 +172,18 @@ class FhirApi:
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _who(self, scope: Scope, headers: Mapping[bytes, bytes], asked: Asked) -> tuple[str, Principal]:
+        """The token and whose it is. Raises NotAuthenticated, once that is written down."""
+        try:
+            if self._proven is not None and headers.get(b"authorization", b"")[:5].lower() == SCHEME:
+                return await self._proven.authenticate(scope, headers)
+            secret = bearer_secret(headers)
+            return secret, await self._gate.authenticate(secret)
+        except NotAuthenticated as refusal:
+            await self._stranger(scope, headers)
+            await self._watch.refused(refusal.reason, asked.id)
+            raise
 
     async def _kick_off(self, method: str, principal: Principal, request: Request) -> Reply:
         """Begin an export. Raises MethodNotAllowed for HEAD: it is safe, and this begins something."""
