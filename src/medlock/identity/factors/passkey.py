@@ -39,6 +39,7 @@ from medlock.identity.factors.shape import (
 )
 from medlock.ids import random_bytes
 from medlock.store.cabinet import Held
+from medlock.store.tables import Batch
 
 CHALLENGE_BYTES = 32
 HANDLE_BYTES = 64
@@ -151,6 +152,16 @@ class Passkeys:
         row = msgspec.structs.replace(held.value, made=random_bytes(8), keys=left)
         batch = self._rows.write(account, held, row) + self._rows.release(key.id)
         return Change(batch, factor, replaces=True, told=signals.unknown_credential(self._site.rp_id, key.id))
+
+    async def forget(self, account: str) -> Batch:
+        """None of an account's passkeys counts any more; its handle stays."""
+        held = await self._rows.of(account)
+        if held is None:
+            return Batch()
+        batch = self._rows.write(account, held, msgspec.structs.replace(held.value, made=random_bytes(8), keys=()))
+        for key in held.value.keys:
+            batch += self._rows.release(key.id)
+        return batch
 
     async def rename(self, account: str, factor: str, label: str) -> Change:
         """Its owner calls it something else. Raises NotFound."""
