@@ -99,7 +99,7 @@ def capability_statement(instance: Instance) -> bytes:
 
 def _security(instance: Instance) -> dict[str, Any]:
     """How callers are let in, as SMART App Launch has it (its discovery document says more, and is the one to read)."""
-    found: dict[str, Any] = {"cors": False, "description": _SECURITY}
+    found: dict[str, Any] = {"cors": True, "description": _SECURITY}
     if not instance.authorization:
         return found
     uris = [{"url": name, "valueUri": address} for name, address in instance.authorization]
