@@ -46,6 +46,7 @@ from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
+from medlock.web.cors import Origins
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
@@ -58,6 +59,7 @@ from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
+from medlock.web.protection import Protection
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -233,8 +235,10 @@ def _site(
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
-    watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
+    watch = RefusalWatch(records.log, records.clock)
+    origins = Origins(app.oauth.clients.origins, records.clock)
     limiter = UNLIMITED if limits is None else limits.limiter
+    protection = Protection(limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
     made = Parts(
@@ -250,13 +254,13 @@ def _site(
         counts,
         later,
         bulk,
-        limiter,
-        peers,
+        protection,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
-    outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
-    return Site(api, outer.app(oauth.mounted()))
+    outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
+    rest = outer.app(oauth.mounted())
+    return Site(api, rest, outer.preflights(rest))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:
