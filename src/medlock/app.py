@@ -26,6 +26,7 @@ from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
 from medlock.oauth.administering import Administration, administration
+from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
 from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
@@ -45,6 +46,7 @@ from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
+from medlock.web.cors import Origins
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
@@ -57,6 +59,8 @@ from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
+from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -220,11 +224,12 @@ def _site(
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -234,8 +239,10 @@ def _site(
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
-    watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
+    watch = RefusalWatch(records.log, records.clock)
+    origins = Origins(app.oauth.clients.origins, records.clock)
     limiter = UNLIMITED if limits is None else limits.limiter
+    protection = Protection(limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
     made = Parts(
@@ -251,13 +258,14 @@ def _site(
         counts,
         later,
         bulk,
-        limiter,
-        peers,
+        protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
-    outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
-    return Site(api, outer.app(oauth.mounted()))
+    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
+    rest = outer.app(oauth.mounted())
+    return Site(api, rest, outer.preflights(rest))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:
