@@ -27,6 +27,7 @@ from medlock.identity.ground import ground
 from medlock.identity.sessions import Sessions
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
+from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
 from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
@@ -60,6 +61,7 @@ from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
 from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -221,11 +223,12 @@ def _site(
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -255,9 +258,10 @@ def _site(
         later,
         bulk,
         protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
     rest = outer.app(oauth.mounted())
     return Site(api, rest, outer.preflights(rest))
