@@ -20,11 +20,15 @@ _LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for; beyond it the answer is 4xx, never a slow server."""
+    """What one request may ask for; beyond it the answer is 4xx, never a slow server.
+
+    `binary_bytes` bounds a content that comes as itself and is sealed as it arrives; all else is held whole.
+    """
 
     resource_bytes: int = MIB
     bundle_bytes: int = 16 * MIB
-    binary_bytes: int = 16 * MIB
+    binary_json_bytes: int = 16 * MIB
+    binary_bytes: int = 256 * MIB
     bundle_entries: int = 20_000
     page_size: int = 50
     page_size_max: int = 1_000

@@ -19,6 +19,7 @@ from medlock.records.ownership import SPEAKING, owners, security_context, subjec
 from medlock.records.vault import Vault
 from medlock.settings import MIB
 from medlock.store.bodies import Opened
+from medlock.store.content import Content
 
 CREATE, UPDATE, DELETE = "C", "U", "D"
 
@@ -30,6 +31,7 @@ class Draft:
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
+    `content` lies in chunks beside the body.
     """
 
     type: str
@@ -44,6 +46,7 @@ class Draft:
     path: str = ""
     based_on: int = 0
     made_from: Opened | None = None
+    content: Content | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +55,7 @@ class Context:
 
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
     `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
-    `claims` are shared by all requests of the process.
+    `claims` are shared by all requests of the process. `content` was received by itself, for the Binary in question.
     """
 
     vault: Vault
@@ -64,6 +67,7 @@ class Context:
     criteria: dict[str, str] = field(default_factory=dict)
     resource_bytes: int = MIB
     claims: Claims = field(default_factory=Claims)
+    content: Content | None = None
 
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:

@@ -37,7 +37,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
             if not grant.covers(found.meta):  # shared, and the caller, who is held to a patient, may only look at it
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
-    draft = Draft(question.type, resource_id(), CREATE, question.body)
+    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
     await prepare(context, grant, draft)
     (written,) = await committer.commit([draft])
     return answer(written)
@@ -54,6 +54,7 @@ async def _update(context: Context, grant: Grant, question: Question, committer:
     if asked.interaction is Interaction.CREATE:
         return await create(context, decide(context.principal, asked), asked, committer)
     draft = update_draft(asked)
+    draft.content = context.content
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
     (written,) = await committer.commit([draft])

@@ -27,7 +27,7 @@ from medlock.store.counterfile import Counting
 from medlock.store.diskthread import DiskThread
 from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.schema import CELL
-from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tables import Batch, Ledger, Row, Table, rows_of
 from medlock.store.tally import Tally
 
 BUSY_SECONDS = 10.0
@@ -172,9 +172,10 @@ class Writer:
             by_table.setdefault(table, []).append(key)
         for table, keys in by_table.items():
             keys.sort()
-            for start in range(0, len(keys), ROWS_MAX):
-                _delete_some(self._db, table, keys[start : start + ROWS_MAX])
-                if start % ROWS_A_TURN == ROWS_A_TURN - ROWS_MAX:
+            some, turn = rows_of(table, ROWS_MAX), rows_of(table, ROWS_A_TURN)
+            for start in range(0, len(keys), some):
+                _delete_some(self._db, table, keys[start : start + some])
+                if (start + some) % turn == 0:
                     await asyncio.sleep(0)
 
     async def _append_entries(self, group: Sequence[Waiting]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from medlock.access.principal import Principal
@@ -19,7 +20,9 @@ class Gate(Protocol):
 class Door(Protocol):
     """The one way to data; `records.door` is it."""
 
-    async def answer(self, principal: Principal, question: Question) -> Disclosure:
+    async def answer(
+        self, principal: Principal, question: Question, *, arriving: AsyncIterator[bytes] | None = None
+    ) -> Disclosure:
         """Decide, fetch, check again, minimise, write down, release. Raises MedlockError."""
 
 
