@@ -89,6 +89,8 @@ class Writer:
             await self._apply_all(group)
             await self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
             await self._disk.ask(lambda: self._db.execute("COMMIT"))
+            if any(_brings_chunks(waiting.batch) for waiting in group):
+                self._db.execute("PRAGMA shrink_memory")  # pages of a content are not asked for again
         except Raced as conflict:  # before the ledger was asked for anything: nothing to forget
             self._db.execute("ROLLBACK")
             for waiting in take():  # there is one
@@ -237,6 +239,11 @@ class Writer:
     def _cut(self) -> bool:
         """Try; whether a reader or another writer was in the way."""
         return bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+
+def _brings_chunks(batch: Batch) -> bool:
+    rows = batch.inserts or batch.puts
+    return bool(rows) and rows[0][0] is Table.CHUNK
 
 
 def _unavailable(fault: sqlite3.Error) -> Unavailable:
