@@ -15,6 +15,7 @@ from medlock.errors import SetupError
 
 MIB = 1024 * 1024
 DRAIN_MAX = 3_600
+BINARY_MIB_MAX = 65_536
 _LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
 
 
@@ -118,7 +119,15 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
         deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
     )
+
+
+def _mebibytes(text: str) -> int:
+    """How large a content may be, in bytes. Raises SetupError."""
+    if not text.isdecimal() or not 1 <= int(text) <= BINARY_MIB_MAX:
+        raise SetupError(f"MEDLOCK_BINARY_MIB is a number of MiB from 1 to {BINARY_MIB_MAX}.")
+    return int(text) * MIB
 
 
 def _seconds(text: str) -> int:

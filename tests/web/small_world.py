@@ -48,9 +48,11 @@ class SmallDoor:
         self.questions = []
         self.fault = None
 
-    async def answer(self, principal, question):
+    async def answer(self, principal, question, *, arriving=None):
         assert principal.account == "dr"
         self.questions.append(question)
+        if arriving is not None:
+            self.arrived = b"".join([piece async for piece in arriving])
         if self.fault is not None:
             raise self.fault
         if question.interaction in {Interaction.READ, Interaction.VREAD}:
