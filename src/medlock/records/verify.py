@@ -209,7 +209,7 @@ class StoreVerifier:
 
     def _stranger(self, table: Table, key: int) -> Finding:
         """A row that nothing vouches for. These do not say whose they are: with a lost key, they may be its."""
-        if self._bodies.damaged and table is Table.CHUNK:
+        if self._bodies.silent and table is Table.CHUNK:
             return Finding(table, key, Kind.UNREADABLE, "a chunk that nothing but a damaged body may vouch for")
         if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA, Table.CHUNK}:
             return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")

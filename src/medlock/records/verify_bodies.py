@@ -38,6 +38,7 @@ class BodyCheck:
     known     rows accounted for
     patients  slot → the row of its Patient resource
     damaged   bodies that do not say what they are: their older versions are found by trying
+    silent    whether some version does not say which chunks are its
     """
 
     vault: Vault
@@ -47,6 +48,7 @@ class BodyCheck:
     )
     patients: dict[int, IndexRow] = field(default_factory=dict)
     damaged: set[int] = field(default_factory=set)
+    silent: bool = False
 
     async def named(self, slot: int, rows: Iterable[IndexRow]) -> AsyncIterator[Finding]:
         """The resources that the index of `slot` names: their bodies and every version before.
@@ -177,6 +179,7 @@ class BodyCheck:
         opened = None if ct is None else await self._read(rid, ct)
         faults = [] if ct is None or opened is not None else await self._further(rid, ct)
         if opened is None or opened.meta.version != version:
+            self.silent = True
             await self._adopt(rid, version)
         elif opened.content is not None:
             faults += [each async for each in self._chunks(opened.content)]
