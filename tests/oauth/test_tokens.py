@@ -257,7 +257,7 @@ async def test_what_is_remembered_is_bounded(world, monkeypatch):
         TokenRequest(Role.CLINICIAN, "cli", scopes="patient/*.rs"),
         TokenRequest(Role.CLINICIAN, "cli", scopes="system/*.rs"),
         TokenRequest(Role.BACKEND, "cli", scopes="user/*.rs"),
-        TokenRequest(Role.CLINICIAN, "cli", scopes="user/Observation.rs?code=1"),
+        TokenRequest(Role.CLINICIAN, "cli", scopes="user/Observation.rs?unknown=1"),
         TokenRequest(Role.CLINICIAN, "cli", scopes="everything"),
         TokenRequest(Role.CLINICIAN, "cli", patient="../p1"),
         TokenRequest(Role.CLINICIAN, "cli", account="Anna Müller"),

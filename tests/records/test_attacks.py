@@ -163,8 +163,8 @@ async def test_what_is_masked_leaves_on_no_path(world: World, monkeypatch: pytes
     assert b"in confidence" in (await world.send(clinician(), line, body, **more)).body
     reach = decide._reach
 
-    def masked(principal: Principal, types: frozenset[str], needed: int) -> Grant:
-        given = reach(principal, types, needed)
+    def masked(principal: Principal, types: frozenset[str], needed: int, *looked: frozenset[str]) -> Grant:
+        given = reach(principal, types, needed, *looked)
         return replace(given, everyone=Rules(types, {"Observation": frozenset({"note"})}))
 
     monkeypatch.setattr(decide, "_reach", masked)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -152,6 +153,40 @@ async def test_a_sender_who_stops_is_let_go(site, monkeypatch):
     await site.client._transport.app(asked, receive, send)
     assert messages[0]["status"] == 400
     assert await site.app.records.backend.last_key(Table.CHUNK) is None
+
+
+def peak(pid):
+    """The most memory that a process has held since `rest`, in MiB."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
+
+
+def rest(pid):
+    """Measure from here on; what it holds now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return peak(pid)
+
+
+def test_memory_does_not_grow_with_the_content(tmp_path):
+    """64 MiB in and out again (200 MiB where it is thorough): the server holds no more than 32 MiB above idle."""
+    size = 200 if os.environ.get("MEDLOCK_THOROUGH") else 64
+    block, server = os.urandom(MIB), Server(tmp_path / "data")
+    token, _ = new_token(tmp_path / "data")
+    pid = server.process.pid
+    try:
+        with server.client(token) as client:
+            client.get("Patient?_count=1")
+            idle = rest(pid)
+            written = client.put(
+                "Binary/x", content=(block for _ in range(size)), headers={"content-type": "video/mp4"}
+            )
+            assert written.status_code == 201, written.text
+            assert rest(pid) - idle < 32
+            with client.stream("GET", "Binary/x", headers={"accept": "*/*"}) as answer:
+                count = sum(piece == block for piece in answer.iter_bytes(MIB))
+            assert count == size
+            assert peak(pid) - idle < 32
+    finally:
+        server.stop()
 
 
 def test_a_worker_killed_in_the_middle(tmp_path):

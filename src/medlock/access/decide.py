@@ -6,12 +6,15 @@ names must pass, not only the type of the result: a search that may include, or 
 would tell of it by what comes back.
 
 How far: a caller with a patient in context is held to that patient, whatever the scopes say, and to shared types
-that say nothing of any patient. Everybody else reaches every patient within the types allowed; relationship and
-consent (a later issue) will fill `Grant.rules` per patient here, in `_reach`, and change nothing around it.
+that say nothing of any patient. Everybody else reaches every patient within the types allowed. What only a resource
+itself can decide goes along as residual rules (`access.residual`), per patient and type: those of granular scopes are
+made in `access.remainder`. Relationship and consent fill `Grant.rules` per patient in `_reach`, and change nothing
+around it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -20,8 +23,10 @@ from msgspec import structs
 from medlock.access.grant import _ISSUED, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
 from medlock.access.principal import Principal, Role
+from medlock.access.remainder import carriers, remainder
+from medlock.access.residual import AnyOf, Residuals, Rule
 from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights, studied_rights, studied_types
-from medlock.access.scopes import CREATE, DELETE, READ, SEARCH, UPDATE, Kind, letters
+from medlock.access.scopes import ANY, CREATE, DELETE, READ, SEARCH, UPDATE, letters
 from medlock.errors import Denied
 from medlock.fhir.options import ExportOptions, ValidateMode, ValidateOptions
 from medlock.fhir.query import SearchQuery
@@ -74,25 +79,53 @@ def decide(principal: Principal, question: Question) -> Grant:
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
-    if question.interaction in EXPORTS:
-        return _decide_export(principal, question)
-    if question.interaction is Interaction.SEARCH_SYSTEM:
-        return _reach(principal, _searched_across(principal, question.query), SEARCH)
-    if needed == READ and question.interaction is not Interaction.EVERYTHING:
+    special = _SPECIAL.get(question.interaction)
+    if special is not None:
+        return special(principal, question)
+    if needed == READ:
         return _decide_read(principal, question.type)
-    if question.interaction is Interaction.HISTORY_SYSTEM:
-        return _reach(principal, _some(principal, _readable(principal)), needed)
     _require(principal, question.type, needed)
-    query = question.query or question.criteria or question.preconditions.if_none_exist
-    if question.interaction is Interaction.EVERYTHING:
-        types = _readable(principal)
-    elif query is not None and needed != READ:
-        types = _searched(principal, query, question.type, needed)
-    else:
-        types = _ONE_TYPE[question.type]
     if question.interaction is Interaction.MATCH and principal.patient:
         raise Denied("a match looks at every patient, and the caller is held to one")
-    return _reach(principal, types, needed)
+    query = question.query or question.criteria or question.preconditions.if_none_exist
+    own = types = _ONE_TYPE[question.type]
+    if query is not None:
+        types = _searched(principal, query, question.type, needed)
+    if question.interaction is Interaction.VALIDATE:
+        needed &= ~READ  # of the resource itself the right to write is asked, as the write would
+    return _reach(principal, types, needed, types - own)
+
+
+def decide_criteria(principal: Principal, query: SearchQuery) -> Grant:
+    """The Grant for criteria in place of an id: what they find is told of, and changed or shown. Raises Denied."""
+    types = _searched(principal, query, query.type, _LOOK)
+    return _reach(principal, types, _LOOK, types)
+
+
+@lru_cache(maxsize=4_096)
+def decide_naming(principal: Principal, resource_type: str) -> Grant | None:
+    """The Grant to know of resources of one type, be it by reading or by searching; None without a right to either."""
+    ways = [bit for bit in (READ, SEARCH) if allowed(principal, resource_type) & bit]
+    if not ways:
+        return None
+    rules = [remainder(principal, resource_type, bit) for bit in ways]
+    grant = _reach(principal, _ONE_TYPE[resource_type], ways[0])
+    known = [rule for rule in rules if rule is not None]
+    either = {} if len(known) < len(rules) else {resource_type: AnyOf(tuple(known))}
+    return _with_residuals(grant, either)
+
+
+def _with_residuals(grant: Grant, residuals: Residuals) -> Grant:
+    """The same Grant with other residual rules for everybody whom it reaches."""
+    rules = {patient: structs.replace(each, residuals=residuals) for patient, each in grant.rules.items()}
+    everyone = None if grant.everyone is None else structs.replace(grant.everyone, residuals=residuals)
+    return structs.replace(grant, rules=rules, everyone=everyone, shared_residuals=residuals, by_body=_NOBODY)
+
+
+def _require_system(principal: Principal) -> None:
+    """Raise Denied for a question to the whole server by who may not search every type (SMART: `*.s`)."""
+    if not any(principal.scopes.allowed(kind, ANY) & SEARCH for _, kind in carriers(principal)):
+        raise Denied("a search or history of the whole server needs a scope on *, with s")
 
 
 def _needed(question: Question) -> int:
@@ -117,27 +150,15 @@ def decide_erasure(principal: Principal) -> None:
 
 @lru_cache(maxsize=4_096)
 def allowed(principal: Principal, resource_type: str) -> int:
-    """Every right of this caller on a type, as bits of `access.scopes`: roles and scopes intersected.
+    """Every right of this caller on a type, be it on some resources only, as bits: roles and scopes intersected.
 
     Remembered, since it follows from the arguments alone and every request asks for it.
     """
     bits = 0
-    held = principal.patient != ""
-    for role in principal.roles:
-        if role is Role.PATIENT and not held:
-            continue
+    for role, kind in carriers(principal):
         of_role = role_rights(role, resource_type, principal.purpose)
         if of_role:
-            bits |= of_role & _in_scope(principal, role, resource_type, held)
-    return bits
-
-
-def _in_scope(principal: Principal, role: Role, resource_type: str, held: bool) -> int:
-    """What the scopes that can carry this role's rights allow on a type."""
-    bits = 0
-    for kind in KINDS[role]:
-        if held or kind is not Kind.PATIENT:
-            bits |= principal.scopes.allowed(kind, resource_type)
+            bits |= of_role & principal.scopes.allowed(kind, resource_type)
     return bits
 
 
@@ -163,13 +184,29 @@ def _searched(principal: Principal, query: SearchQuery, own: str, needed: int) -
     return named if len(named) > 1 else _ONE_TYPE[own]
 
 
-def _searched_across(principal: Principal, query: SearchQuery | None) -> frozenset[str]:
-    """The types of a search over several: all that it names, each allowed; or of a compartment those that are.
+def _decide_everything(principal: Principal, question: Question) -> Grant:
+    """The Grant for $everything: the Patient, and of the record what may be read and searched."""
+    _require(principal, question.type, READ)
+    types = _readable(principal)
+    return _reach(principal, types, READ, types)
+
+
+def _decide_history(principal: Principal, _question: Question) -> Grant:
+    """The Grant for a history of everything within reach."""
+    _require_system(principal)
+    return _reach(principal, _some(principal, _readable(principal)), _LOOK)
+
+
+def _decide_across(principal: Principal, question: Question) -> Grant:
+    """The Grant for a search over several types: all that it names, each allowed; or of a compartment those that are.
 
     A type that is not named but left to the server (`Patient/[id]/*`) is passed over where the caller may not see it.
     """
+    query = question.query
     if query is None or not query.parts:
         raise Denied("a search over several types names none")
+    if not question.id:
+        _require_system(principal)
     own = frozenset(part.type for part in query.parts)
     readable = _readable(principal)
     if query.every:
@@ -179,7 +216,8 @@ def _searched_across(principal: Principal, query: SearchQuery | None) -> frozens
     others = query.named_types() - own
     for other in others:
         _require(principal, other, _LOOK)
-    return own | others | (readable if any(include.target == "" for include in query.includes) else _NOBODY)
+    types = own | others | (readable if any(include.target == "" for include in query.includes) else _NOBODY)
+    return _reach(principal, types, SEARCH, types - own)
 
 
 def _readable(principal: Principal) -> frozenset[str]:
@@ -203,19 +241,28 @@ def _decide_export(principal: Principal, question: Question) -> Grant:
     wanted = options.types | named | {each.type for each in options.filters}
     if not within or not wanted <= within:
         raise Denied(f"{_roles(principal)} may not {letters(_LOOK)} all these types with these scopes")
-    grant = _reach(principal, wanted if options.types else within, _LOOK)
+    types = wanted if options.types else within
     hides = studies or question.interaction is not Interaction.EXPORT
-    return structs.replace(grant, deidentified=hides, studies=studies)
+    if studies:  # only scopes without a query let them see anything, so none is left to ask
+        basis = f"{_roles(principal)} {_LETTERS[_LOOK]}"
+        return Grant(principal.account, {}, Rules(types), types, basis, _ISSUED, hides, studies)
+    return structs.replace(_reach(principal, types, _LOOK), deidentified=hides)
 
 
 def _studied(principal: Principal) -> frozenset[str]:
     """All types that may reach this caller de-identified, by role and scope."""
     known = [(role, name) for role in principal.roles for name in studied_types(role)]
     return frozenset(
-        name
-        for role, name in known
-        if studied_rights(role, name) & _in_scope(principal, role, name, held=False) & _LOOK == _LOOK
+        name for role, name in known if studied_rights(role, name) & _plain(principal, role, name) & _LOOK == _LOOK
     )
+
+
+def _plain(principal: Principal, role: Role, resource_type: str) -> int:
+    """What scopes without a query allow: one with a query would choose records by what they say."""
+    bits = 0
+    for kind in KINDS[role]:
+        bits |= principal.scopes.plain(kind, resource_type)
+    return bits
 
 
 def _some(principal: Principal, types: frozenset[str]) -> frozenset[str]:
@@ -225,14 +272,35 @@ def _some(principal: Principal, types: frozenset[str]) -> frozenset[str]:
     return types
 
 
-def _reach(principal: Principal, types: frozenset[str], needed: int) -> Grant:
-    """Whose records the Grant covers."""
+def _reach(principal: Principal, types: frozenset[str], needed: int, looked: frozenset[str] = _NOBODY) -> Grant:
+    """Whose records the Grant covers: with the rights `needed` on each type, but to look only at those `looked` at."""
     rules = _RULES[next(iter(types))] if len(types) == 1 else Rules(types)
+    residuals: dict[str, Rule] = {}
+    if principal.scopes.narrows:
+        residuals = _residuals(principal, types, needed, looked)
+        rules = Rules(types, residuals=residuals)
     basis = f"{_roles(principal)} {_LETTERS[needed]}"
     if principal.patient:
         shared = _NOBODY if needed & _WRITES else types & SHARED
-        return Grant(principal.account, {principal.patient: rules}, None, shared, basis, _ISSUED)
-    return Grant(principal.account, {}, rules, types, basis, _ISSUED)
+        held = {principal.patient: rules}
+        return Grant(principal.account, held, None, shared, basis, _ISSUED, shared_residuals=residuals)
+    return Grant(principal.account, {}, rules, types, basis, _ISSUED, shared_residuals=residuals)
+
+
+def _residuals(principal: Principal, types: frozenset[str], needed: int, looked: frozenset[str]) -> dict[str, Rule]:
+    """What granular scopes leave to be asked of each resource of these types."""
+    rules = {name: remainder(principal, name, _LOOK if name in looked else needed) for name in types}
+    return {name: rule for name, rule in rules.items() if rule is not None}
+
+
+_SPECIAL: Mapping[Interaction, Callable[[Principal, Question], Grant]] = MappingProxyType(
+    {
+        Interaction.SEARCH_SYSTEM: _decide_across,
+        Interaction.HISTORY_SYSTEM: _decide_history,
+        Interaction.EVERYTHING: _decide_everything,
+    }
+    | dict.fromkeys(EXPORTS, _decide_export)
+)
 
 
 def _roles(principal: Principal) -> str:

@@ -1,7 +1,10 @@
 """The Grant: proof that a decision was made. Only `access.decide` issues one; every path to data needs one.
 
 A Grant speaks of patients (each with its own Rules), of resource types, and of shared resources that belong to
-no patient. `covers` is asked for every resource that came back, on every path; nothing in a Grant widens.
+no patient. Two questions are asked of it for every resource that came back, on every path; nothing in it widens:
+
+    covers(meta)      by what stands in the sealed header. Necessary, and all there is to ask where no rule is residual
+    admits(version)   the whole answer: covers, and the residual rules hold on the opened body
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
+
+from medlock.access.residual import Described, Residuals, Seen, holds
 
 _ISSUED = object()
 
@@ -30,23 +35,45 @@ class Sealed(Protocol):
         """Security labels as system|code."""
 
 
+class Version(Protocol):
+    """One version of a resource, opened; `store.bodies.Opened` is one."""
+
+    @property
+    def meta(self) -> Described:
+        """Its sealed header."""
+
+    @property
+    def body(self) -> bytes:
+        """Its JSON, empty for a tombstone."""
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """What may be seen of one patient: the types, and fields to mask per type (consent adds to this later)."""
+    """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides."""
 
     types: frozenset[str]
     masks: Mapping[str, frozenset[str]] = {}
+    residuals: Residuals = {}
 
     def allow(self, resource: Sealed) -> bool:
-        """Whether this resource may be seen under these rules."""
+        """Whether the header lets this resource be seen; where the body is needed too, `admits` has the last word."""
         return resource.type in self.types
+
+    def needs_body(self, resource_type: str) -> bool:
+        """Whether resources of a type are decided one by one, by what they say."""
+        return resource_type in self.residuals
+
+    def admits(self, seen: Seen) -> bool:
+        """Whether the residual rule of its type holds. A tombstone says nothing, so where one is asked for: no."""
+        rule = self.residuals.get(seen.meta.type)
+        return rule is None or (not seen.meta.deleted and holds(rule, seen))
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """Permission for one question.
+    """Permission for one question. `by_body` follows from the rest: types of which some resources may be hidden.
 
     `rules` gives each named patient's own Rules; `everyone`, when set, those of any patient not named there.
-    `shared` lists the types of shared (tenant-owned) resources that may be seen.
-    `basis` says in words why, for the audit log. `deidentified`: nothing may leave but what was
+    `shared` lists the types of shared (tenant-owned) resources that may be seen, `shared_residuals` what those must
+    meet. `basis` says in words why, for the audit log. `deidentified`: nothing may leave but what was
     de-identified; `studies`: the caller may never see anything else.
     """
 
@@ -58,18 +85,24 @@ class Grant(msgspec.Struct, frozen=True):
     _issued: object = None
     deidentified: bool = False
     studies: bool = False
+    shared_residuals: Residuals = {}
+    by_body: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse to be built anywhere but in `access.decide`."""
+        """Refuse to be built anywhere but in `access.decide`; note which types are decided by the body."""
         if self._issued is not _ISSUED:
             raise TypeError("a Grant comes from access.decide()")
+        every = (*self.rules.values(), self.everyone) if self.everyone is not None else self.rules.values()
+        found = {name for rules in every for name in rules.residuals}
+        if found or self.shared_residuals:
+            msgspec.structs.force_setattr(self, "by_body", frozenset(found | self.shared_residuals.keys()))
 
     def rules_for(self, patient: str) -> Rules | None:
         """The rules for one patient, None when the Grant does not reach that patient."""
         return self.rules.get(patient, self.everyone)
 
     def covers(self, resource: Sealed) -> bool:
-        """Whether this very resource may leave: some patient it belongs to allows it, or it is shared."""
+        """Whether the header of a resource lets it be seen: some patient it belongs to allows it, or it is shared."""
         if not resource.patients:
             return resource.type in self.shared
         for patient in resource.patients:
@@ -78,22 +111,59 @@ class Grant(msgspec.Struct, frozen=True):
                 return True
         return False
 
-    def judge(self) -> Callable[[Sealed], bool]:
-        """`covers`, remembering its answers: the resources of a page are mostly alike in all that decides."""
+    def needs_body(self, resource_type: str) -> bool:
+        """Whether some resource of a type can be covered and still not be admitted."""
+        return resource_type in self.by_body
+
+    def admits(self, version: Version) -> bool:
+        """Whether this very version may leave. Tombstones of a type that is decided by the body may not."""
+        meta = version.meta
+        if not meta.patients:
+            return meta.type in self.shared and (
+                meta.type not in self.shared_residuals or self.shows(Seen(meta, version.body))
+            )
+        seen: Seen | None = None
+        for patient in meta.patients:
+            rules = self.rules_for(patient)
+            if rules is None or not rules.allow(meta):
+                continue
+            if not rules.residuals:
+                return True
+            seen = seen or Seen(meta, version.body)
+            if rules.admits(seen):
+                return True
+        return False
+
+    def shows(self, seen: Seen) -> bool:
+        """The same of a resource that is not stored, or not yet: a draft, an event of the log."""
+        meta = seen.meta
+        if not meta.patients:
+            rule = self.shared_residuals.get(meta.type)
+            return meta.type in self.shared and (rule is None or (not meta.deleted and holds(rule, seen)))
+        each = (self.rules_for(patient) for patient in meta.patients)
+        return any(rules is not None and rules.allow(meta) and rules.admits(seen) for rules in each)
+
+    def judge(self) -> Callable[[Version], bool]:
+        """`admits`, remembering what headers decide: the resources of a page are mostly alike in all that does."""
         known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], bool] = {}
 
-        def covers(resource: Sealed) -> bool:
-            alike = resource.type, resource.patients, resource.labels
+        def admits(version: Version) -> bool:
+            meta = version.meta
+            if meta.type in self.by_body:
+                return self.admits(version)
+            alike = meta.type, meta.patients, meta.labels
             answer = known.get(alike)
             if answer is None:
-                answer = known[alike] = self.covers(resource)
+                answer = known[alike] = self.covers(meta)
             return answer
 
-        return covers
+        return admits
 
-    def covers_all(self, resources: Iterable[Sealed]) -> bool:
-        """Whether every one is covered: asked once for those that are alike in all that decides."""
-        alike = {(each.type, each.patients, each.labels): each for each in resources}
+    def admits_all(self, versions: Iterable[Version]) -> bool:
+        """Whether every one may leave; tombstones, which show nothing, by their headers."""
+        if self.by_body:
+            return all(self.covers(each.meta) if each.meta.deleted else self.admits(each) for each in versions)
+        alike = {(each.meta.type, each.meta.patients, each.meta.labels): each.meta for each in versions}
         return all(map(self.covers, alike.values()))
 
     def types(self) -> frozenset[str]:

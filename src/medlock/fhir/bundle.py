@@ -27,6 +27,21 @@ _CHANGES: Final = {"PUT", "PATCH", "DELETE"}
 _STAND_IN: Final = {"resourceType": "Parameters"}  # the smallest valid resource, where bdl-5 wants to see one
 
 _MATCH_GRADE: Final = "http://hl7.org/fhir/StructureDefinition/match-grade"
+NO_REDISCLOSURE: Final = "NORDSCLCD"  # v3-ActCode: no redisclosure without consent directive
+NOTICE: Final = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."  # 42 CFR 2.32(a)(2)
+_MARKED: Final = b'"%b"' % NO_REDISCLOSURE.encode()
+_MARK: Final = orjson.dumps(
+    {
+        "security": [
+            {
+                "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
+                "code": NO_REDISCLOSURE,
+                "display": NOTICE,
+            },
+            {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"},
+        ]
+    }
+)
 _CONDITIONS: Final = ("ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince")
 
 _join = msgspec.json.Encoder().encode
@@ -236,9 +251,11 @@ def collection(found: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def _bundle(kind: str, total: int | None, links: Mapping[str, str], packed: list[bytes]) -> bytes:
+    """A Bundle; with the notice of 42 CFR 2.32 when any resource in it bears the label that asks for it."""
     listed = [_object(relation=_text(relation), url=_text(url)) for relation, url in links.items()]
     return _object(
         resourceType=b'"Bundle"',
+        meta=_MARK if any(_MARKED in each for each in packed) else b"",
         type=_text(kind),
         total=b"" if total is None else b"%d" % total,
         link=_array(listed),

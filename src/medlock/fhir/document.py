@@ -10,7 +10,7 @@ Everything expects one valid resource: `fhir.parse` and `fhir.validate` come fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -47,12 +47,14 @@ def split(data: bytes) -> Members:
     return dict(_members(data))
 
 
-def with_identity(data: bytes, kind: str, ident: str, version: int, updated: str) -> bytes:
+def with_identity(
+    data: bytes, kind: str, ident: str, version: int, updated: str, *, security: Sequence[Mapping[str, Any]] = ()
+) -> bytes:
     """The resource, without whitespace between tokens, under an identity that the server gives it.
 
     `kind` and `ident` become resourceType and id, `version` and the FHIR instant `updated` become
-    meta.versionId and meta.lastUpdated; they stand in front. Other members of meta (profile, security, tag) and
-    of the resource stay as they are, byte for byte.
+    meta.versionId and meta.lastUpdated; they stand in front. Codings of `security` are added to meta.security. Other
+    members of meta and of the resource stay as they are, byte for byte.
     """
     members = split(minify(data))
     meta: Members = {"versionId": str(version), "lastUpdated": updated}
@@ -61,6 +63,8 @@ def with_identity(data: bytes, kind: str, ident: str, version: int, updated: str
         given.pop(name, None)
     for name in ("resourceType", "id", "meta"):
         members.pop(name, None)
+    if security:
+        given["security"] = [*(_items(given["security"]) if "security" in given else ()), *security]
     return _join({"resourceType": kind, "id": ident, "meta": meta | given} | members)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from medlock.access.grant import Grant
+from medlock.access.residual import Seen, holds
 from medlock.audit.entries import Recorded
 from medlock.audit.events import Touched
 from medlock.audit.log import AuditLog
@@ -27,11 +28,13 @@ from medlock.records.reach import Facts, Reach, reach_of
 from medlock.records.read import NOT_FOUND
 from medlock.records.search import Links, Page
 from medlock.records.vault import Vault
+from medlock.store.bodies import Meta
 
 STRETCH = 20_000
 """Entries that one page looks at, at the most; a page that finds little says where to go on."""
 _FETCH = 500
 _PREFIX = "log-"
+_TYPE = "AuditEvent"
 
 
 async def read_event(vault: Vault, log: AuditLog, grant: Grant, question: Question) -> Finding:
@@ -145,9 +148,23 @@ def _visible(reach: Reach, recorded: Recorded) -> bool:
     """Whether the caller may know of this event: by the patient it is about, or as one about nobody."""
     event = recorded.event
     if not event.slot:
-        return "AuditEvent" in reach.grant.shared
-    rules = reach.rules(event.slot)
-    return rules is not None and rules.allow(Facts("AuditEvent", (event.patient,), ()))
+        allowed = _TYPE in reach.grant.shared
+    else:
+        rules = reach.rules(event.slot)
+        allowed = rules is not None and rules.allow(Facts(_TYPE, (event.patient,), ()))
+    return allowed and (not reach.grant.needs_body(_TYPE) or _admitted(reach, recorded))
+
+
+def _admitted(reach: Reach, recorded: Recorded) -> bool:
+    """Whether the residual rule of those whom the event is about holds for the event as this caller may see it."""
+    event = recorded.event
+    rules = reach.rules(event.slot) if event.slot else None
+    residuals = reach.grant.shared_residuals if rules is None else rules.residuals
+    rule = residuals.get(_TYPE)
+    patients = (event.patient,) if event.slot else ()
+    meta = Meta(_TYPE, f"{_PREFIX}{recorded.seq}", 1, event.recorded, patients)
+    shown = _shown(reach.grant, recorded)
+    return rule is None or holds(rule, Seen(meta, audit_event(shown), values=values(shown)))
 
 
 def _matches(query: SearchQuery, recorded: Recorded) -> bool:

@@ -26,11 +26,12 @@ from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
 from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
+from medlock.records.labelling import label_episodes
 from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
-from medlock.records.write import may_replace, prepare, refuse_orphans, update_draft
+from medlock.records.write import bind, may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
@@ -140,7 +141,8 @@ async def _transaction(context: Context, steps: list[Step], doors: Doors) -> Fin
     reads = [step for step in steps if step.question.interaction not in WRITES]
     await _rehearse(context, reads, doors)
     drafts = [step.draft for step in steps if step.draft is not None]
-    written = iter(await doors.committer.commit(drafts)) if drafts else iter(())
+    further = await label_episodes(context.vault, drafts)
+    written = iter(await doors.committer.commit([*drafts, *further])) if drafts else iter(())
     for step in steps:
         step.written = next(written) if step.draft is not None else None
     await _read(reads, doors)
@@ -186,6 +188,7 @@ async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> No
         step.found = await visible(context.vault, step.grant, asked)
         if not step.found.meta.deleted:
             step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
+            bind(step.grant, step.draft, step.found)
             await refuse_orphans(context, step.found)
     _remember(context, step, mapping)
 

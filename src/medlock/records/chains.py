@@ -41,7 +41,7 @@ class Chains:
 
     def __init__(self, vault: Vault, grant: Grant, find: Find) -> None:
         self._vault = vault
-        self._covers = grant.judge()
+        self._admits = grant.judge()
         self._find = find
 
     async def unlinked(self, query: SearchQuery) -> SearchQuery:
@@ -71,7 +71,7 @@ class Chains:
             _bound(len(hits), LINKED_MAX)
             opened = await self._opened(hits)
             if opened is not None:
-                return [each for each in opened if self._covers(each.meta)]
+                return [each for each in opened if self._admits(each)]
         raise Conflict("These records are being changed right now; try again.")
 
     async def _opened(self, hits: Sequence[Hit]) -> list[Opened] | None:

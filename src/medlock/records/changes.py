@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from medlock.access.grant import Rules
+from medlock.access.residual import Residuals
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
 from medlock.records.reach import Facts, Reach
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Opened, tag_of
 from medlock.store.capsule import Capsule, IndexRow
-from medlock.store.entries import DROPPED
+from medlock.store.entries import DELETED, DROPPED
 from medlock.store.segment import ROWS, Mask, Segment
 
 _YIELD_EVERY = 64
@@ -74,7 +77,7 @@ def _visible(reach: Reach, capsule: Capsule | None, segments: Sequence[Segment],
 
 
 def _allowed(reach: Reach, capsule: Capsule | None, segment: Segment, types: frozenset[str]) -> Mask:
-    """Rows of these types that the rules allow by their labels; whether they are the last word is not asked."""
+    """Rows of these types that the rules may allow; whether they are the last word is not asked."""
     mask: Mask = np.zeros(len(segment), np.bool_)
     for number in np.unique(segment.rows["type"]).tolist():
         if TYPE_NAMES.get(number) in types:
@@ -88,25 +91,37 @@ def _rules_allow(reach: Reach, capsule: Capsule | None, segment: Segment, type_:
     if capsule is None:
         return _patients_allowed(reach, segment)
     if capsule.slot == TENANT:
-        return np.full(len(segment), type_ in reach.grant.shared)
-    rules = reach.rules(capsule.slot)
-    facts = [Facts(type_, (capsule.patient,), labels) for labels in segment.labels]
-    allowed: Mask = np.array([rules is not None and rules.allow(each) for each in facts], np.bool_)[
-        segment.rows["label"]
-    ]
-    return allowed
+        shared = np.full(len(segment), type_ in reach.grant.shared)
+        return _narrowed(reach, shared, reach.grant.shared_residuals, type_, segment)
+    return _of_rules(reach, reach.rules(capsule.slot), Facts(type_, (capsule.patient,), ()), segment)
 
 
 def _patients_allowed(reach: Reach, segment: Segment) -> Mask:
     """The same of the directory, whose rows belong to one patient each."""
-    facts = [Facts("Patient", ("",), labels) for labels in segment.labels]
-    everyone = reach.grant.everyone
-    labels = segment.rows["label"]
-    seen: Mask = np.array([everyone is not None and everyone.allow(each) for each in facts], np.bool_)[labels]
+    anybody = Facts("Patient", ("",), ())
+    seen = _of_rules(reach, reach.grant.everyone, anybody, segment)
     for slot, rules in reach.by_slot.items():
-        own = np.array([rules.allow(each) for each in facts], np.bool_)[labels]
+        own = _of_rules(reach, rules, anybody, segment)
         seen = np.where(segment.rows["slot"] == np.uint64(slot), own, seen)
     return seen
+
+
+def _of_rules(reach: Reach, rules: Rules | None, facts: Facts, segment: Segment) -> Mask:
+    """Rows that some rules allow, were they of the type and patient of `facts`."""
+    if rules is None:
+        return np.zeros(len(segment), np.bool_)
+    each = [rules.allow(msgspec.structs.replace(facts, labels=labels)) for labels in segment.labels]
+    allowed: Mask = np.array(each, np.bool_)[segment.rows["label"]]
+    return _narrowed(reach, allowed, rules.residuals, facts.type, segment)
+
+
+def _narrowed(reach: Reach, seen: Mask, residuals: Residuals, type_: str, segment: Segment) -> Mask:
+    """What residual rules may let through. Of a tombstone columns know nothing: `admitting.told` looks before it."""
+    if type_ not in residuals:
+        return seen
+    gone = (segment.rows["flags"] & DELETED) != 0
+    mask: Mask = reach.narrowed(seen, residuals, type_, segment) | (seen & gone)
+    return mask
 
 
 def is_stored(type_: str) -> bool:

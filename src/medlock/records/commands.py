@@ -1,4 +1,4 @@
-"""`medlock load`, `export`, `verify` and `shred`: the operator's ways in. They go through the door like everybody."""
+"""`medlock load`, `export`, `verify`, `shred`, `relabel`: the operator's ways in, through the door like everybody's."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from medlock.records.export import Exporter
 from medlock.records.export_deid import Project, export_deidentified
 from medlock.records.load import Loader, Report, as_json, found_files
 from medlock.records.opening import Records, open_tables
+from medlock.records.relabel import Relabeller
 from medlock.records.shred import Erased, Shredder
 from medlock.records.verify import Check, verify_all
 from medlock.settings import Settings
@@ -155,6 +156,20 @@ class RecordCommands:
             shredder = Shredder(records.vault, records.log, records.clock)
             return await shredder.shred(desk.operator(Role.PRIVACY_OFFICER), patient)
 
+    def relabel(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+        """Look at every record again by the sensitive codes of this release, and label what they call for."""
+        records, changed = run(self._relabel(settings_for(data_dir)))
+        if json:
+            show_json({"records": records, "changed": changed})
+        else:
+            people().print(f"Looked at {records} records; {changed} resources have new labels.")
+
+    async def _relabel(self, settings: Settings) -> tuple[int, int]:
+        async with self._open(settings) as desk:
+            records = desk.records
+            principal = desk.operator(Role.PRIVACY_OFFICER)
+            return await Relabeller(records.vault, records.log, records.clock, principal).relabel()
+
     def verify(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """Check log, indexes, bodies, tokens and keystore, and name every row that is not as it was written."""
         findings = run(self._verify(settings_for(data_dir)))
@@ -225,5 +240,5 @@ def _show_findings(findings: list[dict[str, str | int]]) -> None:
 def add_commands(app: typer.Typer, open_: Open, checks: Checks) -> None:
     """Mount the commands."""
     mine = RecordCommands(open_, checks)
-    for command in (mine.load, mine.export, mine.verify, mine.shred):
+    for command in (mine.load, mine.export, mine.verify, mine.shred, mine.relabel):
         app.command()(command)

@@ -154,7 +154,7 @@ class Committer:
         deleted = draft.crud == DELETE
         meta = Meta(draft.type, draft.id, version, self._scribe.now, draft.patients, draft.labels, deleted)
         reference = meta.reference
-        body = b"" if deleted else with_identity(draft.body, draft.type, draft.id, version, instant(meta.updated))
+        body = b"" if deleted else self._body(draft, meta)
         slots = await self._owner_slots(stage, draft.patients)
         rid = self._vault.rid(reference)
         keys = self._vault.keystore.keys(slots[0])
@@ -168,6 +168,11 @@ class Committer:
             await self._unindex(stage, rid, before, slots)
         stage.touched.setdefault(slots[0], []).append(Touched(reference, version, draft.crud))
         return Written(meta, body, before is None or before.meta.deleted, slots[0])
+
+    @staticmethod
+    def _body(draft: Draft, meta: Meta) -> bytes:
+        identity = draft.type, draft.id, meta.version, instant(meta.updated)
+        return with_identity(draft.body, *identity, security=draft.security)
 
     def _history_key(self, before: Opened | None) -> int:
         return 0 if before is None else self._vault.history_key(before.meta.reference, before.meta.version)

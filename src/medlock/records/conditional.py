@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from medlock.access.decide import decide
+from medlock.access.decide import decide_criteria
 from medlock.errors import BadRequest, NotFound, PreconditionFailed, Problem
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
@@ -24,16 +24,17 @@ from medlock.store.bodies import Opened
 async def existing(context: Context, query: SearchQuery) -> Opened | None:
     """The one resource that the criteria of a conditional interaction find (R4 §3.1.0.8.1), None when there is none.
 
-    Raises PreconditionFailed when there are several. The criteria are a search: the caller must be allowed to make it.
+    Raises PreconditionFailed when there are several. The criteria are a search, and what they find is told of: the
+    caller must be allowed to search and to read it.
     """
-    grant = decide(context.principal, Question(Interaction.SEARCH, query.type, query=query))
+    grant = decide_criteria(context.principal, query)
     hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
     if len(hits) > 1:
         raise PreconditionFailed("Several resources match the criteria: name what you mean more exactly.")
     if not hits:
         return None
     (opened,) = await context.vault.fetch([hits[0].row])
-    return opened if opened is not None and grant.covers(opened.meta) else None
+    return opened if opened is not None and grant.admits(opened) else None
 
 
 class _Named(msgspec.Struct):

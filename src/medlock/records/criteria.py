@@ -80,7 +80,7 @@ async def _resolve(context: Context, reference: str) -> str:
     grant = decide(context.principal, Question(Interaction.SEARCH, type_, query=query))
     hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
     opened = (await context.vault.fetch([hits[0].row]))[0] if len(hits) == 1 else None
-    if opened is None or not grant.covers(opened.meta):
+    if opened is None or not grant.admits(opened):
         raise unresolved("")
     context.criteria[reference] = opened.meta.reference
     return opened.meta.reference

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from medlock.access.decide import decide_naming
 from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.errors import BadRequest, Problem, Unprocessable
@@ -31,6 +34,7 @@ class Draft:
     `crud` is C, U or D; `if_match` the version the caller demands, "" for none. `based_on` is the version that the body
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
+    `labels` lie sealed beside it; `security` are those among them that its body does not have yet.
     `content` lies in chunks beside the body.
     """
 
@@ -47,6 +51,7 @@ class Draft:
     based_on: int = 0
     made_from: Opened | None = None
     content: Content | None = None
+    security: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -88,7 +93,7 @@ def examined(data: bytes, type_: str, path: str) -> tuple[dict[str, object], lis
 
 
 async def describe(context: Context, draft: Draft, grant: Grant, path: str = "") -> dict[str, object]:
-    """Fill in a draft's values, patients and labels, and check that its references hold; the parsed resource.
+    """Fill in a draft's values and patients, and check that its references hold; the parsed resource.
 
     Raises Unprocessable naming the path of a reference that does not resolve, in the same words whether the target
     is missing or out of reach.
@@ -97,7 +102,6 @@ async def describe(context: Context, draft: Draft, grant: Grant, path: str = "")
     given = resource.get("id")
     resource["id"] = draft.id
     draft.values = extract(resource)
-    draft.labels = tuple(f"{system}|{code}" for param, system, code in draft.values.tokens if param == "_security")
     draft.patients = await _patients(context, resource, draft, path)
     if draft.type == "Patient":
         draft.patients = (draft.id,)
@@ -138,8 +142,19 @@ async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
     opened = await context.vault.current(*target)
     if opened is None or opened.meta.deleted or not _reached(grant, opened.meta.patients):
         return False
+    if not _known_to(context, opened):  # as if it were not there
+        return False
     context.resolved.add(name)
     return True
+
+
+def _known_to(context: Context, opened: Opened) -> bool:
+    """Whether a caller may name what they refer to, where resources of its type are hidden from them one by one.
+
+    Who has no right on a type at all may refer to it, as a lab does to an order that it cannot read.
+    """
+    grant = decide_naming(context.principal, opened.meta.type)
+    return grant is None or not grant.needs_body(opened.meta.type) or grant.admits(opened)
 
 
 def _reached(grant: Grant, patients: tuple[str, ...]) -> bool:

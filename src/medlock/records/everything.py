@@ -14,6 +14,7 @@ from medlock.fhir.extract import extract
 from medlock.fhir.options import EverythingOptions
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
+from medlock.records.admitting import admitted
 from medlock.records.finding import Finding
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.minimise import minimised_all
@@ -39,11 +40,13 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
     options = question.options if isinstance(question.options, EverythingOptions) else EverythingOptions()
     for _ in range(_TRIES):
         rows = await _rows(vault, reach, slot, vault.rid(f"Patient/{question.id}"), options)
+        if rows is None:
+            continue
         start = _start(rows, page)
         opened = await vault.fetch(rows[start : start + page.size])
         if None not in opened:
-            covers = grant.judge()
-            shown = [each for each in opened if each is not None and covers(each.meta)]
+            admits = grant.judge()
+            shown = [each for each in opened if each is not None and admits(each)]
             beside = await _pointed_at(vault, grant, shown, options) if slot != TENANT else []
             return _assemble(vault, grant, _Cut(rows, start, shown, beside, options.text), links)
     raise Conflict("These records are being changed right now; try again.")
@@ -60,14 +63,27 @@ async def _slot(vault: Vault, reach: Reach, question: Question) -> int:
     return slot
 
 
-async def _rows(vault: Vault, reach: Reach, slot: int, patient_rid: int, options: EverythingOptions) -> list[IndexRow]:
-    """Every visible row of the index that was asked for, the Patient first, then in an order that does not change."""
+async def _rows(
+    vault: Vault, reach: Reach, slot: int, patient_rid: int, options: EverythingOptions
+) -> list[IndexRow] | None:
+    """Every visible row of the index that was asked for, the Patient first, then in an order that does not change.
+
+    None when one of those that had to be opened has changed since.
+    """
     capsule = await vault.capsules.open(slot)
     found: list[IndexRow] = []
+    unsure: list[IndexRow] = []
     for segment in capsule.view():
         chosen = np.flatnonzero(reach.visible_everything(capsule, segment) & _asked_for(segment, options))
-        for rid, owner, version, tag in segment.rows[chosen][["rid", "slot", "version", "tag"]].tolist():
-            found.append(IndexRow(rid, owner or slot, version, tag))
+        undecided = reach.undecided_rows(segment)[chosen].tolist()
+        each = segment.rows[chosen][["rid", "slot", "version", "tag"]].tolist()
+        for (rid, owner, version, tag), opens in zip(each, undecided, strict=True):
+            (unsure if opens else found).append(IndexRow(rid, owner or slot, version, tag))
+    if unsure:
+        known = await admitted(vault, reach.grant, unsure)
+        if known is None:
+            return None
+        found += [row for row in unsure if row.rid in known]
     found.sort(key=lambda row: (row.rid != patient_rid, row.rid))
     return found
 
@@ -131,7 +147,7 @@ async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened], options: 
 def _belongs(grant: Grant, opened: Opened, since: int | None) -> bool:
     """Whether a resource that is pointed at is shared, there, within reach, and changed since."""
     meta = opened.meta
-    return not (meta.patients or meta.deleted) and meta.updated >= (since or 0) and grant.covers(meta)
+    return not (meta.patients or meta.deleted) and meta.updated >= (since or 0) and grant.admits(opened)
 
 
 def _assemble(vault: Vault, grant: Grant, cut: _Cut, links: Links) -> Finding:

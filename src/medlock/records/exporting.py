@@ -20,11 +20,13 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from medlock.access.grant import Grant, Sealed
-from medlock.errors import BadRequest, Conflict, NotFound
+from medlock.access.grant import Grant
+from medlock.access.residual import Seen
+from medlock.errors import BadRequest, Conflict, NotFound, Raced
 from medlock.fhir.options import ExportOptions
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
+from medlock.records.admitting import admitted
 from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
@@ -65,11 +67,13 @@ class Walk(NamedTuple):
     slots: Sequence[int]
     patients: frozenset[str] | None
 
-    def first(self, meta: Sealed) -> str:
+    def first(self, opened: Opened) -> str:
         """With whom of its patients a resource comes; "" for nobody."""
+        meta, seen = opened.meta, Seen(opened.meta, opened.body)
         for patient in meta.patients:
             rules = self.reach.grant.rules_for(patient)
-            if rules is not None and rules.allow(meta) and (self.patients is None or patient in self.patients):
+            within = self.patients is None or patient in self.patients
+            if rules is not None and within and rules.allow(meta) and rules.admits(seen):
                 return patient
         return ""
 
@@ -94,11 +98,11 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
         piece = await _look(vault, walk, options)
         opened = await _fetched(vault, piece, 1 if options.part.file == "Binary" else _AT_ONCE)
         if None not in opened:
-            covers = grant.judge()
+            admits = grant.judge()
             shown = [
                 each
                 for each, (_, patient) in zip(opened, piece.whose, strict=False)
-                if each is not None and covers(each.meta) and _comes(walk, each, patient)
+                if each is not None and admits(each) and _comes(walk, each, patient)
             ]
             bodies = minimised_all(grant, shown)
             if grant.deidentified:
@@ -129,7 +133,7 @@ def _after(piece: _Piece, fetched: int) -> str:
 
 def _comes(walk: Walk, opened: Opened, patient: str) -> bool:
     """Whether a resource comes with this patient ("" for one that belongs to nobody)."""
-    return walk.first(opened.meta) == patient if opened.meta.patients else not patient
+    return walk.first(opened) == patient if opened.meta.patients else not patient
 
 
 async def _walk(vault: Vault, grant: Grant, question: Question) -> Walk:
@@ -156,15 +160,30 @@ async def _count(vault: Vault, walk: Walk, options: ExportOptions, *, deidentifi
         if capsule is None:
             continue
         for segment in capsule.view():
-            mask = walk.reach.visible_everything(capsule, segment) & _in_time(segment, options)
+            mask = await _shown_rows(vault, walk, capsule, segment, options)
             numbers, found = np.unique(segment.rows["type"][mask], return_counts=True)
             counts.update({TYPE_NAMES[int(number)]: int(each) for number, each in zip(numbers, found, strict=True)})
         await asyncio.sleep(0)
     end = start + len(slots)
     after = f"{walk.slots[end]}.0" if end < len(walk.slots) else ""
-    wanted = {name: each for name, each in counts.items() if not options.types or name in options.types}
-    body = msgspec.json.encode(Counted(wanted, end, len(walk.slots), deidentified))
+    body = msgspec.json.encode(Counted(dict(counts), end, len(walk.slots), deidentified))
     return Finding(200, body, after=after, deidentified=deidentified)
+
+
+async def _shown_rows(vault: Vault, walk: Walk, capsule: Capsule, segment: Segment, options: ExportOptions) -> Mask:
+    """Rows that an export will show: those of which only bodies can tell are looked at now, for a count tells too."""
+    mask = walk.reach.visible_everything(capsule, segment) & _in_time(segment, options)
+    if options.types:
+        mask &= np.isin(segment.rows["type"], [TYPE_NUMBERS[name] for name in options.types])
+    unsure = np.flatnonzero(mask & walk.reach.undecided_rows(segment))
+    if len(unsure):
+        each = segment.rows[unsure][["rid", "slot", "version", "tag"]].tolist()
+        rows = [IndexRow(rid, owner or capsule.slot, version, tag) for rid, owner, version, tag in each]
+        known = await admitted(vault, walk.reach.grant, rows)
+        if known is None:
+            raise Raced
+        mask[unsure] = [row.rid in known for row in rows]
+    return mask
 
 
 async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:

@@ -5,7 +5,8 @@ it was shown. A later page begins in the middle of some resources: where, is fou
 was made later. So a page opens what it shows and one version more, and for each resource that was changed again since
 the place where it begins a few; how many those may be is bounded, and `_since` lowers it.
 
-A version is shown when the current version is within reach and this very version is: as `vread` tells it.
+A version is shown when the current version is within reach and this very version is: as `vread` tells it. Where rules
+look into bodies, a page looks on for one more version that it could show before it says that there is another page.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from medlock.errors import BadRequest, Conflict, NotFound, Problem
 from medlock.fhir import bundle
 from medlock.fhir.options import HistoryOptions
 from medlock.fhir.question import Interaction, Question
+from medlock.records.admitting import told
 from medlock.records.changes import Lines, is_stored, line_of, newest_lines, row_of
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
@@ -98,7 +100,8 @@ class _Walk:
     def __init__(self, vault: Vault, grant: Grant, options: HistoryOptions, after: Place) -> None:
         self.vault = vault
         self.grant = grant
-        self._covers = grant.judge()
+        self._more = False
+        self._hidden: set[int] = set()  # of which the current version may not be told of
         self._options = options
         self._after = after
         self._fresh: list[IndexRow] = []
@@ -137,6 +140,8 @@ class _Walk:
 
     async def _enter(self, newest: Opened) -> None:
         """Find the newest version of a resource that comes after the place where the page begins."""
+        if not await told(self.vault, self.grant, newest):
+            return
         low, high, at, until = 0, newest.meta.version, None, newest
         while high - low > 1:
             middle = (low + high) // 2
@@ -161,14 +166,27 @@ class _Walk:
         self._fresh.reverse()
         self._times.reverse()
         looked = 0
-        while len(self.shown) < size and looked < LOOKED_MAX and (step := await self._next(size)) is not None:
+        most = size + (1 if self.grant.by_body else 0)
+        while len(self.shown) < most and looked < LOOKED_MAX and (step := await self._next(size)) is not None:
             looked += 1
             if looked % TURN == 0:
                 await asyncio.sleep(0)
-            self.last = step.place
-            if self._covers(step.opened.meta):
+            if len(self.shown) < size:
+                self.last = step.place
+            if await self._shows(step):
                 self.shown.append(step.opened)
             await self._push_previous(step)
+        if len(self.shown) > size:
+            self.shown.pop()
+            self._more = True
+
+    async def _shows(self, step: _Step) -> bool:
+        """Whether a version may be told of: it may, and so may what is current now."""
+        if not self.grant.by_body:
+            return self.grant.covers(step.opened.meta)
+        if step.opened is step.newest and not await told(self.vault, self.grant, step.newest):
+            self._hidden.add(step.newest.rid)
+        return step.newest.rid not in self._hidden and await told(self.vault, self.grant, step.opened)
 
     async def _next(self, size: int) -> _Step | None:
         """The version whose turn it is."""
@@ -190,6 +208,8 @@ class _Walk:
 
     async def _push_previous(self, step: _Step) -> None:
         """The version before takes its place in the order; one that is not there is passed over."""
+        if step.newest.rid in self._hidden:
+            return
         for number in range(step.opened.meta.version - 1, 0, -1):
             found = await self.vault.version(step.newest, number)
             if found is not None:
@@ -199,7 +219,7 @@ class _Walk:
     @property
     def ended(self) -> bool:
         """Whether nothing is left."""
-        return not self._fresh and not self._waiting
+        return not self._fresh and not self._waiting and not self._more
 
 
 def _place(opened: Opened) -> Place:

@@ -63,16 +63,17 @@ class Finder:
             query = await Chains(self._vault, self._reach.grant, further.find).unlinked(query)
         query = narrowed(query)
         plan = self._vault.planner.plan(query)
-        hits = hits_of(await self._candidates(query, plan))
-        return await self._decide(query.type, hits, plan.undecided) if plan.undecided else hits
+        opens = bool(plan.undecided) or self._reach.undecided(query.type)
+        hits = hits_of(await self._candidates(query, plan, prove_later=self._prove_later and not opens))
+        return await self._decide(query.type, hits, plan.undecided) if opens else hits
 
-    async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
+    async def _candidates(self, query: SearchQuery, plan: Plan, *, prove_later: bool) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
             self._note(await self._within(_named_by_id(query)))
             return self._patients(plan)
         slots = await self._scope(query)
-        if len(slots) == 1 and self._prove_later and not plan.undecided:
+        if len(slots) == 1 and prove_later:
             return self._in_capsule(await self._peek(slots[0]), plan)
         found: list[Part] = []
         for count, slot in enumerate(slots):
@@ -99,13 +100,20 @@ class Finder:
 
     def _patients_seen(self, segment: Segment, rows: Rows) -> Mask:
         """Which of these rows may be seen: by everyone's rules, but by their own where the Grant names a patient."""
-        labels = segment.rows["label"][rows]
-        seen: Mask = _allowed(self._reach.grant.everyone, segment)[labels]
+        seen = self._allowed(self._reach.grant.everyone, segment, rows)
         slots = segment.rows["slot"][rows] if self._reach.by_slot else None
         for slot, rules in self._reach.by_slot.items():
             own = slots == np.uint64(slot)
-            seen = np.where(own, _allowed(rules, segment)[labels], seen)
+            seen = np.where(own, self._allowed(rules, segment, rows), seen)
         return seen
+
+    def _allowed(self, rules: Rules | None, segment: Segment, rows: Rows) -> Mask:
+        """Which of these rows of the directory may be seen under some rules, as far as columns tell."""
+        seen: Mask = _allowed(rules, segment)[segment.rows["label"][rows]]
+        if rules is None or not rules.residuals:
+            return seen
+        whole = self._reach.narrowed(segment.alive, rules.residuals, "Patient", segment)
+        return seen & whole[rows]
 
     async def _scope(self, query: SearchQuery) -> list[int]:
         """The indexes that can hold a match: those of the patients that the query names, or all within reach.
@@ -140,7 +148,7 @@ class Finder:
         return found
 
     async def _decide(self, type_: str, hits: Sequence[Hit], conditions: Sequence[Condition]) -> list[Hit]:
-        """Open the candidates and let `fhir.match` decide."""
+        """Open the candidates and let `fhir.match` decide, of those that the Grant admits."""
         values = sum(len(condition.values) for condition in conditions)
         if len(hits) > OPENED_MAX:
             raise _too_costly(f"open more than {OPENED_MAX} records: name a patient, a code or a date.")
@@ -150,7 +158,7 @@ class Finder:
         for start in range(0, len(hits), _YIELD_EVERY):
             part = hits[start : start + _YIELD_EVERY]
             for hit, opened in zip(part, await self._vault.fetch([hit.row for hit in part]), strict=True):
-                if opened is not None and decided(type_, opened, conditions):
+                if opened is not None and self._reach.grant.admits(opened) and decided(type_, opened, conditions):
                     kept.append(hit)
             await asyncio.sleep(0)
         return kept
@@ -179,6 +187,8 @@ def _seen(mask: Mask, rows: Rows | list[int]) -> Rows | list[int]:
 
 def decided(type_: str, opened: Opened, conditions: Sequence[Condition]) -> bool:
     """Whether an opened body meets the conditions."""
+    if not conditions:
+        return True
     resource = parse_json(opened.body)
     updated = opened.meta.updated
     return matches(conditions, type_, extract(resource), id=opened.meta.id, updated_ms=updated, resource=resource)

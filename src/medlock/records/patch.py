@@ -18,6 +18,7 @@ from medlock.records.commit import Committer
 from medlock.records.conditional import settled
 from medlock.records.drafts import UPDATE, Context, Draft
 from medlock.records.finding import Finding
+from medlock.records.labelling import label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import visible
 from medlock.records.write import answer, prepare
@@ -33,7 +34,7 @@ async def patch(context: Context, grant: Grant, question: Question, committer: C
             await prepare(context, grant, draft, named=asked.id)
         except BadRequest as fault:
             raise no_resource(fault) from fault
-    (written,) = await committer.commit([draft])
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
 
 

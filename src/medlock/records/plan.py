@@ -134,6 +134,19 @@ class Planner:
                 undecided.append(condition)
         return Plan(query.type, tuple(picks), tuple(filters), tuple(undecided))
 
+    def mask(self, type_: str, condition: Condition, segment: Segment) -> Mask | None:
+        """Rows of a segment of which a condition may hold; None when its columns know nothing of it."""
+        pick, found, _ = self._known(type_, condition)
+        if pick is not None:
+            mask: Mask = np.zeros(len(segment), np.bool_)
+            mask[np.asarray(pick(segment), np.intp)] = True
+            return mask
+        return None if found is None else found.mask(segment)
+
+    def decides(self, type_: str, condition: Condition) -> bool:
+        """Whether columns decide a condition for good."""
+        return self._known(type_, condition)[2]
+
     def _part(self, type_: str, condition: Condition) -> tuple[Pick | None, Filter | None, bool]:
         """What a condition names rows by, or narrows them by, and whether that decides it.
 

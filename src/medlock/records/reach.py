@@ -12,7 +12,10 @@ import msgspec
 import numpy as np
 
 from medlock.access.grant import Grant, Rules
-from medlock.records.indexing import TYPE_NAMES
+from medlock.access.residual import Residuals
+from medlock.records.columns import exact, possible
+from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
+from medlock.records.plan import Planner
 from medlock.records.vault import TENANT, Vault
 from medlock.store.capsule import Capsule
 from medlock.store.segment import Mask, Segment
@@ -31,6 +34,7 @@ class Reach(msgspec.Struct, frozen=True):
 
     grant: Grant
     by_slot: dict[int, Rules]
+    planner: Planner
 
     def rules(self, slot: int) -> Rules | None:
         """The rules for the patient in a slot, None when out of reach."""
@@ -43,20 +47,45 @@ class Reach(msgspec.Struct, frozen=True):
         return vault.directory.slots()  # every slot has rules: its own, or everyone's
 
     def visible(self, capsule: Capsule, segment: Segment, type_: str) -> Mask | None:
-        """Rows of one type that the rules allow; None when none can be."""
+        """Rows of one type that the rules allow, as far as columns tell; None when none can be."""
         if capsule.slot == TENANT:
-            return segment.alive if type_ in self.grant.shared else None
+            if type_ not in self.grant.shared:
+                return None
+            return self.narrowed(segment.alive, self.grant.shared_residuals, type_, segment)
         rules = self.rules(capsule.slot)
-        return None if rules is None else allowed_rows(rules, capsule.patient, segment, type_)
+        seen = None if rules is None else allowed_rows(rules, capsule.patient, segment, type_)
+        if rules is None or seen is None:
+            return None
+        return self.narrowed(seen, rules.residuals, type_, segment)
+
+    def narrowed(self, seen: Mask, residuals: Residuals, type_: str, segment: Segment) -> Mask:
+        """Those of the rows of which the residual rule of their type may hold."""
+        rule = residuals.get(type_)
+        return seen if rule is None else seen & possible(self.planner, rule, type_, segment)
 
     def visible_everything(self, capsule: Capsule, segment: Segment) -> Mask:
-        """Rows of any type that the rules allow."""
+        """Rows of any type that the rules allow, as far as columns tell."""
         mask: Mask = np.zeros(len(segment), np.bool_)
         for number in np.unique(segment.rows["type"][segment.alive]).tolist():
             seen = self.visible(capsule, segment, TYPE_NAMES[number])
             if seen is not None:
                 mask |= seen & segment.of_type(number)
         return mask & segment.alive
+
+    def undecided(self, type_: str) -> bool:
+        """Whether bodies must be opened to know which resources of a type may be seen."""
+        if not self.grant.needs_body(type_):
+            return False
+        everyone = [] if self.grant.everyone is None else [self.grant.everyone]
+        every = [self.grant.shared_residuals, *(each.residuals for each in (*self.by_slot.values(), *everyone))]
+        rules = {residuals[type_] for residuals in every if type_ in residuals}
+        return not all(exact(self.planner, rule, type_) for rule in rules)
+
+    def undecided_rows(self, segment: Segment) -> Mask:
+        """Rows of which only the body can say whether they may be seen."""
+        numbers = [TYPE_NUMBERS[name] for name in self.grant.by_body if self.undecided(name)]
+        mask: Mask = np.isin(segment.rows["type"], numbers) if numbers else np.zeros(len(segment), np.bool_)
+        return mask
 
 
 async def reach_of(vault: Vault, grant: Grant) -> Reach:
@@ -66,7 +95,7 @@ async def reach_of(vault: Vault, grant: Grant) -> Reach:
         slot = await vault.patient_slot(patient)
         if slot is not None:
             by_slot[slot] = rules
-    return Reach(grant, by_slot)
+    return Reach(grant, by_slot, vault.planner)
 
 
 def allowed_rows(rules: Rules, patient: str, segment: Segment, type_: str) -> Mask | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from medlock.access.grant import Grant
 from medlock.errors import Gone, NotFound
 from medlock.fhir.question import Question
+from medlock.records.admitting import told
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
 from medlock.records.outflow import in_json, outflow
@@ -15,11 +16,11 @@ NOT_FOUND = "There is no such resource, or you may not see it."
 
 
 async def visible(vault: Vault, grant: Grant, question: Question) -> Opened:
-    """The current version, tombstones included, if the Grant covers it; NotFound otherwise, whatever the reason."""
+    """The current version, tombstones included, if the Grant admits it; NotFound otherwise, whatever the reason."""
     opened = await vault.current(question.type, question.id)
     if opened is None:
         raise NotFound(NOT_FOUND, reason="unknown id")
-    if not grant.covers(opened.meta):
+    if not await told(vault, grant, opened):
         raise NotFound(NOT_FOUND, reason=f"{opened.meta.reference} is out of reach")
     return opened
 
@@ -37,7 +38,7 @@ async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
     opened = await visible(vault, grant, question)
     number = int(question.version) if question.version.isascii() and question.version.isdigit() else 0
     found = await vault.version(opened, number) if 0 < number <= opened.meta.version else None
-    if found is None or not grant.covers(found.meta):
+    if found is None or not await told(vault, grant, found):
         raise NotFound(NOT_FOUND, reason="no such version within reach")
     if found.meta.deleted:
         raise Gone("This version is the deletion of the resource.")

@@ -101,9 +101,9 @@ async def _assemble(vault: Vault, reach: Reach, query: SearchQuery, cut: Cut, li
     """The Bundle: matches and included resources, minimised and cut down to what was asked for."""
     grant = reach.grant
     matches = cut.shown
-    if not grant.covers_all([opened.meta for opened in matches]):
-        covers = grant.judge()
-        matches = [opened for opened in matches if covers(opened.meta)]
+    if not grant.admits_all(matches):
+        admits = grant.judge()
+        matches = [opened for opened in matches if admits(opened)]
     included: list[Opened] = []
     if query.includes or query.revincludes:
         included = await Includer(vault, reach, links.include_max).collect(query, matches)

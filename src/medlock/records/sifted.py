@@ -61,12 +61,12 @@ async def sifted(vault: Vault, grant: Grant, query: SearchQuery, sieve: Sieve) -
 
 async def looked_into(vault: Vault, grant: Grant, rows: Sequence[IndexRow]) -> list[Sought] | None:
     """What lies in these rows and may be seen, a few at a time; None when one has changed since."""
-    covers, found = grant.judge(), []
+    admits, found = grant.judge(), []
     for start in range(0, len(rows), TURN):
         opened = await vault.fetch(rows[start : start + TURN])
         if None in opened:
             return None
-        seen = [each for each in opened if each is not None and covers(each.meta)]
+        seen = [each for each in opened if each is not None and admits(each)]
         found += [Sought(each, extract(parse_json(each.body))) for each in seen]
         await asyncio.sleep(0)
     return found

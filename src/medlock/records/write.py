@@ -6,19 +6,21 @@ from collections.abc import Callable
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
+from medlock.access.residual import Seen
 from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
 from medlock.fhir.question import Interaction, Question
 from medlock.ids import resource_id
+from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
+from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
-from medlock.records.reach import Facts
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.subscriptions import refuse_promises
-from medlock.store.bodies import Opened
+from medlock.store.bodies import Meta, Opened
 
 NewId = Callable[[], str]
 
@@ -34,12 +36,12 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
     if exists is not None:
         found = await existing(context, exists)
         if found is not None:
-            if not grant.covers(found.meta):  # shared, and the caller, who is held to a patient, may only look at it
+            if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
     draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
     await prepare(context, grant, draft)
-    (written,) = await committer.commit([draft])
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
 
 
@@ -57,7 +59,7 @@ async def _update(context: Context, grant: Grant, question: Question, committer:
     draft.content = context.content
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
-    (written,) = await committer.commit([draft])
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
 
 
@@ -77,16 +79,22 @@ def update_draft(question: Question) -> Draft:
 async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
     """Whether the caller may write over what is there, or start something new under an id of their choice.
 
-    A caller who is held to some patients may not: that the id is free would tell who has it otherwise.
+    A caller from whom some records are hidden may not: that the id is free would tell who has it otherwise.
     """
     before = await context.vault.current(draft.type, draft.id)
     if before is not None:
-        if not grant.covers(before.meta):
+        if not await told(context.vault, grant, before):
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
+        bind(grant, draft, before)
         return
-    if grant.everyone is None:
-        raise NotFound(NOT_FOUND, reason="update of an unknown id by a caller held to a patient")
-    decide(context.principal, Question(Interaction.CREATE, draft.type))
+    if grant.everyone is None or grant.needs_body(draft.type):
+        raise NotFound(NOT_FOUND, reason="update of an unknown id by a caller from whom some are hidden")
+
+
+def bind(grant: Grant, draft: Draft, before: Opened) -> None:
+    """Where rules look into bodies, the version that was looked at must still be there at the commit."""
+    if grant.needs_body(draft.type):
+        draft.based_on = before.meta.version
 
 
 async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = "", path: str = "") -> None:
@@ -95,12 +103,19 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     body = with_local_references(draft.body, context.base)
     draft.body = await with_criteria_resolved(context, body, draft.type, path)
     resource = await describe(context, draft, grant, path)
+    label(draft, resource)
     refuse_promises(resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
-    if not grant.covers(Facts(draft.type, draft.patients, draft.labels)):
-        raise Denied(f"may not write {draft.type} of these patients")
+    if not grant.shows(_as_written(context, draft, resource)):
+        raise Denied(f"may not write such {draft.type} of these patients")
+
+
+def _as_written(context: Context, draft: Draft, resource: dict[str, object]) -> Seen:
+    """What a draft will be, as rules look at it."""
+    meta = Meta(draft.type, draft.id, 0, context.now, draft.patients, draft.labels)
+    return Seen(meta, draft.body, resource, draft.values)
 
 
 async def delete(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
@@ -112,6 +127,7 @@ async def delete(context: Context, grant: Grant, question: Question, committer: 
     if opened.meta.deleted:
         return Finding(204, version=str(opened.meta.version), updated=opened.meta.updated, disclosed=[opened])
     draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
+    bind(grant, draft, opened)
     await refuse_orphans(context, opened)
     (written,) = await committer.commit([draft])
     return Finding(204, version=str(written.meta.version), updated=written.meta.updated, logged=True)

@@ -166,6 +166,11 @@ class Capsule:
         self.segments = segments
         self._held = sum(map(len, segments))
 
+    def living(self) -> list[IndexRow]:
+        """The rows of all resources that are there and that this index owns."""
+        gone = DELETED | DROPPED | POINTER
+        return [row for row, flags in self._newest() if not flags & gone]
+
     def live_rows(self) -> int:
         """How many resources are there."""
         return sum(int(np.count_nonzero(each.alive)) for each in self.view())

@@ -202,6 +202,11 @@ class TenantKeys(_KeySet):
         return Prf(derive(self._key, "medlock/1/tenant/counter-labels"))
 
     @cached_property
+    def tickets(self) -> Aead:
+        """Seals what a browser carries between an offer and its answer."""
+        return Aead(derive(self._key, "medlock/1/tenant/tickets"))
+
+    @cached_property
     def pepper(self) -> bytes:
         """The 32-byte key of the HMAC over what a password hash is made of (SP 800-63B §5.1.1.2)."""
         return derive(self._key, "medlock/1/tenant/pepper")

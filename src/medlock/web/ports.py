@@ -16,6 +16,9 @@ class Gate(Protocol):
     async def authenticate(self, secret: str) -> Principal:
         """Whose token this is. Raises NotAuthenticated, the same for every cause."""
 
+    async def still(self, secret: str) -> Principal:
+        """The same for a request that has shown it, and what else it must, and is going on."""
+
 
 class Door(Protocol):
     """The one way to data; `records.door` is it."""

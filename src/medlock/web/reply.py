@@ -11,6 +11,7 @@ from medlock.errors import (
     NotAuthenticated,
     Problem,
     RangeNotSatisfiable,
+    Throttled,
     TooMany,
     Unavailable,
 )
@@ -160,7 +161,7 @@ class Replies:
         elif isinstance(error, RangeNotSatisfiable):
             headers.append((b"content-range", b"bytes */%d" % error.size))
         elif isinstance(error, Unavailable | TooMany):
-            headers.append((b"retry-after", b"%d" % error.retry_after))
+            headers += waiting(error)
         return self._outcome(error.http_status, problems, headers)
 
     def failed(self, request: str) -> Reply:
@@ -172,6 +173,14 @@ class Replies:
         body = operation_outcome(problems)
         headers.append((b"content-length", b"%d" % len(body)))
         return Reply(status, self._json, headers, body)
+
+
+def waiting(error: Unavailable | TooMany) -> RawHeaders:
+    """When to ask again; of a limit also which, and what is left (draft-ietf-httpapi-ratelimit-headers)."""
+    headers = [(b"retry-after", b"%d" % error.retry_after)]
+    if isinstance(error, Throttled):
+        headers += [(b"ratelimit-policy", error.policy), (b"ratelimit", error.state)]
+    return headers
 
 
 def _preferred(disclosure: Disclosure, question: Question) -> bytes:

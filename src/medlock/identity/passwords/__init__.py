@@ -1,0 +1,1 @@
+"""Which passwords are good enough: profiles, rules with their clauses, the blocklist, advice."""

@@ -1,0 +1,93 @@
+"""Labels anew: every current version in the store, looked at by the rules of this release.
+
+For stores that were written before there were rules, or under former ones. What is labelled as it should be is left
+alone; what is not becomes a new version, a record at a time, beside whoever reads and writes. Versions in the history
+stay as they are: those that nobody looked at are of unknown sensitivity, and who may see normal data only does not see
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from medlock.access.consent.codes import LABELLED
+from medlock.access.principal import Principal, Role
+from medlock.audit.log import AuditLog
+from medlock.clock import Clock
+from medlock.errors import Conflict, Denied, NotFound, Raced
+from medlock.fhir.parse import parse_json
+from medlock.fhir.question import Interaction, Question
+from medlock.ids import random_bytes
+from medlock.records.commit import Committer
+from medlock.records.drafts import Draft
+from medlock.records.labelling import as_draft, label, label_episodes
+from medlock.records.scribe import Scribe
+from medlock.records.turns import in_turns
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
+from medlock.store.tables import Batch
+
+_TOGETHER = 200
+_TRIES = 8
+
+
+class Relabeller:
+    """Looks at every record. `progress` is told how many records are done and how many resources changed."""
+
+    def __init__(self, vault: Vault, log: AuditLog, clock: Clock, principal: Principal) -> None:
+        if Role.PRIVACY_OFFICER not in principal.roles:
+            raise Denied("only a privacy officer labels anew")
+        self._vault = vault
+        self._log = log
+        self._clock = clock
+        self._principal = principal
+
+    async def relabel(self, progress: Callable[[int, int], None] = lambda *_: None) -> tuple[int, int]:
+        """Records looked at, resources that changed. Raises Conflict where others write faster than we look."""
+        await self._vault.directory.refresh()
+        records = changed = 0
+        for slot in [TENANT, *self._vault.directory.slots()]:
+            changed += await self._record(slot)
+            records += 1
+            progress(records, changed)
+        return records, changed
+
+    async def _record(self, slot: int) -> int:
+        """One record; again when somebody wrote it meanwhile."""
+        for _ in range(_TRIES):
+            try:
+                drafts = await self._drafts(slot)
+                for start in range(0, len(drafts), _TOGETHER):
+                    await self._committer().commit(drafts[start : start + _TOGETHER])
+            except Raced:
+                continue
+            except NotFound:  # erased a moment ago
+                return 0
+            return len(drafts)
+        raise Conflict("A record is being changed by many at once; run the command again.")
+
+    def _committer(self) -> Committer:
+        asked = Question(Interaction.UPDATE, "Patient")
+        scribe = Scribe(self._principal, asked, self._clock.now_ms(), random_bytes(16).hex(), "labels")
+        return Committer(self._vault, self._log, scribe, Batch())
+
+    async def _drafts(self, slot: int) -> list[Draft]:
+        """The drafts of what is not labelled as it should be."""
+        drafts: list[Draft] = []
+        former: dict[str, tuple[str, ...]] = {}
+        async for opened in in_turns(await self._current(slot)):
+            draft = as_draft(opened)
+            label(draft, parse_json(opened.body))
+            former[opened.meta.reference] = opened.meta.labels
+            drafts.append(draft)
+        await label_episodes(self._vault, drafts)
+        return [each for each in drafts if each.security or LABELLED not in former[f"{each.type}/{each.id}"]]
+
+    async def _current(self, slot: int) -> Iterable[Opened]:
+        """Every current version that this index owns."""
+        capsule = await self._vault.capsules.open(slot)
+        rows = capsule.living()
+        found: list[Opened] = []
+        for start in range(0, len(rows), _TOGETHER):
+            found += [each for each in await self._vault.fetch(rows[start : start + _TOGETHER]) if each is not None]
+        return found

@@ -1,0 +1,1 @@
+"""Pages for people: sign in, enrol, recover, prove again, authorise an app, see and end what there is."""

@@ -1,0 +1,170 @@
+"""Every request to a page goes through `Counter`: the steps of a visit in one place, in the order that makes them safe.
+
+A handler gets a Visit and answers with a page, one of our addresses, data for a script, or an app's address that oauth
+made. What it raises on purpose becomes a page with that sentence. Nobody is told more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from medlock.clock import Clock
+from medlock.errors import MedlockError, NotAuthenticated, TooMany, Unavailable
+from medlock.ids import secret
+from medlock.web.declared import Declared, Mounted, Permission
+from medlock.web.signin.answers import Answer, Data, Goto, Page
+from medlock.web.signin.cookies import BROWSER, DEVICE, SESSION, Cookie, read_cookies
+from medlock.web.signin.csrf import check_source, check_token
+from medlock.web.signin.form import TYPE, Form, parse_form
+from medlock.web.signin.places import sign_in_for, step_up_for
+from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
+from medlock.web.signin.ports import Desks, Place, Visitor
+from medlock.web.signin.render import Frame, document
+from medlock.web.signin.routes import OWN_TOKEN, STATIC, UNSETTLED, WELCOME
+from medlock.web.signin.static import shelf
+from medlock.web.signin.visit import Visit
+from medlock.web.signin.words import preferred, words
+
+Handler = Callable[[Desks, Visit], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What the pages stand on. `origin` is how browsers name this site: scheme, host, port."""
+
+    desks: Desks
+    clock: Clock
+    frame: Frame
+    origin: str
+    tls: bool
+
+
+class Counter:
+    """Makes endpoints of handlers."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def at(self, declared: Declared, handler: Handler) -> Mounted:
+        """A handler at its address."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self._serve(declared, handler, request)
+
+        return declared.at(endpoint)
+
+    def static(self) -> Mounted:
+        """Styles, scripts, the mark."""
+
+        async def endpoint(request: Request) -> Response:
+            file = shelf().find(request.path_params["file"])
+            if file is None:
+                return self._respond(await self._stranger(request), Page("refused.html", {"kind": "gone"}, 404))
+            return Response(file.body, media_type=file.media, headers=static_headers(tls=self._office.tls))
+
+        return STATIC.at(endpoint)
+
+    async def _serve(self, declared: Declared, handler: Handler, request: Request) -> Response:
+        """One visit. Errors that were raised on purpose become pages; all else goes up to the process's boundary."""
+        visit = await self._stranger(request)
+        try:
+            # 1 who: by the cookie, asked of the store on every request
+            visit = replace(visit, visitor=await self._visitor(visit))
+            # 2 sent by a page of ours: before anything in the request is acted on
+            visit = await self._own(declared, request, visit)
+            # 3 may they: signed in, enrolled, proven lately
+            elsewhere = self._elsewhere(declared, visit)
+            # 4 the page
+            return self._respond(visit, elsewhere or await handler(self._office.desks, visit))
+        except NotAuthenticated:
+            if declared.permission is Permission.PUBLIC:
+                raise
+            return self._respond(visit, Goto(sign_in_for(declared, visit)))
+        except MedlockError as refusal:
+            return self._refused(visit, refusal)
+
+    async def _stranger(self, request: Request) -> Visit:
+        """The request as nobody's: cookies, address, language; a form not yet read."""
+        headers = request.headers
+        cookies = read_cookies(headers.get("cookie", ""))
+        if BROWSER not in cookies:
+            cookies[BROWSER] = ""
+        place = Place(
+            cookies[BROWSER],
+            cookies.get(DEVICE, ""),
+            request.client.host if request.client else "",
+            headers.get("user-agent", "")[:300],
+        )
+        query = parse_form(request.scope.get("query_string", b""))
+        language = words(preferred(headers.get("accept-language", "")))
+        now = self._office.clock.now_ms()
+        return Visit(request.method, request.path_params, query, Form(), place, language, cookies, None, now)
+
+    async def _visitor(self, visit: Visit) -> Visitor | None:
+        """Whose session the cookie names; nobody's when there is none or it has ended."""
+        if SESSION not in visit.cookies:
+            return None
+        try:
+            return await self._office.desks.sessions.find(visit.cookies[SESSION])
+        except NotAuthenticated:
+            return None
+
+    async def _own(self, declared: Declared, request: Request, visit: Visit) -> Visit:
+        """With its form, once it is known to come from a page of ours. Raises Foreign."""
+        if visit.method != "POST":
+            return visit
+        form = parse_form(await request.body()) if _is_form(request) else Form()
+        if declared not in OWN_TOKEN:
+            check_source(request.headers, self._office.origin)
+            check_token(form.one("csrf"), visit.bound)
+        return replace(visit, form=form)
+
+    def _elsewhere(self, declared: Declared, visit: Visit) -> Goto | None:
+        """Where they must go first. Raises NotAuthenticated."""
+        if declared.permission is Permission.PUBLIC:
+            return None
+        visitor = visit.who
+        if visitor.unsettled and declared not in UNSETTLED:
+            return Goto(WELCOME.path)
+        if declared.permission is Permission.STEP_UP and not visit.fresh:
+            return Goto(step_up_for(declared, visit))
+        return None
+
+    def _refused(self, visit: Visit, refusal: MedlockError) -> Response:
+        """A page with the refusal's sentence."""
+        facts = {"kind": "refused", "sentence": visit.words.say(str(refusal))}
+        response = self._respond(visit, Page("refused.html", facts, refusal.http_status))
+        if isinstance(refusal, TooMany | Unavailable):
+            response.headers["retry-after"] = str(refusal.retry_after)
+        return response
+
+    def _respond(self, visit: Visit, answer: Answer) -> Response:
+        """The response that an answer stands for."""
+        headers = page_headers(tls=self._office.tls, target=answer.target if isinstance(answer, Page) else "")
+        cookies = () if isinstance(answer, Data) else getattr(answer, "cookies", ())
+        if isinstance(answer, Page):
+            if not visit.visitor and not visit.cookies[BROWSER]:
+                fresh = Cookie(BROWSER, secret())
+                visit = replace(visit, cookies={**visit.cookies, BROWSER: fresh.value})
+                cookies = (*cookies, fresh)
+            body = document(self._office.frame, visit, answer.template, answer.facts)
+            response = Response(body, answer.status, headers, "text/html; charset=utf-8")
+        elif isinstance(answer, Data):
+            response = Response(orjson.dumps(answer.body), 200, headers, "application/json")
+        elif isinstance(answer, Goto):
+            more = {"clear-site-data": CLEAR_SITE_DATA} if answer.leaving else {}
+            response = Response(status_code=303, headers=headers | more | {"location": answer.path})
+        else:
+            response = Response(status_code=303, headers=headers | {"location": answer.address})
+        for cookie in cookies:
+            response.headers.append("set-cookie", cookie.header())
+        return response
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == TYPE

@@ -1,0 +1,70 @@
+"""Addresses of the pages, with what each declares. None holds a secret: codes and tokens travel in bodies."""
+
+from __future__ import annotations
+
+from medlock.web.declared import Declared, Face, Permission, Rate
+from medlock.web.signin.form import BODY_BYTES
+
+_BOTH = ("GET", "POST")
+
+
+def _anyone(path: str, *methods: str, rate: Rate = Rate.LOGIN) -> Declared:
+    """A page for people who are not signed in."""
+    return Declared(path, methods or _BOTH, Permission.PUBLIC, rate, body=BODY_BYTES, face=Face.PAGE)
+
+
+def _signed_in(path: str, *methods: str) -> Declared:
+    """A page for who is signed in."""
+    return Declared(path, methods or _BOTH, Permission.SESSION, Rate.PAGE, body=BODY_BYTES, face=Face.PAGE)
+
+
+def _proven(path: str, *methods: str) -> Declared:
+    """A page for who has proven themselves within minutes."""
+    return Declared(path, methods or _BOTH, Permission.STEP_UP, Rate.PAGE, body=BODY_BYTES, face=Face.PAGE)
+
+
+STATIC = Declared("/static/{file}", ("GET",), Permission.PUBLIC, Rate.FREE, face=Face.PAGE)
+HOME = Declared("/", ("GET",), Permission.PUBLIC, Rate.PAGE, face=Face.PAGE)
+
+SIGN_IN = _anyone("/sign-in")
+SIGN_IN_OPTIONS = _anyone("/sign-in/passkey/options", "POST", rate=Rate.PAGE)
+SIGN_IN_PASSKEY = _anyone("/sign-in/passkey", "POST")
+SECOND = _anyone("/sign-in/code")
+RECOVER = _anyone("/sign-in/recover")
+INVITATION = _anyone("/invitation")
+SIGN_UP = _anyone("/sign-up")
+SIGNED_OUT = _anyone("/signed-out", "GET", rate=Rate.PAGE)
+SIGN_OUT = _signed_in("/sign-out", "POST")
+
+WELCOME = _signed_in("/welcome", "GET")
+ACCOUNT = _signed_in("/account", "GET")
+SESSION_END = _signed_in("/account/sessions/{id}/end", "POST")
+SESSIONS_END = _signed_in("/account/sessions/end-others", "POST")
+APP_END = _signed_in("/account/apps/{id}/end", "POST")
+UNLOCK = _signed_in("/account/unlock", "POST")
+PASSKEY_NAME = _signed_in("/account/passkeys/{id}/name")
+
+STEP_UP = _signed_in("/step-up")
+STEP_UP_OPTIONS = _signed_in("/step-up/passkey/options", "POST")
+STEP_UP_PASSKEY = _signed_in("/step-up/passkey", "POST")
+
+PASSKEY_NEW = _proven("/account/passkeys/new")
+PASSKEY_OPTIONS = _proven("/account/passkeys/options", "POST")
+PASSKEY_TRUST = _proven("/account/passkeys/{id}/trust", "POST")
+PASSKEY_REMOVE = _proven("/account/passkeys/{id}/remove")
+TOTP_NEW = _proven("/account/authenticator/new")
+TOTP_REMOVE = _proven("/account/authenticator/remove")
+RECOVERY = _proven("/account/recovery-codes")
+PASSWORD = _proven("/account/password")
+
+AUTHORIZE = _anyone("/oauth/authorize", rate=Rate.PAGE)
+AUTHORIZE_ON = _anyone("/oauth/authorize/continue", "GET", rate=Rate.PAGE)
+DECIDE = _proven("/oauth/authorize/decide", "POST")
+
+DECLARED: tuple[Declared, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Declared))
+
+UNSETTLED = frozenset({WELCOME, SIGN_OUT, PASSKEY_NEW, PASSKEY_OPTIONS, PASSKEY_NAME, TOTP_NEW, RECOVERY, PASSWORD})
+"""Where somebody may go who must enrol before anything else; steps of proof beside them."""
+
+OWN_TOKEN = frozenset({AUTHORIZE})
+"""Where an app may send a form: the request is checked by oauth, changes nothing, and shows a page."""

@@ -1,0 +1,272 @@
+"""Granular scopes at the door: what a scope's query does not mean is as if it were not there, on every path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Principal, Role
+from medlock.access.scopes import parse_scopes
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed
+from records.world import World, clinician, ids, open_world
+
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+LAB = f"category={CATEGORY}|laboratory"
+SOCIAL = f"category={CATEGORY}|social-history"
+
+
+def holder(scopes: str, held: str = "", role: Role = Role.CLINICIAN) -> Principal:
+    """A caller with these scopes, held to a patient or not."""
+    return mint_principal("app", frozenset({role}), parse_scopes(scopes), patient=held)
+
+
+def observation(id_: str, category: str, **more: Any) -> dict[str, Any]:
+    """An observation of Ann in one category."""
+    made = {
+        "resourceType": "Observation",
+        "id": id_,
+        "status": "final",
+        "category": [{"coding": [{"system": CATEGORY, "code": category}]}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "1-1"}]},
+        "subject": {"reference": "Patient/ann"},
+        "effectiveDateTime": "2024-01-01",
+    }
+    return made | more
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Ann with two laboratory results, one social history and one survey; a report that points at two of them."""
+    world = await open_world(tmp_path / "data")
+    for patient in ("ann", "bob"):
+        await world.put({"resourceType": "Patient", "id": patient, "name": [{"family": patient}]})
+    await world.put(observation("lab1", "laboratory"))
+    await world.put(observation("lab2", "laboratory", status="preliminary", effectiveDateTime="2024-02-01"))
+    await world.put(observation("soc", "social-history", effectiveDateTime="2024-03-01"))
+    await world.put(observation("sur", "survey", hasMember=[{"reference": "Observation/lab1"}]))
+    await world.put(observation("bobs", "laboratory", subject={"reference": "Patient/bob"}))
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": "rep",
+        "status": "final",
+        "code": {"text": "all"},
+        "subject": {"reference": "Patient/ann"},
+        "result": [{"reference": f"Observation/{each}"} for each in ("lab1", "soc", "sur")],
+    }
+    await world.put(report)
+    yield world
+    await world.close()
+
+
+LABS = {"Observation/lab1", "Observation/lab2"}
+
+
+@pytest.mark.parametrize("held", ["ann", ""])
+async def test_a_search_finds_what_the_scope_means_and_counts_nothing_else(world: World, held: str) -> None:
+    """Hits, totals, counts, pages: of laboratory results only."""
+    kind = "patient" if held else "user"
+    who = holder(f"{kind}/Observation.rs?{LAB} {kind}/Patient.rs", held)
+    found = await world.search(who, "Observation", "patient=ann")
+    assert (ids(found), found["total"]) == (LABS, 2)
+    assert (await world.search(who, "Observation", "patient=ann&_summary=count"))["total"] == 2
+    assert (await world.search(who, "Observation", "patient=ann&status=final&_sort=-date"))["total"] == 1
+    assert (await world.search(who, "Observation", f"patient=ann&{SOCIAL}"))["total"] == 0
+    page = await world.search(who, "Observation", "patient=ann&_count=1")
+    assert len(page["entry"]) == 1
+    assert page["total"] == 2
+
+
+async def test_several_scopes_are_a_union(world: World) -> None:
+    """Two granular scopes on one type show what either means (row S-08)."""
+    who = holder(f"patient/Observation.rs?{LAB} patient/Observation.rs?{SOCIAL}", "ann")
+    assert ids(await world.search(who, "Observation", "")) == LABS | {"Observation/soc"}
+
+
+async def test_parameters_are_anded_and_values_ored(world: World) -> None:
+    """`a&b` asks for both, `a,b` for either."""
+    both = holder(f"patient/Observation.rs?{LAB}&status=final", "ann")
+    assert ids(await world.search(both, "Observation", "")) == {"Observation/lab1"}
+    either = holder("patient/Observation.rs?category=survey,social-history", "ann")
+    assert ids(await world.search(either, "Observation", "")) == {"Observation/soc", "Observation/sur"}
+
+
+async def test_what_columns_cannot_decide_is_decided_on_bodies(world: World) -> None:
+    """`system|` stands in no column: totals and pages are exact all the same."""
+    await world.put(observation("odd", "") | {"category": [{"coding": [{"system": "http://x", "code": "1"}]}]})
+    who = holder(f"patient/Observation.rs?category={CATEGORY}|", "ann")
+    found = await world.search(who, "Observation", "_count=10")
+    assert (len(ids(found)), found["total"]) == (4, 4)
+    assert "Observation/odd" not in ids(found)
+
+
+@pytest.mark.parametrize("hidden", ["soc", "sur", "nothing-by-this-id"])
+async def test_a_hidden_resource_reads_like_a_missing_one(world: World, hidden: str) -> None:
+    """read, vread, history, patch, delete, update and $validate answer alike: not found (rows S-06, X-S11)."""
+    who = holder(f"user/Observation.cruds?{LAB}")
+    lines = (
+        "GET /Observation/{}",
+        "GET /Observation/{}/_history",
+        "GET /Observation/{}/_history/1",
+        "DELETE /Observation/{}",
+        "GET /Observation/{}/$validate",
+        "POST /Observation/{}/$validate?mode=delete",
+    )
+    refusals = [await refused(world, who, line.format(hidden)) for line in lines]
+    refusals += [await refused(world, who, f"PUT /Observation/{hidden}", observation(hidden, "laboratory"))]
+    add = [{"op": "add", "path": "/note", "value": [{"text": "x"}]}]
+    patch = json.dumps(add).encode()
+    refusals += [
+        await refused(world, who, f"PATCH /Observation/{hidden}", patch, content_type="application/json-patch+json")
+    ]
+    assert {(type(each), str(each)) for each in refusals} == {(NotFound, str(refusals[0]))}
+
+
+async def refused(world: World, who: Principal, line: str, body: Any = b"", **headers: str) -> MedlockError:
+    """The refusal that a request meets."""
+    with pytest.raises(MedlockError) as refusal:
+        await world.send(who, line, body, **headers)
+    return refusal.value
+
+
+async def test_writes_stay_within_the_scope(world: World) -> None:
+    """A create outside is refused; so is an update that leads out; one within works (rows X-S16, X-S17)."""
+    who = holder(f"user/Observation.cruds?{LAB}")
+    fresh = {name: value for name, value in observation("x", "survey").items() if name != "id"}
+    assert isinstance(await refused(world, who, "POST /Observation", fresh), Denied)
+    assert isinstance(await refused(world, who, "PUT /Observation/lab1", observation("lab1", "survey")), Denied)
+    assert (await world.send(who, "PUT /Observation/lab1", observation("lab1", "laboratory"))).status == 200
+    assert (
+        await world.send(who, "POST /Observation", fresh | {"category": observation("", "laboratory")["category"]})
+    ).status == 201
+    move = json.dumps([{"op": "replace", "path": "/category/0/coding/0/code", "value": "survey"}]).encode()
+    patched = await refused(world, who, "PATCH /Observation/lab1", move, content_type="application/json-patch+json")
+    assert isinstance(patched, Denied)
+    assert (await world.send(who, "DELETE /Observation/lab1")).status == 204
+    assert isinstance(await refused(world, who, "GET /Observation/lab1"), Gone)
+
+
+async def test_letters_of_different_scopes_do_not_mix(world: World) -> None:
+    """With r on one category and s on another each right is only where its own scope speaks."""
+    who = holder(f"user/Observation.r?{LAB} user/Observation.s?{SOCIAL}")
+    assert (await world.send(who, "GET /Observation/lab1")).status == 200
+    assert isinstance(await refused(world, who, "GET /Observation/soc"), NotFound)
+    assert ids(await world.search(who, "Observation", "")) == {"Observation/soc"}
+    history = json.loads((await world.send(who, "GET /Observation/_history")).body)
+    assert (history.get("entry", []), history["total"]) == ([], 0)
+    only_read = holder(f"user/Observation.r?{LAB}")
+    assert isinstance(await refused(world, only_read, "GET /Observation?code=1-1"), Denied)
+
+
+async def test_includes_and_chains_follow_only_what_may_be_seen(world: World) -> None:
+    """_include, _revinclude, _has and chains pass over hidden resources: nothing of them can be inferred."""
+    who = holder(f"user/Observation.rs?{LAB} user/DiagnosticReport.rs user/Patient.rs")
+    assert ids(await world.search(who, "DiagnosticReport", "_include=DiagnosticReport:result")) == {
+        "DiagnosticReport/rep", "Observation/lab1"}  # fmt: skip
+    every = "_id=ann&_revinclude=Observation:subject"
+    assert ids(await world.search(who, "Patient", every)) == {"Patient/ann", *LABS}
+    assert (await world.search(who, "DiagnosticReport", "result.category=survey"))["total"] == 0
+    assert (await world.search(who, "DiagnosticReport", "result.category=laboratory"))["total"] == 1
+    assert (await world.search(who, "Patient", "_has:Observation:subject:category=survey"))["total"] == 0
+    assert (await world.search(who, "Patient", "_has:Observation:subject:category=laboratory"))["total"] == 2
+    assert (await world.search(who, "Observation", "_id=lab1&_has:Observation:has-member:_id=sur"))["total"] == 0
+
+
+async def test_everything_history_and_compartment_hold_no_more(world: World) -> None:
+    """$everything, histories of a type and of all, a compartment, $lastn: with exact totals and no empty next page."""
+    who = holder(f"patient/*.rs?_tag=none patient/Patient.rs patient/Observation.rs?{LAB}", "ann")
+    shown = json.loads((await world.send(who, "GET /Patient/ann/$everything")).body)
+    assert (ids(shown), shown["total"]) == ({"Patient/ann", *LABS}, 3)
+    assert ids(await world.search_across(who, "", "ann")) == {"Patient/ann", *LABS}
+    for line in ("GET /_history", "GET /Observation/_history?_count=2"):
+        history = json.loads((await world.send(who, line)).body)
+        assert {each for each in ids(history) if "Obs" in each} == LABS
+        assert all(link["relation"] != "next" for link in history["link"])
+    lastn = json.loads((await world.send(who, "GET /Observation/$lastn?patient=ann&max=9")).body)
+    assert ids(lastn) == LABS
+
+
+async def test_what_became_visible_shows_nothing_of_before(world: World) -> None:
+    """A resource that moved into the scope shows its later versions; one that moved out, or was deleted there, none."""
+    await world.put(observation("soc", "laboratory"))
+    await world.put(observation("lab1", "survey"))
+    await world.ask(clinician(), "delete", "Observation", "sur")
+    await world.ask(clinician(), "delete", "Observation", "lab2")
+    who = holder(f"user/Observation.rs?{LAB}")
+    history = json.loads((await world.send(who, "GET /Observation/soc/_history")).body)
+    assert [each["resource"]["meta"]["versionId"] for each in history["entry"]] == ["2"]
+    assert isinstance(await refused(world, who, "GET /Observation/soc/_history/1"), NotFound)
+    assert isinstance(await refused(world, who, "GET /Observation/lab1/_history/1"), NotFound)
+    assert isinstance(await refused(world, who, "GET /Observation/sur"), NotFound)
+    assert isinstance(await refused(world, who, "GET /Observation/lab2"), Gone)
+    all_of_them = json.loads((await world.send(who, "GET /Observation/_history")).body)
+    told = {each["fullUrl"].rpartition("/")[2] for each in all_of_them["entry"]}
+    assert told == {"soc", "lab2", "bobs"}
+
+
+async def test_references_and_criteria_do_not_tell_of_hidden_resources(world: World) -> None:
+    """Whoever names a hidden resource, by reference or by criteria, is answered as if it were not there."""
+    who = holder(f"user/Observation.cruds?{LAB}")
+    plain = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
+    for target in ("Observation/sur", "Observation/nobody", "Observation?category=survey&patient=ann"):
+        pointing = plain | {"hasMember": [{"reference": target}]}
+        refusal = await refused(world, who, "POST /Observation", pointing)
+        assert "does not lead to a resource" in "".join(each.text for each in refusal.problems)
+    assert (
+        await world.send(who, "POST /Observation", plain | {"hasMember": [{"reference": "Observation/lab1"}]})
+    ).status == 201
+    made = await world.send(who, "POST /Observation", plain, if_none_exist="category=survey&patient=ann")
+    assert made.status == 201
+    assert (await world.send(who, "DELETE /Observation?category=survey")).status == 204
+    assert (await world.read(clinician(), "Observation/sur"))["id"] == "sur"
+    several = await refused(world, who, "DELETE /Observation?patient=ann&code=1-1")
+    assert isinstance(several, PreconditionFailed)
+
+
+async def test_bundles_are_no_way_round(world: World) -> None:
+    """In a batch each entry is decided by itself; a transaction with one forbidden entry writes nothing (X-S21)."""
+    who = holder(f"user/Observation.cruds?{LAB}")
+    entries = [{"request": {"method": "GET", "url": f"Observation/{each}"}} for each in ("lab1", "sur", "nobody")]
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    answers = json.loads((await world.send(who, "POST /", batch)).body)["entry"]
+    assert [each["response"]["status"][:3] for each in answers] == ["200", "404", "404"]
+    writes = [
+        {"resource": observation("lab1", "laboratory"), "request": {"method": "PUT", "url": "Observation/lab1"}},
+        {"request": {"method": "DELETE", "url": "Observation/sur"}},
+    ]
+    with pytest.raises(NotFound):
+        await world.transact(writes, who)
+    assert (await world.read(clinician(), "Observation/lab1"))["meta"]["versionId"] == "1"
+
+
+async def test_a_question_to_the_whole_server_needs_a_scope_on_every_type(world: World) -> None:
+    """System-level search and history need `*.s` (row X-S22)."""
+    narrow = holder("user/Observation.rs user/Patient.rs")
+    for line in ("GET /_history", "GET /?_type=Observation"):
+        assert isinstance(await refused(world, narrow, line), Denied)
+    assert (await world.send(holder("user/*.rs"), "GET /?_type=Observation")).status == 200
+
+
+async def test_an_update_that_creates_needs_u_and_no_more(world: World) -> None:
+    """`.u` covers an upsert (row X-S15), but not where some are hidden: that an id is free would tell of others."""
+    assert (
+        await world.send(holder("user/Observation.u"), "PUT /Observation/new", observation("new", "survey"))
+    ).status == 201
+    assert isinstance(await refused(world, holder("user/Observation.u"), "DELETE /Observation/new"), Denied)
+    narrow = holder(f"user/Observation.u?{LAB}")
+    assert isinstance(
+        await refused(world, narrow, "PUT /Observation/other", observation("other", "laboratory")), NotFound
+    )
+
+
+async def test_too_little_is_refused_before_anything_is_fetched(world: World) -> None:
+    """A type without any scope is denied whatever other types have."""
+    who = holder(f"user/Observation.rs?{LAB}")
+    for line in ("GET /Patient/ann", "GET /Observation?subject:Patient.name=ann", "GET /Patient?_id=ann"):
+        assert isinstance(await refused(world, who, line), Denied)
+    with pytest.raises(BadRequest):
+        parse_scopes("user/Observation.rs?code:in=http://x")
