@@ -17,6 +17,7 @@ from medlock.clock import Clock
 from medlock.errors import MedlockError, NotAuthenticated, TooMany, Unavailable
 from medlock.ids import secret
 from medlock.web.declared import Declared, Mounted, Permission
+from medlock.web.peer import NEAR, Peers
 from medlock.web.signin.answers import Answer, Data, Goto, Page
 from medlock.web.signin.cookies import BROWSER, DEVICE, SESSION, Cookie, read_cookies
 from medlock.web.signin.csrf import check_source, check_token
@@ -25,7 +26,7 @@ from medlock.web.signin.places import sign_in_for, step_up_for
 from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
 from medlock.web.signin.ports import Desks, Place, Visitor
 from medlock.web.signin.render import Frame, document
-from medlock.web.signin.routes import OWN_TOKEN, STATIC, UNSETTLED, WELCOME
+from medlock.web.signin.routes import FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
 from medlock.web.signin.static import shelf
 from medlock.web.signin.visit import Visit
 from medlock.web.signin.words import preferred, words
@@ -42,6 +43,7 @@ class Office:
     frame: Frame
     origin: str
     tls: bool
+    peers: Peers = NEAR
 
 
 class Counter:
@@ -81,11 +83,9 @@ class Counter:
             elsewhere = self._elsewhere(declared, visit)
             # 4 the page
             return self._respond(visit, elsewhere or await handler(self._office.desks, visit))
-        except NotAuthenticated:
-            if declared.permission is Permission.PUBLIC:
-                raise
-            return self._respond(visit, Goto(sign_in_for(declared, visit)))
         except MedlockError as refusal:
+            if isinstance(refusal, NotAuthenticated) and declared.permission is not Permission.PUBLIC:
+                return self._respond(visit, Goto(sign_in_for(declared, visit)))
             return self._refused(visit, refusal)
 
     async def _stranger(self, request: Request) -> Visit:
@@ -97,7 +97,7 @@ class Counter:
         place = Place(
             cookies[BROWSER],
             cookies.get(DEVICE, ""),
-            request.client.host if request.client else "",
+            self._office.peers.address(request.scope, dict(request.scope["headers"])),
             headers.get("user-agent", "")[:300],
         )
         query = parse_form(request.scope.get("query_string", b""))
@@ -119,7 +119,7 @@ class Counter:
         if visit.method != "POST":
             return visit
         form = parse_form(await request.body()) if _is_form(request) else Form()
-        if declared not in OWN_TOKEN:
+        if declared not in FOREIGN_FORMS:
             check_source(request.headers, self._office.origin)
             check_token(form.one("csrf"), visit.bound)
         return replace(visit, form=form)
