@@ -22,10 +22,13 @@ from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
+from medlock.identity.accounts import Accounts
+from medlock.identity.ground import ground
+from medlock.identity.sessions import Sessions
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
 from medlock.oauth.granting import Place
-from medlock.oauth.people import KnownPeople
+from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.rows import open_rows
 from medlock.oauth.server import AuthorizationServer, Outside
@@ -77,6 +80,8 @@ class App:
     tokens: TokenStore
     readiness: Readiness
     oauth: Administration
+    sessions: Sessions
+    accounts: Accounts
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -131,7 +136,10 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
-        yield App(records, tokens, readiness, administration(rows, tokens))
+        oauth = administration(rows, tokens)
+        identity = ground(records.backend, records.keystore.tenant, clock, records.log)
+        sessions = Sessions(identity)
+        yield App(records, tokens, readiness, oauth, sessions, Accounts(identity, (sessions, oauth.endings)))
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -254,7 +262,7 @@ def _site(
 def _authorization(app: App, door: Door) -> AuthorizationServer:
     """The authorization server of this site."""
     records, settings = app.records, app.records.settings
-    people = KnownPeople()
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, Egress(app.oauth.clients.fetches_from)))
+    people, fetch = AccountPeople(app.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.sessions, sight, fetch))
