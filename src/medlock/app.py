@@ -22,9 +22,9 @@ from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
-from medlock.identity.accounts import Accounts
-from medlock.identity.ground import ground
-from medlock.identity.sessions import Sessions
+from medlock.identity.factors.kit import site_of
+from medlock.identity.services import Identity, identity_rules, open_identity
+from medlock.identity.services import Place as Site
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
 from medlock.oauth.granting import Place
@@ -52,7 +52,7 @@ from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
-from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
@@ -60,6 +60,10 @@ from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.signin import mount as pages
+from medlock.web.signin.counter import Counter, Office
+from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
@@ -80,8 +84,7 @@ class App:
     tokens: TokenStore
     readiness: Readiness
     oauth: Administration
-    sessions: Sessions
-    accounts: Accounts
+    identity: Identity
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -137,9 +140,13 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
         oauth = administration(rows, tokens)
-        identity = ground(records.backend, records.keystore.tenant, clock, records.log)
-        sessions = Sessions(identity)
-        yield App(records, tokens, readiness, oauth, sessions, Accounts(identity, (sessions, oauth.endings)))
+        rules = identity_rules(Site(settings.base_url, settings.password_policy, settings.data_dir))
+        parts = records.backend, records.keystore.tenant, clock, records.log
+        identity = open_identity(*parts, rules=rules, endings=(oauth.endings,))
+        try:
+            yield App(records, tokens, readiness, oauth, identity)
+        finally:
+            identity.close()
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -254,9 +261,11 @@ def _site(
         peers,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    server = _authorization(app, door)
+    counter = Counter(_office(app, server, peers))
+    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
-    return Site(api, outer.app(oauth.mounted()))
+    return Site(api, outer.app([*oauth.mounted(), *pages.mounted(counter)]))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:
@@ -264,5 +273,12 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     records, settings = app.records, app.records.settings
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    people, fetch = AccountPeople(app.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
-    return AuthorizationServer(app.oauth, place, Outside(people, app.sessions, sight, fetch))
+    people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
+
+
+def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+    """What the pages stand on."""
+    records, settings = app.records, app.records.settings
+    origin = site_of(settings.base_url).origin
+    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)

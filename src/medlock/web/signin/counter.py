@@ -25,7 +25,7 @@ from medlock.web.signin.form import TYPE, Form, parse_form
 from medlock.web.signin.places import sign_in_for, step_up_for
 from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
 from medlock.web.signin.ports import Desks, Place, Visitor
-from medlock.web.signin.render import Frame, document
+from medlock.web.signin.render import Look, document
 from medlock.web.signin.routes import FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
 from medlock.web.signin.static import shelf
 from medlock.web.signin.visit import Visit
@@ -40,7 +40,7 @@ class Office:
 
     desks: Desks
     clock: Clock
-    frame: Frame
+    look: Look
     origin: str
     tls: bool
     peers: Peers = NEAR
@@ -70,6 +70,15 @@ class Counter:
             return Response(file.body, media_type=file.media, headers=static_headers(tls=self._office.tls))
 
         return STATIC.at(endpoint)
+
+    async def who(self, request: Request) -> Visitor:
+        """Who is signed in, for a script of ours that asks another endpoint. Raises NotAuthenticated, Foreign."""
+        check_source(request.headers, self._office.origin)
+        visit = await self._stranger(request)
+        visitor = replace(visit, visitor=await self._visitor(visit)).who
+        if visitor.unsettled:
+            raise NotAuthenticated("Please finish setting up your account.", reason="an account that is not settled")
+        return visitor
 
     async def _serve(self, declared: Declared, handler: Handler, request: Request) -> Response:
         """One visit. Errors that were raised on purpose become pages; all else goes up to the process's boundary."""
@@ -152,7 +161,7 @@ class Counter:
                 fresh = Cookie(BROWSER, secret())
                 visit = replace(visit, cookies={**visit.cookies, BROWSER: fresh.value})
                 cookies = (*cookies, fresh)
-            body = document(self._office.frame, visit, answer.template, answer.facts)
+            body = document(self._office.look, visit, answer.template, answer.facts)
             response = Response(body, answer.status, headers, "text/html; charset=utf-8")
         elif isinstance(answer, Data):
             response = Response(orjson.dumps(answer.body), 200, headers, "application/json")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from medlock.web.declared import Declared, Mounted
 from medlock.web.signin import account, authorizing, enrolling, entering, joining, proving, remembering, routes
 from medlock.web.signin.answers import Answer
-from medlock.web.signin.counter import Counter, Handler, Office
+from medlock.web.signin.counter import Counter, Handler
 from medlock.web.signin.ports import Desks
 from medlock.web.signin.visit import Visit
 
 
-def mounted(office: Office) -> list[Mounted]:
+def mounted(counter: Counter) -> list[Mounted]:
     """Every page, bound to what answers there."""
-    counter = Counter(office)
     return [counter.static(), *(counter.at(declared, handler) for declared, handler in _table())]
 
 
