@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,15 +18,16 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
+from medlock.console import operator_name
 from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.factors.kit import site_of
 from medlock.identity.services import Identity, identity_rules, open_identity
-from medlock.identity.services import Place as Site
+from medlock.identity.services import Place as IdentityPlace
 from medlock.oauth.administering import Administration, administration
-from medlock.oauth.commands import operator_name
+from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
 from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
@@ -46,6 +47,7 @@ from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
+from medlock.web.cors import Origins
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
@@ -58,6 +60,8 @@ from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
+from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
@@ -140,13 +144,11 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
         oauth = administration(rows, tokens)
-        rules = identity_rules(Site(settings.base_url, settings.password_policy, settings.data_dir))
-        parts = records.backend, records.keystore.tenant, clock, records.log
-        identity = open_identity(*parts, rules=rules, endings=(oauth.endings,))
-        try:
+        rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
+        keys = records.keystore.tenant
+        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=(oauth.endings,))
+        with closing(identity):
             yield App(records, tokens, readiness, oauth, identity)
-        finally:
-            identity.close()
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -183,11 +185,12 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
 
 
 async def _sweep(app: App, log: OpLog) -> None:
-    """Delete now and then what of the authorization server is over, until cancelled."""
+    """Delete now and then what of identity and the authorization server is over, until cancelled."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             await app.oauth.sweeper.sweep()
+            await app.identity.sweep()
         except MedlockError as fault:
             log.fault(fault, "sweep")
 
@@ -226,11 +229,12 @@ def _site(
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -240,8 +244,10 @@ def _site(
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
-    watch, peers = RefusalWatch(records.log, records.clock), Peers(settings.proxies)
+    watch = RefusalWatch(records.log, records.clock)
+    origins = Origins(app.oauth.clients.origins, records.clock)
     limiter = UNLIMITED if limits is None else limits.limiter
+    protection = Protection(limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
     made = Parts(
@@ -257,15 +263,16 @@ def _site(
         counts,
         later,
         bulk,
-        limiter,
-        peers,
+        protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    server = _authorization(app, door)
-    counter = Counter(_office(app, server, peers))
-    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), seated_by(counter))
-    outer = Outer(replies, app, log, tls=settings.tls, limiter=limiter, peers=peers)
-    return Site(api, outer.app([*oauth.mounted(), *pages.mounted(counter)]))
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
+    oauth = OAuthApi(server, refusals, seated_by(counter))
+    outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
+    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
+    return Site(api, rest, outer.preflights(rest))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:

@@ -16,9 +16,9 @@ from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.settings import Limits
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.inventory import INVENTORY
-from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
+from medlock.web.protection import UNPROTECTED
 from medlock.web.reply import Replies
 
 BASE = "https://localhost:8443/fhir"
@@ -105,14 +105,17 @@ class Lines(list):
 class SmallWorld:
     """Everything together, and the site over it."""
 
-    def __init__(self, *, tls=True, requests=False, limits=None, limiter=UNLIMITED, mounted=(), inventory=INVENTORY):
+    def __init__(
+        self, *, tls=True, requests=False, limits=None, protection=UNPROTECTED, mounted=(), inventory=INVENTORY
+    ):
         self.gate, self.door, self.watch, self.probe = SmallGate(), SmallDoor(), SmallWatch(), SmallProbe()
         self.lines = Lines()
         log = OpLog(Clock(), self.lines, requests=requests)
         replies = Replies(BASE, tls=tls)
         self.parts = Parts(
             *(self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: STATEMENT),
-            limiter=limiter,
+            protection=protection,
         )
-        outer = Outer(replies, self.probe, log, tls=tls, limiter=limiter)
-        self.site = Site(FhirApi(self.parts), outer.app(mounted, inventory))
+        outer = Outer(replies, self.probe, log, tls=tls, protection=protection)
+        rest = outer.app(mounted, inventory)
+        self.site = Site(FhirApi(self.parts), rest, outer.preflights(rest))

@@ -31,14 +31,16 @@ from medlock.web.body import read_body
 from medlock.web.bulk import Bulk
 from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
+from medlock.web.cors import ORIGIN
 from medlock.web.costs import patient_named, weight
 from medlock.web.counts import Counts
+from medlock.web.declared import Cors
 from medlock.web.headers import each_once
 from medlock.web.later import LATER, Later
-from medlock.web.limits.limiter import UNLIMITED, Limiter
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
-from medlock.web.peer import NEAR, Peers
 from medlock.web.ports import Door, Gate, Watch
+from medlock.web.protection import UNPROTECTED, Protection
+from medlock.web.proven import SCHEME, ProofGate
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK, METADATA, PREFIX, route_of
 from medlock.web.whole import offered
@@ -66,17 +68,21 @@ class Parts:
     counts: Counts | None = None
     later: Later | None = None
     bulk: Bulk | None = None
-    limiter: Limiter = UNLIMITED
-    peers: Peers = NEAR
+    protection: Protection = UNPROTECTED
+    proven: ProofGate | None = None
 
 
 class Asked(msgspec.Struct):
-    """What is known of one request for those who watch: what it is called, what it turned out to be, what is left."""
+    """What is known of one request for those who watch: what it is called, what it turned out to be, what is left.
+
+    `origin`: whose script asks, "" for no script.
+    """
 
     name: bytes
     interaction: str = NO_INTERACTION
     trace: str = ""
     left: bytes = b""
+    origin: bytes = b""
 
     @property
     def id(self) -> str:
@@ -99,8 +105,10 @@ class FhirApi:
         self._capability = parts.capability
         self._counts = parts.counts
         self._later = parts.later
-        self._limiter = parts.limiter
-        self._peers = parts.peers
+        self._limiter = parts.protection.limiter
+        self._peers = parts.protection.peers
+        self._origins = parts.protection.origins
+        self._proven = parts.proven
         self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
@@ -114,6 +122,9 @@ class FhirApi:
         reply.own.append((REQUEST_ID, asked.name))
         if asked.left and reply.status != TooMany.http_status:
             reply.own.append((b"ratelimit", asked.left))
+        if asked.origin:
+            cors = Cors.ANY if scope["raw_path"] == METADATA else Cors.REGISTERED
+            reply.own.extend(await self._origins.headers(cors, asked.origin))
         if reply.pieces is not None:
             await self._guarded(send_pieces(reply, receive, send), asked)
         else:
@@ -139,6 +150,7 @@ class FhirApi:
     async def _answer(self, scope: Scope, receive: Receive, asked: Asked) -> Reply:
         """1 who asks, 2 what they bring, 3 what they ask, 4 the door, 5 the answer."""
         headers = each_once(scope["headers"])
+        asked.origin = headers.get(ORIGIN, b"")
         method, path = scope["method"], scope["raw_path"]
         if REQUEST_ID in headers or TRACEPARENT in headers:
             _correlate(asked, headers, path + b"?" + scope["query_string"])
@@ -146,13 +158,7 @@ class FhirApi:
             asked.interaction = CAPABILITIES
             asked.left = await self._stranger(scope, headers)
             return await self._metadata(scope, headers)
-        try:
-            secret = bearer_secret(headers)
-            principal = await self._gate.authenticate(secret)  # 1
-        except NotAuthenticated as refusal:
-            await self._stranger(scope, headers)
-            await self._watch.refused(refusal.reason, asked.id)
-            raise
+        secret, principal = await self._who(scope, headers, asked)  # 1
         left = self._limiter.at_once(principal)
         asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
@@ -175,6 +181,18 @@ class FhirApi:
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _who(self, scope: Scope, headers: Mapping[bytes, bytes], asked: Asked) -> tuple[str, Principal]:
+        """The token and whose it is. Raises NotAuthenticated, once that is written down."""
+        try:
+            if self._proven is not None and headers.get(b"authorization", b"")[:5].lower() == SCHEME:
+                return await self._proven.authenticate(scope, headers)
+            secret = bearer_secret(headers)
+            return secret, await self._gate.authenticate(secret)
+        except NotAuthenticated as refusal:
+            await self._stranger(scope, headers)
+            await self._watch.refused(refusal.reason, asked.id)
+            raise
 
     async def _kick_off(self, method: str, principal: Principal, request: Request) -> Reply:
         """Begin an export. Raises MethodNotAllowed for HEAD: it is safe, and this begins something."""

@@ -16,12 +16,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from medlock.errors import MedlockError, SetupError, UnsupportedMedia
 from medlock.web.body import read_body
+from medlock.web.cors import ORIGIN
 from medlock.web.declared import Declared, Face, Mounted, Rate
 from medlock.web.faces import Faces
 from medlock.web.headers import each_once
 from medlock.web.limits.claimed import claimed_client
-from medlock.web.limits.limiter import UNLIMITED, Limiter
-from medlock.web.peer import NEAR, Peers
+from medlock.web.protection import UNPROTECTED, Protection
 
 Headers = Mapping[bytes, bytes]
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -34,10 +34,11 @@ _BY_CLIENT = frozenset({Rate.TOKEN, Rate.INTROSPECTION})
 class Guard:
     """Makes routes of declarations."""
 
-    def __init__(self, faces: Faces, limiter: Limiter = UNLIMITED, peers: Peers = NEAR) -> None:
+    def __init__(self, faces: Faces, protection: Protection = UNPROTECTED) -> None:
         self.faces = faces
-        self._limiter = limiter
-        self._peers = peers
+        self.origins = protection.origins
+        self._limiter = protection.limiter
+        self._peers = protection.peers
 
     async def by_address(self, rate: Rate, scope: Scope, headers: Headers) -> None:
         """Charge a request before its body is received. Raises Throttled."""
@@ -71,16 +72,20 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        faces = self._guard.faces
+        faces, declared = self._guard.faces, self.declared
+        headers: Headers = {}
         try:
             headers = each_once(scope["headers"])
-            await self._guard.by_address(self.declared.rate, scope, headers)
+            await self._guard.by_address(declared.rate, scope, headers)
             body = await self._body(scope["method"], headers, receive)
-            await self._guard.by_client(self.declared.rate, scope, headers, body)
+            await self._guard.by_client(declared.rate, scope, headers, body)
             response = await self._handler(Request(scope, _replay(body, receive)))
         except MedlockError as refusal:
-            response = faces.refused(self.declared.face, refusal)
-        await faces.secured(response)(scope, receive, send)
+            response = faces.refused(declared.face, refusal)
+        response = faces.secured(response)
+        if ORIGIN in headers:
+            response.raw_headers += await self._guard.origins.headers(declared.cors, headers[ORIGIN])
+        await response(scope, receive, send)
 
     async def _body(self, method: str, headers: Headers, receive: Receive) -> bytes:
         """The body, where one is declared. Raises TooLarge, BadRequest, UnsupportedMedia."""
