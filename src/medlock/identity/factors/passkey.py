@@ -170,10 +170,6 @@ class Passkeys:
             batch += self._rows.release(key.id)
         return batch
 
-    async def sweep(self) -> int:
-        """Remove marks that are over; how many. Raises Unavailable."""
-        return await self._rows.sweep(self._clock.now_ms())
-
     async def rename(self, account: str, factor: str, label: str) -> Change:
         """Its owner calls it something else. Raises NotFound."""
         fields = {"label": _label(label)} if _label(label) else {}

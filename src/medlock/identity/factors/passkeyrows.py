@@ -61,7 +61,6 @@ class PasskeyRows:
     """Reads rows and makes batches."""
 
     def __init__(self, identity: Cabinet, once: Cabinet) -> None:
-        self._backend = once.backend
         self._rows = identity.drawer("passkeys", PasskeyRow)
         self._ids = identity.drawer("passkey-id", PasskeyId)
         self._once = once.drawer("passkey-challenge", Spent)
@@ -105,15 +104,6 @@ class PasskeyRows:
     def mark(self, challenge: bytes, spent: Spent) -> Batch:
         """A challenge is answered; Raced when it was before."""
         return self._once.insert(self._once.key(challenge), spent)
-
-    async def sweep(self, now_ms: int) -> int:
-        """Remove marks of challenges that could not be answered any more; how many. Raises Unavailable."""
-        gone = 0
-        async for held in self._once.every():
-            if now_ms >= held.value.expires:
-                await self._backend.commit(self._once.clear(held.key))
-                gone += 1
-        return gone
 
 
 def fingerprint(credential_id: bytes) -> str:
