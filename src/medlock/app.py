@@ -22,16 +22,21 @@ from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
+from medlock.identity.accounts import Accounts
+from medlock.identity.ground import ground
+from medlock.identity.sessions import Sessions
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.commands import operator_name
+from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
-from medlock.oauth.people import KnownPeople
+from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.rows import open_rows
 from medlock.oauth.server import AuthorizationServer, Outside
 from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.partners.egress import Egress
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
@@ -42,14 +47,21 @@ from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
+from medlock.web.cors import Origins
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
+from medlock.web.limits.alarms import Alarms
+from medlock.web.limits.limiter import UNLIMITED
+from medlock.web.limits.making import Limits, limits_of
 from medlock.web.oauth_api.api import OAuthApi, nobody
 from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
+from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
+from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -72,6 +84,8 @@ class App:
     tokens: TokenStore
     readiness: Readiness
     oauth: Administration
+    sessions: Sessions
+    accounts: Accounts
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -126,7 +140,10 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
-        yield App(records, tokens, readiness, administration(rows, tokens))
+        oauth = administration(rows, tokens)
+        identity = ground(records.backend, records.keystore.tenant, clock, records.log)
+        sessions = Sessions(identity)
+        yield App(records, tokens, readiness, oauth, sessions, Accounts(identity, (sessions, oauth.endings)))
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -147,8 +164,14 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
-            async with _tracing(settings, seat) as tracer:
-                yield _site(app, log, counts, tracer)
+            alarms = Alarms(records.log, log, records.clock, counts)
+            async with (
+                _tracing(settings, seat) as tracer,
+                limits_of(
+                    settings, records.backend, records.keystore.tenant.counter_labels, records.clock, alarms
+                ) as limits,
+            ):
+                yield _site(app, log, counts, tracer, limits)
         finally:
             for task in (house, sweeping, sampling):
                 task.cancel()
@@ -190,19 +213,22 @@ async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | Non
         await asyncio.to_thread(tracer.close)
 
 
-def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
-    """The ASGI application."""
+def _site(
+    app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None, limits: Limits | None = None
+) -> ASGIApp:
+    """The ASGI application. Without `limits` nothing is counted."""
     records, settings = app.records, app.records.settings
     replies, door = Replies(settings.base_url, tls=settings.tls), records.door
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -213,6 +239,11 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
     watch = RefusalWatch(records.log, records.clock)
+    origins = Origins(app.oauth.clients.origins, records.clock)
+    limiter = UNLIMITED if limits is None else limits.limiter
+    protection = Protection(limiter, Peers(settings.proxies), origins)
+    if limits is not None:
+        door.watched_by(limits.patients)
     made = Parts(
         app.tokens,
         door,
@@ -226,16 +257,20 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         counts,
         later,
         bulk,
+        protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
-    return Site(api, Outer(replies, app, log, tls=settings.tls).app(oauth.mounted()))
+    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
+    rest = outer.app(oauth.mounted())
+    return Site(api, rest, outer.preflights(rest))
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:
     """The authorization server of this site."""
     records, settings = app.records, app.records.settings
-    people = KnownPeople()
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    return AuthorizationServer(app.oauth, place, Outside(people, people, sight, None))
+    people, fetch = AccountPeople(app.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.sessions, sight, fetch))

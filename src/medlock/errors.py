@@ -16,6 +16,7 @@
     │   ├── PreconditionFailed          412  If-Match, If-None-Exist
     │   └── Raced                       409  another process wrote between our read and our write; tried again first
     ├── TooMany                         429  this caller has enough under way
+    │   └── Throttled                   429  or has asked as much as one may in a span of time
     ├── Unavailable                     503  try again: log, limiter, key service or disk not reachable
     ├── Tampered                        500  sealed data does not open as what it claims to be
     └── SetupError                      500  the operator must act; the sentence says what to do
@@ -193,6 +194,22 @@ class TooMany(MedlockError):
     issue = "throttled"
     audit_code = "too-many"
     retry_after = 5
+
+
+class Throttled(TooMany):
+    """A limit of requests in a span of time is reached; `quota` names it, `policy` and `state` are its headers.
+
+    They are those of draft-ietf-httpapi-ratelimit-headers: RateLimit-Policy and RateLimit.
+    """
+
+    audit_code = "throttled"
+
+    def __init__(self, retry_after: int, quota: str, policy: bytes = b"", state: bytes = b"") -> None:
+        super().__init__(f"Too many requests: ask again in {retry_after} seconds.", reason=f"limit {quota} is reached")
+        self.retry_after = retry_after
+        self.quota = quota
+        self.policy = policy
+        self.state = state
 
 
 class Unavailable(MedlockError):

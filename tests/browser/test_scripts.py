@@ -14,7 +14,7 @@ PASSKEY = "form[data-passkey] button"
 @pytest.fixture(scope="module")
 def small():
     """World, address and browser, once for this file."""
-    world = World(held=Holdings((), password_changed=NOW, recovery_left=10))
+    world = World(held=Holdings((), password_changed=NOW, recovery_left=10, settled=True))
     with served(world) as origin, chromium() as browser:
         yield world, origin, browser
 

@@ -153,7 +153,7 @@ class App:
         world.jtis += 1
         usual = {"iss": self.id, "sub": self.id, "aud": TOKEN, "exp": now + 300, "iat": now, "jti": f"j{world.jtis}"}
         merged = {name: value for name, value in (usual | claims).items() if value is not None}
-        return (signer or self.signer).sign(merged, **({"kid": self.kid} | (header or {})))
+        return (signer or self.signer).sign(merged, {"kid": self.kid} | (header or {}))
 
 
 @dataclass
@@ -166,6 +166,7 @@ class World:
     log: Log = field(default_factory=Log)
     people: KnownPeople = field(default_factory=lambda: KnownPeople(ANN, MAY, DOC))
     sight: SeeingSight = field(default_factory=SeeingSight)
+    sittings: object = None
     jtis: int = 0
 
     def __post_init__(self) -> None:
@@ -180,7 +181,7 @@ class World:
         tokens = TokenStore(backend, keys, self.clock, self.log)
         rows = open_rows(backend, keys, self.clock, self.log)
         self.server_desk = administration(rows, tokens)
-        outside = Outside(self.people, self.people, self.sight, self.fetch)
+        outside = Outside(self.people, self.sittings or self.people, self.sight, self.fetch)
         server = AuthorizationServer(self.server_desk, Place(BASE, FHIR), outside)
         replies, log = Replies(FHIR, tls=True), OpLog(self.clock, Lines())
         self.api = OAuthApi(server, Watching(), self.who)

@@ -69,6 +69,7 @@ _SIGN_IN = _coding(_DCM, "110114", "User Authentication")
 _ALERT = _coding(_DCM, "110113", "Security Alert")
 _ACTIVITY = _coding(_DCM, "110100", "Application Activity")
 _LOGIN = _coding(_DCM, "110122", "Login")
+_USE = _coding(_DCM, "110132", "Use of Restricted Function")
 _LOGOUT = _coding(_DCM, "110123", "Logout")
 _START = _coding(_DCM, "110120", "Application Start")
 _ATTRIBUTES = _coding(_DCM, "110137", "User Security Attributes Changed")
@@ -150,6 +151,7 @@ SHAPES = {
     Action.RESTORE: Shape(_IMPORT, _RESTORE, "C", SOURCE, DESTINATION, AUTHOR),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.LIMIT: _admin(_ALERT, _USE, "E"),
     Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

@@ -68,6 +68,7 @@ class Action(StrEnum):
     RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
+    LIMIT = "protect:limit:reach"  # a quota was reached for the first time in its window, or an alarm about one
     PASSWORD_LIST = "admin:passwords:import"
 
 

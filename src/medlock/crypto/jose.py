@@ -178,9 +178,9 @@ class Signer:
         """What everybody may have of it."""
         return {**self._key.as_dict(private=False), "kid": self.kid, "alg": self.alg, "use": "sig"}
 
-    def sign(self, claims: Mapping[str, Any], typ: str = "JWT", **header: Any) -> str:
-        """A token with these claims."""
-        full = {"alg": self.alg, "kid": self.kid, "typ": typ, **header}
+    def sign(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None = None) -> str:
+        """A token with these claims; members of `header` replace the usual ones."""
+        full = {"alg": self.alg, "kid": self.kid, "typ": "JWT", **(header or {})}
         return jws.serialize_compact(full, _ENCODE(claims), self._key, registry=_REGISTRIES[self.alg])
 
 

@@ -79,9 +79,9 @@ class Accounts:
         return (await self.held(account_id)).value
 
     async def by_login(self, login: str) -> Held[Account] | None:
-        """The account with this user name, in canonical form."""
+        """The account with this user name, in canonical form. Asks as much when there is none."""
         named = await self._logins.get(self._logins.key(login))
-        return None if named is None else await self._rows.get(self._rows.key(named.value.account))
+        return await self._rows.get(self._rows.key(named.value.account if named else ""))
 
     async def by_person(self, reference: str) -> Held[Account] | None:
         """The account of this Patient, Practitioner or RelatedPerson."""

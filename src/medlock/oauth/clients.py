@@ -11,6 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -98,6 +99,19 @@ class Clients:
         """All of them, newest first."""
         found = [held.value async for held in self._rows.clients.every()]
         return sorted(found, key=lambda client: client.created, reverse=True)
+
+    async def fetches_from(self, host: str) -> bool:
+        """Whether an active client has its keys at a host: the allow-list of outbound connections."""
+        return any(
+            client.jwks_url and urlsplit(client.jwks_url).hostname == host
+            for client in await self.every()
+            if client.status is Status.ACTIVE
+        )
+
+    async def origins(self) -> frozenset[str]:
+        """The origins of active clients: whose scripts may read answers."""
+        active = [client for client in await self.every() if client.status is Status.ACTIVE]
+        return frozenset(origin for client in active for origin in client.origins)
 
     async def room(self) -> None:
         """Return when one more may register itself. Raises OAuthRefused."""

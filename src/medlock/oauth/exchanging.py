@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from medlock.errors import OAuthRefused, Raced
+from medlock.errors import OAuthRefused, Raced, Unavailable
 from medlock.oauth.assertions import Proven
 from medlock.oauth.authenticating import Authenticator, Credentials
 from medlock.oauth.client import CREDENTIALS
@@ -77,7 +77,7 @@ class Exchange:
                     raise unknown_client("an assertion that was used before") from None
                 if await self._spent(bound.batch):
                     raise OAuthRefused("invalid_dpop_proof", "The DPoP proof was used before.") from None
-        raise Raced
+        raise Unavailable("Others changed the same at the same moment, again and again. Try again.")
 
     async def _spent(self, marks: Batch) -> bool:
         """Whether one of these marks is there already."""

@@ -15,7 +15,7 @@ import msgspec
 
 from medlock.access.principal import Role
 from medlock.access.scopes import Kind
-from medlock.errors import Denied
+from medlock.errors import Denied, OAuthRefused
 from medlock.oauth import scope
 from medlock.oauth.client import Client
 from medlock.oauth.lifetimes import ACCESS, ID_TOKEN
@@ -63,17 +63,26 @@ class Granting:
         self._place = place
 
     def token(self, wanted: Wanted) -> NewToken:
-        """A new access token, to be committed. Raises Denied when it would be wider than its approval."""
+        """A new access token, to be committed.
+
+        Raises OAuthRefused (invalid_grant) for a patient whom its holder may not choose any more; Denied when it would
+        be wider than its approval, which nothing should lead to.
+        """
         approval, person, scopes = wanted.approval, wanted.person, wanted.scopes
         if not covers(scope.asked(approval.scopes), scopes):
             raise Denied("a token wider than its approval")
+        patient = held_to(person, scopes, approval.context)
+        if patient and not person.is_staff and patient not in person.patients:
+            raise OAuthRefused(
+                "invalid_grant", "What was granted has ended.", reason="they stand in for nobody any more"
+            )
         return self._tokens.prepare(
             Token(
                 b"",
                 person.id,
                 person.roles[0].value,
                 " ".join(scopes.resources),
-                held_to(person, scopes, approval.context),
+                patient,
                 wanted.client.id,
                 person.purpose,
                 wanted.now,

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from medlock.access.principal import Role
+from medlock.clock import Clock
 from medlock.errors import NotAuthenticated
+from medlock.identity.accounts import Accounts
 from medlock.oauth.requests import PURPOSES
 from medlock.store.tables import Batch
 
@@ -81,7 +83,7 @@ class SignedIn(Protocol):
 
     @property
     def auth_time(self) -> int:
-        """When."""
+        """When they last did."""
 
 
 class Sittings(Protocol):
@@ -107,6 +109,22 @@ class Sight(Protocol):
 
     async def names(self, person: Person, patients: tuple[str, ...]) -> list[Choice]:
         """Those of the patients that they may see, with their names."""
+
+
+class AccountPeople:
+    """`People` over the accounts of this store."""
+
+    def __init__(self, accounts: Accounts, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+
+    async def standing(self, account_id: str) -> Standing:
+        """An account that may act now. Raises NotAuthenticated."""
+        held = await self._accounts.standing(account_id)
+        account = held.value
+        patients = account.patients(self._clock.now_ms()) if Role.PATIENT in account.roles else ()
+        person = Person(account.id, account.name, account.roles, account.resource, patients, account.organisations)
+        return Standing(person, self._accounts.unchanged(held))
 
 
 class KnownPeople:

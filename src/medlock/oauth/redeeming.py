@@ -50,7 +50,7 @@ class Redeeming:
         scopes = scope.asked(approval.scopes)
         wanted = Wanted(approval, standing.person, proven.client, scopes, now, bound.jkt)
         made = self._granting.token(wanted)
-        refresh, changed = self._redeemed(approval, proven, now)
+        refresh, changed = self._redeemed(approval, proven, bound, now)
         batch = self._rows.approvals.replace(held, with_token(changed, made, now)) + made.batch
         await self._rows.commit(batch + self._together(proven, standing, bound), made.event)
         return await self._granting.answer(made, wanted, refresh=refresh, identify=True)
@@ -78,9 +78,13 @@ class Redeeming:
         if approval.jkt and approval.jkt != bound.jkt:
             raise invalid_grant(_SENTENCE, "another DPoP key than the one announced")
 
-    def _redeemed(self, approval: Approval, proven: Proven, now: int) -> tuple[str, Approval]:
-        """The refresh token, if there is to be one, and the approval from now on."""
-        changed = replace(approval, redeemed=now, used=now, ends=now + (ACCESS + SPENT) * 1000)
+    def _redeemed(self, approval: Approval, proven: Proven, bound: Bound, now: int) -> tuple[str, Approval]:
+        """The refresh token, if there is to be one, and the approval from now on.
+
+        A client that proves nothing else is held to the key that it came with (RFC 9449 §5).
+        """
+        jkt = approval.jkt if proven.client.confidential else bound.jkt
+        changed = replace(approval, redeemed=now, used=now, ends=now + (ACCESS + SPENT) * 1000, jkt=jkt)
         if not (approval.offline or approval.online) or REFRESH not in proven.client.grants:
             return "", changed
         token, digest = new_refresh(self._rows.labels, approval.id)

@@ -63,7 +63,7 @@ class Refreshing:
         if named is None or held is None or held.value.client != proven.client.id:
             raise invalid_grant(_SENTENCE, "unknown refresh token, or another client's")
         now = self._rows.clock.now_ms()
-        if not held.value.refresh or not compare_digest(held.value.refresh, named.digest):
+        if not named.issued or not compare_digest(held.value.refresh, named.digest):
             await self._replaced(held.value, named, now, proven.client.id)
         if now >= held.value.refresh_expires:
             raise invalid_grant(_SENTENCE, "a refresh token that is too old")

@@ -6,8 +6,6 @@ that is unknown, or another client's, is answered like one that was ended: whoev
 
 from __future__ import annotations
 
-from hmac import compare_digest
-
 from medlock.errors import OAuthRefused, Raced
 from medlock.oauth.authenticating import Authenticator, Credentials
 from medlock.oauth.clients import unknown_client
@@ -51,6 +49,6 @@ class Revocation:
         held = await self._rows.approvals.get(self._rows.approvals.key(named.approval))
         if held is None or held.value.client != client:
             return True
-        if named.issued or compare_digest(held.value.refresh, named.digest):
+        if named.issued:
             await self._endings.end_approval(held.value.id, "the app gave it back", client)
         return True

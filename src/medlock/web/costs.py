@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from medlock.fhir.query import ReferenceValue
 from medlock.fhir.question import EXPORTS, Interaction, Question
 
 SEARCH = 5
@@ -40,13 +41,28 @@ WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
     }
     | dict.fromkeys(EXPORTS, EXPORT)
 )
+_WITHIN = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})  # of a compartment, when there is an id
+_SUBJECTS = frozenset({"patient", "subject"})
 _BUNDLES = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 
 
 def weight(question: Question) -> int:
     """What a question weighs."""
-    base = WEIGHTS[question.interaction]
-    return base + _entries(question.body) if question.interaction in _BUNDLES else base
+    interaction = question.interaction
+    return WEIGHTS[interaction] + (_entries(question.body) if interaction in _BUNDLES else 0)
+
+
+def patient_named(question: Question) -> str:
+    """The one patient whom a question names in its address or by `patient` or `subject`; "" for none or several."""
+    if question.id:
+        return question.id if question.type == "Patient" or question.interaction in _WITHIN else ""
+    query = question.query
+    for condition in () if query is None else query.conditions:
+        if condition.param in _SUBJECTS and len(condition.values) == 1:
+            value = condition.values[0]
+            if isinstance(value, ReferenceValue) and value.type in {"", "Patient"}:
+                return value.id
+    return ""
 
 
 class _Request(msgspec.Struct):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from medlock.crypto.passwords import canonical, check_password, hash_password, outdated
+from medlock.crypto.passwords import canonical, check_password, hash_password, nobodys_hash, outdated
 from medlock.errors import BadRequest, Conflict, NotFound, Raced
 from medlock.identity.factors.footing import Footing
 from medlock.identity.factors.shape import Answer, Change, Described, Kind, Notice, Offer, Owner, Proof, prove, refused
-from medlock.identity.passwords.ageing import Age, age_of
+from medlock.identity.passwords.ageing import Age, age_of, due_at
 from medlock.identity.passwords.blocklist import Lookup
 from medlock.identity.passwords.check import Candidate, Finding, UnfitPassword, check
 from medlock.identity.passwords.profiles import PasswordPolicy, Policies, Rule, described
@@ -81,7 +81,7 @@ class Passwords:
         self._hashing = hashing
         self._policies = policies
         self._listed = listed
-        self._nobodys = ""
+        self._nobodys = nobodys_hash()
 
     async def offer(self, owner: Owner, browser: str) -> Offer:
         """The rules that a new password must meet."""
@@ -100,7 +100,8 @@ class Passwords:
         if held and not owner.recovered and not await self._matches(held.value.encoded, answer.present):
             raise refused("the present password is not right")
         policy, new = self._policies.of(owner.roles), _typed(answer.text)
-        candidate = Candidate(new, (owner.login, owner.name, *owner.about), owner.second, answer.present)
+        present = "" if owner.recovered else answer.present
+        candidate = Candidate(new, (owner.login, owner.name, *owner.about), owner.second, present)
         await self._hashing.slots.run(check, candidate, policy, self._listed)
         former = (held.value.encoded, *held.value.former)[: policy.history] if held else ()
         await self._refuse_former(new, former, policy)
@@ -119,7 +120,7 @@ class Passwords:
     async def verify(self, account: str, answer: Answer) -> Proof:
         """The right password, and how it stands."""
         held = await self._held(account)
-        encoded = held.value.encoded if held else await self._nobody()
+        encoded = held.value.encoded if held else self._nobodys
         right = await self._matches(encoded, answer.text)
         if held is None or not right:
             raise refused("no such password")
@@ -136,7 +137,8 @@ class Passwords:
         if held is None:
             return []
         row = held.value
-        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone)]
+        due = due_at(self._policies.of(row.roles), row.created, long=row.long)
+        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone, due=due)]
 
     async def remove(self, account: str, factor: str) -> Change:
         """The password counts no more."""
@@ -169,16 +171,6 @@ class Passwords:
             await self._backend.commit(self._rows.replace(held, msgspec.structs.replace(held.value, encoded=encoded)))
         except Raced:
             return
-
-    async def _nobody(self) -> str:
-        """A hash that belongs to nobody: checking against it takes as long as against any."""
-        if not self._nobodys:
-            self._nobodys = await self._hashing.made(random_bytes(16).hex())
-        return self._nobodys
-
-    async def warm(self) -> None:
-        """Make that hash now, so that the first unknown account takes no longer than the second."""
-        await self._nobody()
 
     async def _held(self, account: str) -> Held[PasswordRow] | None:
         return await self._rows.get(self._rows.key(account))
