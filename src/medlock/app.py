@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,15 +18,16 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
+from medlock.console import operator_name
 from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
-from medlock.identity.accounts import Accounts
-from medlock.identity.ground import ground
-from medlock.identity.sessions import Sessions
+from medlock.identity.factors.kit import site_of
+from medlock.identity.services import Identity, identity_rules, open_identity
+from medlock.identity.services import Place as IdentityPlace
 from medlock.oauth.administering import Administration, administration
-from medlock.oauth.commands import operator_name
+from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
 from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
@@ -53,15 +54,20 @@ from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
-from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
 from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.signin import mount as pages
+from medlock.web.signin.counter import Counter, Office
+from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
@@ -82,8 +88,7 @@ class App:
     tokens: TokenStore
     readiness: Readiness
     oauth: Administration
-    sessions: Sessions
-    accounts: Accounts
+    identity: Identity
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -139,9 +144,11 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
         oauth = administration(rows, tokens)
-        identity = ground(records.backend, records.keystore.tenant, clock, records.log)
-        sessions = Sessions(identity)
-        yield App(records, tokens, readiness, oauth, sessions, Accounts(identity, (sessions, oauth.endings)))
+        rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
+        keys = records.keystore.tenant
+        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=(oauth.endings,))
+        with closing(identity):
+            yield App(records, tokens, readiness, oauth, identity)
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -178,11 +185,12 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
 
 
 async def _sweep(app: App, log: OpLog) -> None:
-    """Delete now and then what of the authorization server is over, until cancelled."""
+    """Delete now and then what of identity and the authorization server is over, until cancelled."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             await app.oauth.sweeper.sweep()
+            await app.identity.sweep()
         except MedlockError as fault:
             log.fault(fault, "sweep")
 
@@ -221,11 +229,12 @@ def _site(
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -255,11 +264,14 @@ def _site(
         later,
         bulk,
         protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(_authorization(app, door), RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
+    oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(oauth.mounted())
+    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -268,5 +280,12 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     records, settings = app.records, app.records.settings
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    people, fetch = AccountPeople(app.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
-    return AuthorizationServer(app.oauth, place, Outside(people, app.sessions, sight, fetch))
+    people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
+
+
+def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+    """What the pages stand on."""
+    records, settings = app.records, app.records.settings
+    origin = site_of(settings.base_url).origin
+    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)

@@ -1,8 +1,14 @@
 """The running program over HTTPS with two workers: tokens for programs, used once, ended at once."""
 
+import base64
+import hashlib
 import json
+import socket
+import ssl
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -96,3 +102,66 @@ def test_verify_finds_nothing(site):
     server, _ = site
     done = medlock(server.directory, "verify")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dpop_at_the_api(site):
+    """RFC 9449 §7: a bound token reads with a fresh proof of its key for this request, once; not as a bearer, not later."""
+    server, client = site
+    url, key = server.ready["url"], new_signer("ES256")
+    jwk = {name: key.public()[name] for name in ("kty", "crv", "x", "y")}
+
+    def proof(method, address, jti, token=""):
+        ath = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).rstrip(b"=").decode()
+        claims = {"htm": method, "htu": address, "iat": int(time.time()), "jti": jti} | ({"ath": ath} if token else {})
+        return key.sign(claims, {"typ": "dpop+jwt", "jwk": jwk})
+
+    with server.client() as http:
+        sent = {"dpop": proof("POST", f"{url}/oauth/token", "t1")}
+        got = http.post(f"{url}/oauth/token", data=form(server, client, "six"), headers=sent).json()
+        token, patients = got["access_token"], f"{url}/fhir/Patient"
+        assert got["token_type"] == "DPoP"
+        good = {"authorization": f"DPoP {token}", "dpop": proof("GET", patients, "p1", token)}
+        assert http.get("/Patient?_count=1", headers=good).status_code == 200
+        assert http.get("/Patient", headers=good).status_code == 401
+        for wrong in (
+            {"authorization": f"Bearer {token}"},
+            {"authorization": f"DPoP {token}"},
+            {"authorization": f"DPoP {token}", "dpop": proof("GET", patients, "p2")},
+            {"authorization": f"DPoP {token}", "dpop": proof("POST", patients, "p3", token)},
+            {"authorization": f"DPoP {token}", "dpop": proof("GET", f"{url}/fhir/Group", "p4", token)},
+            {"authorization": "DPoP", "dpop": proof("GET", patients, "p5", token)},
+        ):
+            assert http.get("/Patient", headers=wrong).status_code == 401
+
+
+def test_the_capability_statement_names_the_server(site):
+    """The statement says where apps are authorized, and that it is SMART on FHIR."""
+    server, _ = site
+    with server.client() as http:
+        security = http.get("/metadata").json()["rest"][0]["security"]
+        wk = http.get("/.well-known/smart-configuration").json()
+    uris = {each["url"]: each["valueUri"] for each in security["extension"][0]["extension"]}
+    assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
+    assert (uris["authorize"], uris["token"]) == (wk["authorization_endpoint"], wk["token_endpoint"])
+
+
+def test_l_01_old_tls_is_refused(site):
+    """L-01: TLS 1.0 and 1.1 are refused, 1.2 and 1.3 taken."""
+    server, _ = site
+    host = urlsplit(server.ready["url"])
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=server.ready["ca"])
+        context.minimum_version = context.maximum_version = version
+        with (
+            socket.create_connection((host.hostname, host.port)) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            assert tls.version() == {"TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}[version.name]
+    context = ssl.create_default_context(cafile=server.ready["ca"])
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # asking for the old version is the point
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection((host.hostname, host.port)) as plain, pytest.raises((ssl.SSLError, OSError)):
+        context.wrap_socket(plain, server_hostname="localhost")

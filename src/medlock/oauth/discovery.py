@@ -69,6 +69,12 @@ def openid_configuration(place: Place) -> dict[str, Any]:
     }
 
 
+def oauth_uris(place: Place) -> tuple[tuple[str, str], ...]:
+    """The addresses in a CapabilityStatement, by their names there (the extension oauth-uris)."""
+    named = {"authorize": AUTHORIZE, "token": TOKEN, "introspect": INTROSPECT, "revoke": REVOKE, "register": REGISTER}
+    return tuple((name, place.at(path)) for name, path in {**named, "manage": MANAGE}.items())
+
+
 def _common(place: Place) -> dict[str, Any]:
     """What all three documents say."""
     by_client = [method for method in METHODS if method != "none"]

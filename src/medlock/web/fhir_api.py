@@ -40,6 +40,7 @@ from medlock.web.later import LATER, Later
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
 from medlock.web.protection import UNPROTECTED, Protection
+from medlock.web.proven import SCHEME, ProofGate
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK, METADATA, PREFIX, route_of
 from medlock.web.whole import offered
@@ -68,6 +69,7 @@ class Parts:
     later: Later | None = None
     bulk: Bulk | None = None
     protection: Protection = UNPROTECTED
+    proven: ProofGate | None = None
 
 
 class Asked(msgspec.Struct):
@@ -106,6 +108,7 @@ class FhirApi:
         self._limiter = parts.protection.limiter
         self._peers = parts.protection.peers
         self._origins = parts.protection.origins
+        self._proven = parts.proven
         self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
@@ -155,13 +158,7 @@ class FhirApi:
             asked.interaction = CAPABILITIES
             asked.left = await self._stranger(scope, headers)
             return await self._metadata(scope, headers)
-        try:
-            secret = bearer_secret(headers)
-            principal = await self._gate.authenticate(secret)  # 1
-        except NotAuthenticated as refusal:
-            await self._stranger(scope, headers)
-            await self._watch.refused(refusal.reason, asked.id)
-            raise
+        secret, principal = await self._who(scope, headers, asked)  # 1
         left = self._limiter.at_once(principal)
         asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
@@ -184,6 +181,18 @@ class FhirApi:
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _who(self, scope: Scope, headers: Mapping[bytes, bytes], asked: Asked) -> tuple[str, Principal]:
+        """The token and whose it is. Raises NotAuthenticated, once that is written down."""
+        try:
+            if self._proven is not None and headers.get(b"authorization", b"")[:5].lower() == SCHEME:
+                return await self._proven.authenticate(scope, headers)
+            secret = bearer_secret(headers)
+            return secret, await self._gate.authenticate(secret)
+        except NotAuthenticated as refusal:
+            await self._stranger(scope, headers)
+            await self._watch.refused(refusal.reason, asked.id)
+            raise
 
     async def _kick_off(self, method: str, principal: Principal, request: Request) -> Reply:
         """Begin an export. Raises MethodNotAllowed for HEAD: it is safe, and this begins something."""
