@@ -196,6 +196,12 @@ def test_weights():
     assert weight(asked("GET", b"/Patient/p")) == 1
     assert weight(asked("GET", b"/Patient", b"name=x")) == SEARCH == 5
     assert weight(asked("GET", b"/Patient/p/$everything")) == EVERYTHING == 50
+    assert (
+        weight(asked("GET", b"/Observation", b"code=x&_include=Observation:subject&_revinclude=Provenance:target"))
+        == 15
+    )
+    assert weight(asked("GET", b"/Observation", b"subject:Patient.name=x&_count=1000")) == 5 + 5 + 50
+    assert weight(asked("GET", b"/", b"_type=Patient,Observation,Encounter&_id=x")) == 15
     assert {weight(Question(each)) for each in EXPORTS} == {EXPORT} == {200}
 
 
@@ -209,6 +215,8 @@ def test_a_bundle_weighs_its_entries():
     body = b'{"resourceType":"Bundle","type":"batch","entry":[' + entries + b"]}"
     assert weight(asked("POST", b"/", body=body)) == 1 + 5 + 5 + 50 + 1 + 1
     assert weight(Question(Interaction.BATCH, body=b"{")) == 1
+    heavy = b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Observation?subject%2Ename=x&_include=a:b&_count=9&code=http://a.b|c"}}]}'
+    assert weight(asked("POST", b"/", body=heavy)) == 1 + 4 * SEARCH
 
 
 @pytest.mark.parametrize(
