@@ -24,7 +24,7 @@ def tested():
     for path in HERE.parent.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                found |= set(named((ast.get_docstring(node) or "").partition(":")[0]))
+                found |= set(named(ast.get_docstring(node) or "")))
     return found
 
 
