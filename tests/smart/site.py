@@ -23,6 +23,8 @@ from medlock.oauth.launching import LaunchRequest
 from medlock.oauth.registering import Registration
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings, rates_of
+from medlock.web.limits.alarms import Alarms
+from medlock.web.limits.making import limits_of
 from medlock.web.oplog import OpLog
 from smart.world import ALL_SCOPES, CALLBACK, CHALLENGE, VERIFIER, answer
 from web.small_world import Lines
@@ -134,7 +136,7 @@ class Site:
 
     async def person(self, name, role, resource):
         """An account that may act, in a session of its own."""
-        accounts, rows = self.app.accounts, self.app.oauth.rows
+        accounts, rows = self.app.identity.accounts, self.app.oauth.rows
         account = await accounts.create(NewAccount(name, (role,), resource=resource), "test")
 
         async def taken():
@@ -143,7 +145,9 @@ class Site:
 
         await again(taken)
         held = await accounts.held(account.id)
-        begun = await self.app.sessions.start(held, Proven(("hwk", "user"), "phishing-resistant"), Place("192.0.2.7"))
+        begun = await self.app.identity.sessions.start(
+            held, Proven(("hwk", "user"), "phishing-resistant"), Place("192.0.2.7")
+        )
         return begun.session
 
     async def launch(self, client, session, **context):
@@ -182,8 +186,14 @@ async def open_site_in(directory, rates="all=off"):
     passphrase.chmod(0o600)
     settings = Settings(directory / "data", passphrase, rates=rates_of(rates))
     async with open_app(settings, create=True) as app:
-        transport = httpx.ASGITransport(app=_site(app, OpLog(Clock(), Lines())))
+        log = OpLog(Clock(), Lines())
+        counters = app.records.backend, app.records.keystore.tenant.counter_labels
+        making = limits_of(settings, *counters, Clock(), Alarms(app.records.log, log, app.records.clock))
+        limits = await making.__aenter__() if rates != "all=off" else None
+        transport = httpx.ASGITransport(app=_site(app, log, limits=limits))
         async with httpx.AsyncClient(transport=transport, timeout=60) as wire:
             site = Site(app, wire)
             await site.fill()
             yield site
+        if limits is not None:
+            await making.__aexit__(None, None, None)

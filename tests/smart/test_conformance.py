@@ -18,13 +18,13 @@ def named(text):
             yield f"{letter}{joint}{number:02}"
 
 
-def tested():
+def ids_of_tests():
     """The ids in the docstrings of tests."""
     found = set()
     for path in HERE.parent.rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                found |= set(named(ast.get_docstring(node) or "")))
+                found |= set(named(ast.get_docstring(node) or ""))
     return found
 
 
@@ -32,5 +32,5 @@ def test_every_row_is_tested_or_has_a_reason():
     """No row of the list is forgotten, and none has both a test and an excuse."""
     excused = set(re.findall(r"^\| ((?:X-)?[A-Z]-?\d\d) \|", PAGE, flags=re.MULTILINE))
     assert excused <= set(ROWS)
-    assert set(ROWS) - tested() - excused == set()
-    assert excused & tested() == set()
+    assert set(ROWS) - ids_of_tests() - excused == set()
+    assert excused & ids_of_tests() == set()

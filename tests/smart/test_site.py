@@ -225,6 +225,23 @@ async def test_x_s25_merged_patients(site, app, ann):
     assert condition("x", "y", CONDITION, "z")
 
 
+async def test_l_05_limits(tmp_path):
+    """L-05: too many token requests of one client are 429 with Retry-After; another client is served all the same."""
+    async with open_site_in(tmp_path, "all=off token=5/m introspection=3/m registration=2/d") as site:
+        for path, form, limit in (
+            ("token", {"grant_type": "refresh_token", "client_id": "one", "refresh_token": "x"}, 5),
+            ("introspect", {"client_id": "one", "client_secret": "x", "token": "x"}, 3),
+        ):
+            done = [await site.wire.post(f"{ROOT}/oauth/{path}", data=form) for _ in range(limit + 1)]
+            assert [each.status_code for each in done] == [401] * limit + [429]
+            assert int(done[-1].headers["retry-after"]) > 0
+            assert done[-1].json()["error"] == "temporarily_unavailable"
+        app, ann = await site.client(), await site.person("Ann", "patient", "Patient/ann")
+        assert (await site.tokens(app, ann, "patient/*.rs"))["access_token"]
+        done = [await site.wire.post(f"{ROOT}/oauth/register", json={}) for _ in range(3)]
+        assert [each.status_code for each in done] == [400, 400, 429]
+
+
 NDJSON = "application/fhir+ndjson"
 
 
