@@ -30,7 +30,7 @@ def ids_of_tests():
 
 def test_every_row_is_tested_or_has_a_reason():
     """No row of the list is forgotten, and none has both a test and an excuse."""
-    excused = set(re.findall(r"^\| ((?:X-)?[A-Z]-?\d\d) \|", PAGE, flags=re.MULTILINE))
+    excused = set(re.findall(r"^\| ((?:X-)?[A-Z]-?\d\d) \|", PAGE.partition("\n## ")[0], flags=re.MULTILINE))
     assert excused <= set(ROWS)
     assert set(ROWS) - ids_of_tests() - excused == set()
     assert excused & ids_of_tests() == set()
