@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,15 +18,14 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
+from medlock.console import operator_name
 from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
-from medlock.identity.accounts import Accounts
-from medlock.identity.ground import ground
-from medlock.identity.sessions import Sessions
+from medlock.identity.services import Identity, identity_rules, open_identity
+from medlock.identity.services import Place as IdentityPlace
 from medlock.oauth.administering import Administration, administration
-from medlock.oauth.commands import operator_name
 from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
 from medlock.oauth.people import AccountPeople
@@ -84,8 +83,7 @@ class App:
     tokens: TokenStore
     readiness: Readiness
     oauth: Administration
-    sessions: Sessions
-    accounts: Accounts
+    identity: Identity
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -141,9 +139,11 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
         readiness = Readiness(records.backend, records.keystore, settings.data_dir)
         oauth = administration(rows, tokens)
-        identity = ground(records.backend, records.keystore.tenant, clock, records.log)
-        sessions = Sessions(identity)
-        yield App(records, tokens, readiness, oauth, sessions, Accounts(identity, (sessions, oauth.endings)))
+        rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
+        keys = records.keystore.tenant
+        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=(oauth.endings,))
+        with closing(identity):
+            yield App(records, tokens, readiness, oauth, identity)
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -180,11 +180,12 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
 
 
 async def _sweep(app: App, log: OpLog) -> None:
-    """Delete now and then what of the authorization server is over, until cancelled."""
+    """Delete now and then what of identity and the authorization server is over, until cancelled."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             await app.oauth.sweeper.sweep()
+            await app.identity.sweep()
         except MedlockError as fault:
             log.fault(fault, "sweep")
 
@@ -272,5 +273,5 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     records, settings = app.records, app.records.settings
     sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
-    people, fetch = AccountPeople(app.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
-    return AuthorizationServer(app.oauth, place, Outside(people, app.sessions, sight, fetch))
+    people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))

@@ -15,7 +15,9 @@ from medlock.console import Exit
 from medlock.defence.commands import add_leaktest
 from medlock.deid.commands import deid_app
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
+from medlock.identity.commands import account_app
 from medlock.identity.passwords.commands import password_app
+from medlock.identity.session_commands import session_app
 from medlock.oauth.client_commands import client_app
 from medlock.oauth.commands import token_app
 from medlock.oauth.signing_commands import oauth_app
@@ -59,6 +61,8 @@ def make_cli() -> typer.Typer:
     add_routes(cli)
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.command("migrate-store")(migrate_store(open_app))
+    cli.add_typer(account_app(open_app), name="account")
+    cli.add_typer(session_app(open_app), name="session")
     cli.add_typer(token_app(open_app), name="token")
     cli.add_typer(client_app(open_app), name="client")
     cli.add_typer(oauth_app(open_app), name="oauth")

@@ -88,6 +88,7 @@ def auc(one: list[float], other: list[float]) -> float:
     return max(found, 1 - found)
 
 
+@pytest.mark.timeout(1_800)
 @pytest.mark.skipif(not os.environ.get("MEDLOCK_THOROUGH"), reason="takes ten minutes: MEDLOCK_THOROUGH=1")
 async def test_time_does_not_tell(tmp_path) -> None:
     """2,000 tries in random order with the real hash on a real store: an AUC of at most 0.55."""

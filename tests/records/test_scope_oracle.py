@@ -231,11 +231,11 @@ class Cases:
         total, first = None, True
         while line:
             bundle = json.loads((await self.world.send(self.who, line)).body)
+            assert first or bundle.get("entry"), "a next page that shows nothing tells that something is hidden"
             total, first = (bundle.get("total") if first else total), False
             entries += bundle.get("entry", [])
             names += named(bundle)
             following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
-            assert not following or bundle.get("entry"), "a page that shows nothing tells that something is hidden"
             line = f"GET {following[0].partition('/fhir')[2]}" if following else ""
         return names, total, entries
 

@@ -11,11 +11,21 @@ from rich.table import Column, Table
 
 from medlock.access.principal import Role
 from medlock.clock import instant
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, aside, people, run, settings_for, show_json
+from medlock.console import (
+    DEFAULT_DIRECTORY,
+    AsJson,
+    DataDir,
+    aside,
+    operator_name,
+    people,
+    run,
+    settings_for,
+    show_json,
+)
 from medlock.errors import BadRequest, NotFound
 from medlock.oauth.administering import Administration
 from medlock.oauth.client import Client, Kind, Policy, Status
-from medlock.oauth.commands import operator_name, seconds_of
+from medlock.oauth.commands import seconds_of
 from medlock.oauth.registering import Registration
 from medlock.settings import Settings
 

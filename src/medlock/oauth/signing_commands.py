@@ -6,9 +6,8 @@ import typer
 from rich.table import Column, Table
 
 from medlock.clock import instant
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, people, run, settings_for, show_json
+from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, operator_name, people, run, settings_for, show_json
 from medlock.oauth.client_commands import Open
-from medlock.oauth.commands import operator_name
 from medlock.oauth.rows import Key
 from medlock.settings import Settings
 
