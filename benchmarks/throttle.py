@@ -1,8 +1,8 @@
 """What limits cost those who keep to them, and what one caller who does not costs the others.
 
 `limit_cost` is the processor time that a GET takes with every limit counted, less that of the same server with none,
-in rounds by turns. `limit_abuse` is the 95th percentile of a caller's GETs while another, over its limit, goes on asking
-over many connections, divided by that of quiet rounds.
+in rounds by turns. `limit_abuse` is the 95th percentile of a caller's GETs while another, over its limit, goes on
+asking over many connections, divided by that of quiet rounds.
 """
 
 from __future__ import annotations
