@@ -165,9 +165,10 @@ def passphrase(directory: Path) -> Iterator[None]:
             os.environ[_VARIABLE] = before
 
 
-def make_token(data_dir: Path) -> str:
-    """A clinician's token from the command line."""
-    command = [str(_MEDLOCK), "token", "create", "--role", "clinician", "--json", "--data-dir", str(data_dir)]
+def make_token(data_dir: Path, *role: str) -> str:
+    """A token from the command line; a clinician's unless a role and scopes are given."""
+    whose = role or ("--role", "clinician")
+    command = [str(_MEDLOCK), "token", "create", *whose, "--json", "--data-dir", str(data_dir)]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     token: str = json.loads(made)["token"]
     return token

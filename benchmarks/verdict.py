@@ -48,6 +48,13 @@ BARS = {
         at_most=True,
     ),
     "broker_unwrap": Bar("one patient's key from the key broker, median round trip", "us", 30, at_most=True),
+    "limit_cost": Bar("processor time that counting every limit adds to a protected GET", "us", 3.0, at_most=True),
+    "limit_abuse": Bar(
+        "p95 of a caller's GETs while another goes on asking over its limit, divided by that of quiet rounds",
+        "ratio",
+        1.05,
+        at_most=True,
+    ),
     "disk": Bar(
         "bytes on disk divided by plaintext JSON with an EAV index, both compacted", "ratio", 0.4, at_most=True
     ),
