@@ -16,7 +16,7 @@ from medlock.web.signin.ports import ToApp
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A template and what it shows. `target`: the app that a form on it may end at; `wait`: seconds, for Retry-After."""
+    """A template and what it shows. `target`: the app that a form may end at; `wait`: seconds, for Retry-After."""
 
     template: str
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
