@@ -422,7 +422,8 @@ async def test_exported_to_files_and_loaded_again(small: Clinic, tmp_path: Path)
     again = Clinic(other)
     for name, content in contents.items():
         assert await again.get(f"GET /Binary/{name}", patient("ann")) == content
-    tagged = json.loads((await other.send(clinician(), f"GET /Binary/{lines[0]['id']}")).body)
+    shown = await other.send(clinician(), f"GET /Binary/{lines[0]['id']}", accept="application/fhir+json")
+    tagged = json.loads(shown.body)
     assert tagged["meta"]["tag"] == [{"system": "urn:x", "code": "mine"}]
     assert await offline(other.directory).verify() == []
     await other.close()
