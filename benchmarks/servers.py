@@ -27,6 +27,7 @@ _VARIABLE = "MEDLOCK_PASSPHRASE_FILE"
 # counted like anybody's, but never refused: what counting costs is in every figure
 RATES = " ".join(f"{name}=999999999/h" for name in (
     "user", "backend", "loader", "app", "patient", "anonymous", "address", "people_patients", "program_patients",
+    "token",
 ))  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.factors.kit import site_of
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
+from medlock.identity.verify import IdentityCheck
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
@@ -153,7 +154,8 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
 
 def verify_checks(records: Records) -> list[Check]:
     """What `medlock verify` checks beside the records."""
-    return [TokenCheck(records.backend, records.keystore.tenant).findings]
+    keys = records.keystore.tenant
+    return [TokenCheck(records.backend, keys).findings, IdentityCheck(records.backend, keys).findings]
 
 
 @asynccontextmanager
