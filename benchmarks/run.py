@@ -24,6 +24,7 @@ from deid_tabular_measures import deid_table_measures
 from deid_text_bench import deid_text_measures
 from http_import import import_measures
 from http_reads import read_measures
+from identity_case import identity_measures
 from machine import facts
 from many import growth_measures, memory_measures
 from postgres import postgres_measures
@@ -39,7 +40,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
-    "backup", "consent",
+    "backup", "consent", "identity",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -73,6 +74,7 @@ class Plan:
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "consent": lambda: consent_measures(rounds),
+            "identity": lambda: identity_measures(rounds),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

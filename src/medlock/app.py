@@ -23,6 +23,7 @@ from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
+from medlock.identity.factors.kit import site_of
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
 from medlock.oauth.administering import Administration, administration
@@ -53,7 +54,7 @@ from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
-from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
 from medlock.web.peer import Peers
@@ -63,6 +64,10 @@ from medlock.web.protection import Protection
 from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.signin import mount as pages
+from medlock.web.signin.counter import Counter, Office
+from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
@@ -262,9 +267,11 @@ def _site(
         ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
+    oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(oauth.mounted())
+    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -275,3 +282,10 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
     people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
+
+
+def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+    """What the pages stand on."""
+    records, settings = app.records, app.records.settings
+    origin = site_of(settings.base_url).origin
+    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)

@@ -267,6 +267,13 @@ class TokenStore:
             raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came without proof of its key")
         return known.principal
 
+    async def still(self, secret: str) -> Principal:
+        """Whose token this is, for a request that has shown it, and proof of its key if need be, and is going on.
+
+        Raises NotAuthenticated.
+        """
+        return (await self._valid(secret)).principal
+
     async def authenticate_bound(self, secret: str, jkt: str) -> Principal:
         """Whose token this is, for a caller that has just proven to have the key `jkt`. Raises NotAuthenticated."""
         known = await self._valid(secret)

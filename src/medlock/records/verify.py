@@ -34,7 +34,7 @@ ACTS = (
     *(Action.LOAD, Action.KEY_ROTATE),
 )
 _TRIES = 4
-_STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
+_STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY, Table.CHUNK)
 
 
 async def verify_all(records: Records, checks: Sequence[Check] = ()) -> list[Finding]:
@@ -204,6 +204,7 @@ class StoreVerifier:
     async def strangers(self) -> AsyncIterator[tuple[Table, int]]:
         """Rows that nothing vouches for; after all else."""
         known = {**self._known, **self._bodies.known, Table.DIRECTORY: self._directory.known}
+        known[Table.CHUNK] |= self._notes.arriving
         for table in _STRANGERS:
             async for key, ct in scan(self._vault.backend, table):
                 if key not in known[table] and not (table is Table.DELTA and self._is_end(key, ct)):
@@ -211,6 +212,8 @@ class StoreVerifier:
 
     def _stranger(self, table: Table, key: int) -> Finding:
         """A row that nothing vouches for. These do not say whose they are: with a lost key, they may be its."""
-        if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA}:
+        if self._bodies.silent and table is Table.CHUNK:
+            return Finding(table, key, Kind.UNREADABLE, "a chunk that nothing but a damaged body may vouch for")
+        if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA, Table.CHUNK}:
             return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")
         return Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")
