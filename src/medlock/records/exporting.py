@@ -70,7 +70,7 @@ class Walk(NamedTuple):
 
     def first(self, opened: Opened) -> str:
         """With whom of its patients a resource comes; "" for nobody."""
-        meta, seen = opened.meta, Seen(opened.meta, opened.body)
+        meta, seen = opened.meta, Seen(opened.meta, opened.body, mark=opened.tag)
         for patient in meta.patients:
             rules = self.reach.grant.rules_for(patient)
             within = self.patients is None or patient in self.patients
