@@ -23,6 +23,7 @@ from smart.site import CLINIC
 from smart.world import CALLBACK, CHALLENGE, VERIFIER
 from web.running import environment, running
 
+LAUNCHED = "https://app.example.org/launch"
 PASSWORD = "kettle orbit marmalade 93"
 SCOPE = "openid fhirUser launch/patient offline_access patient/Patient.rs patient/Observation.rs patient/Condition.rs"
 
@@ -90,7 +91,7 @@ def prepare(directory):
             ann = NewAccount("Ann", ("patient",), resource="Patient/ann")
             account = await app.identity.accounts.create(ann, "test")
             code = (await app.identity.invitations.invite(account.id, "test")).code
-            more = {"redirect_uris": (CALLBACK,), "scopes": SCOPE}
+            more = {"redirect_uris": (CALLBACK,), "scopes": f"launch {SCOPE}", "launch_url": LAUNCHED}
             client, _ = await app.oauth.clients.register(Registration("Diary", Kind.PUBLIC, **more), "test")
             loader = await app.tokens.create(TokenRequest(Role.BACKEND, "test", "system/*.cruds"))
             return code, client.id, loader.secret
@@ -202,6 +203,33 @@ def test_r_09_the_account_page_ends_an_app(site):
         assert http.get("/Patient/ann").status_code == 401
         form = {"grant_type": "refresh_token", "refresh_token": got["refresh_token"], "client_id": client}
         assert http.post(f"{server.ready['url']}/oauth/token", data=form).status_code == 400
+
+
+def test_e_01_launched_from_a_page_of_ours(site):
+    """E-01, E-03, X-E10: a page of ours launches the app; the launch works once. Another site's page, or nobody, launches nothing."""
+    server, browser, client = site
+    asked = {"client": client, "patient": "ann", "encounter": "e1"}
+    for headers in ({"origin": "https://evil.example.org"}, {"sec-fetch-site": "cross-site"}):
+        assert browser.go("POST", "/oauth/launch", json=asked, headers=headers).status_code == 403
+    with server.client() as stranger:
+        headers = {"origin": server.ready["url"]}
+        assert stranger.post(f"{server.ready['url']}/oauth/launch", json=asked, headers=headers).status_code == 401
+    location = browser.go("POST", "/oauth/launch", json=asked).json()["location"]
+    assert location.startswith(LAUNCHED + "?iss=")
+    handle = parse_qs(urlsplit(location).query)["launch"][0]
+    more = {"scope": "launch patient/Observation.rs patient/Encounter.rs", "launch": handle}
+    assert browser.go("POST", "/oauth/launch", json=asked | {"patient": "bob"}).status_code == 403
+    browser.go("GET", "/oauth/authorize", params=parameters(server, client, **more))
+    assert browser.answer()["error"] == "invalid_scope"  # Encounter is not among what the app is registered for
+    more["scope"] = "launch patient/Observation.rs"
+    browser.go("GET", "/oauth/authorize", params=parameters(server, client, **more))
+    browser.submit("/oauth/authorize/decide", answer="allow")
+    got = redeem(server, client, browser.answer()["code"])
+    assert (got["patient"], got["encounter"], got["need_patient_banner"]) == ("ann", "e1", True)
+    with server.client() as http:
+        assert http.get(got["smart_style_url"]).json()
+    browser.go("GET", "/oauth/authorize", params=parameters(server, client, **more))
+    assert browser.answer()["error"] == "invalid_request"
 
 
 def test_x_r21_another_password_ends_every_app(site):
