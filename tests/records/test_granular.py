@@ -16,9 +16,10 @@ from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.residual import AnyOf
 from medlock.access.scopes import parse_scopes
-from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed, Tampered
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction, Question
+from medlock.records import read
 from medlock.records.commit import Committer
 from medlock.records.exporting import export
 from medlock.records.projects import Projects
@@ -262,6 +263,19 @@ async def test_columns_that_lie_let_nothing_out(
     assert names <= {*LABS, "Observation/bobs", "Patient/ann", "Patient/bob", "DiagnosticReport/rep"}
     assert not names or "survey" not in line
     assert await world.read(clinician(), "Observation/sur") == before
+
+
+async def test_a_handler_that_forgets_is_stopped_at_the_door(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a handler to bring what no scope means, the door would not let it go."""
+
+    async def forgetful(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(read, "told", forgetful)
+    with pytest.raises(Tampered):
+        await world.send(holder(f"user/Observation.rs?{lab}"), "GET /Observation/sur")
 
 
 async def test_a_file_of_an_export_and_its_count(world: World, lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
