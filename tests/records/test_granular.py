@@ -289,8 +289,14 @@ async def test_a_file_of_an_export_and_its_count(world: World, lab: str, monkeyp
     wanted = {"lab1", "lab2", "bobs"}
     assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
     assert json.loads(await piece(""))["types"] == {"Observation": 3}
+    for active in (True, False):
+        await world.put({"resourceType": "Practitioner", "id": f"p-{active}", "active": active})
     monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
     assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
+    options = ExportOptions(types=frozenset({"Practitioner"}), part=ExportPart(file="Practitioner"))
+    asked = Question(Interaction.EXPORT, options=options)
+    (line,) = (await world.door.answer(holder("user/Practitioner.rs?active=true"), asked)).body.splitlines()
+    assert json.loads(line)["id"] == "p-True"
 
 
 async def test_of_two_patients_the_one_who_shows_it(world: World) -> None:
