@@ -16,7 +16,7 @@ from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.residual import AnyOf
 from medlock.access.scopes import parse_scopes
-from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed, Tampered
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed, Tampered, Unprocessable
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction, Question
 from medlock.records import read
@@ -263,6 +263,20 @@ async def test_columns_that_lie_let_nothing_out(
     assert names <= {*LABS, "Observation/bobs", "Patient/ann", "Patient/bob", "DiagnosticReport/rep"}
     assert not names or "survey" not in line
     assert await world.read(clinician(), "Observation/sur") == before
+
+
+async def test_columns_that_lie_find_nothing_by_criteria(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of criteria: in If-None-Exist, in a reference, and of an update that would create."""
+    monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
+    monkeypatch.setattr(Reach, "undecided", lambda *_: False)
+    who = holder(f"user/Observation.cruds?{lab}")
+    plain = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
+    assert (await world.send(who, "POST /Observation", plain, if_none_exist="category=survey")).status == 201
+    assert (await world.send(who, "PUT /Observation?category=survey", plain)).status == 201
+    pointing = plain | {"hasMember": [{"reference": "Observation?category=survey"}]}
+    assert isinstance(await refused(world, who, "POST /Observation", pointing), Unprocessable)
 
 
 async def test_a_handler_that_forgets_is_stopped_at_the_door(
