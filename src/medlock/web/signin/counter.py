@@ -162,7 +162,8 @@ class Counter:
                 visit = replace(visit, cookies={**visit.cookies, BROWSER: fresh.value})
                 cookies = (*cookies, fresh)
             body = document(self._office.look, visit, answer.template, answer.facts)
-            response = Response(body, answer.status, headers, "text/html; charset=utf-8")
+            more = {"retry-after": str(answer.wait)} if answer.wait else {}
+            response = Response(body, answer.status, headers | more, "text/html; charset=utf-8")
         elif isinstance(answer, Data):
             response = Response(orjson.dumps(answer.body), 200, headers, "application/json")
         elif isinstance(answer, Goto):
