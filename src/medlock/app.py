@@ -69,6 +69,7 @@ from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.own_words import OwnWords
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -274,7 +275,7 @@ def _site(
         ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    counter = Counter(_office(app, server, protection.peers))
+    counter = Counter(_office(app, server, door, protection.peers))
     refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
     oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
@@ -291,8 +292,9 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
 
 
-def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+def _office(app: App, server: AuthorizationServer, door: Door, peers: Peers) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
     origin = site_of(settings.base_url).origin
-    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)
+    desks = desks_of(app.identity, server, OwnWords(door, records.clock, settings.base_url))
+    return Office(desks, records.clock, Look("medlock"), origin, settings.tls, peers)
