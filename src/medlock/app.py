@@ -26,6 +26,7 @@ from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.factors.kit import site_of
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
+from medlock.identity.verify import IdentityCheck
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
@@ -36,6 +37,7 @@ from medlock.oauth.server import AuthorizationServer, Outside
 from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.oauth.verify_apps import AppCheck
 from medlock.partners.egress import Egress
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
@@ -56,7 +58,7 @@ from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
 from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oauth_api.sight import DoorSight
-from medlock.web.oplog import OpLog
+from medlock.web.oplog import OpLog, Told
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
@@ -153,7 +155,9 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
 
 def verify_checks(records: Records) -> list[Check]:
     """What `medlock verify` checks beside the records."""
-    return [TokenCheck(records.backend, records.keystore.tenant).findings]
+    keys = records.keystore.tenant
+    apps = AppCheck(open_rows(records.backend, keys, records.clock, records.log))
+    return [TokenCheck(records.backend, keys).findings, IdentityCheck(records.backend, keys).findings, apps.findings]
 
 
 @asynccontextmanager
@@ -164,6 +168,9 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         records.projects.check()
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
+        weak = [each for each in await app.oauth.clients.every() if each.pkce_optional and each.status == "active"]
+        if weak:
+            log.notice(Told.WITHOUT_PKCE, clients=len(weak))
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)

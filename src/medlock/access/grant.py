@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from medlock.access.residual import Described, Residuals, Seen, holds
+from medlock.access.residual import Described, Residuals, Seen, settled
 
 _ISSUED = object()
 
@@ -46,6 +46,10 @@ class Version(Protocol):
     def body(self) -> bytes:
         """Its JSON, empty for a tombstone."""
 
+    @property
+    def tag(self) -> int:
+        """Names its very bytes, under whatever key they lay; 0 when nothing does."""
+
 
 class Rules(msgspec.Struct, frozen=True):
     """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides."""
@@ -65,7 +69,7 @@ class Rules(msgspec.Struct, frozen=True):
     def admits(self, seen: Seen) -> bool:
         """Whether the residual rule of its type holds. A tombstone says nothing, so where one is asked for: no."""
         rule = self.residuals.get(seen.meta.type)
-        return rule is None or (not seen.meta.deleted and holds(rule, seen))
+        return rule is None or (not seen.meta.deleted and settled(rule, seen))
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -120,7 +124,7 @@ class Grant(msgspec.Struct, frozen=True):
         meta = version.meta
         if not meta.patients:
             return meta.type in self.shared and (
-                meta.type not in self.shared_residuals or self.shows(Seen(meta, version.body))
+                meta.type not in self.shared_residuals or self.shows(Seen(meta, version.body, mark=version.tag))
             )
         seen: Seen | None = None
         for patient in meta.patients:
@@ -129,7 +133,7 @@ class Grant(msgspec.Struct, frozen=True):
                 continue
             if not rules.residuals:
                 return True
-            seen = seen or Seen(meta, version.body)
+            seen = seen or Seen(meta, version.body, mark=version.tag)
             if rules.admits(seen):
                 return True
         return False
@@ -139,7 +143,7 @@ class Grant(msgspec.Struct, frozen=True):
         meta = seen.meta
         if not meta.patients:
             rule = self.shared_residuals.get(meta.type)
-            return meta.type in self.shared and (rule is None or (not meta.deleted and holds(rule, seen)))
+            return meta.type in self.shared and (rule is None or (not meta.deleted and settled(rule, seen)))
         each = (self.rules_for(patient) for patient in meta.patients)
         return any(rules is not None and rules.allow(meta) and rules.admits(seen) for rules in each)
 

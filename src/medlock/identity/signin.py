@@ -13,9 +13,12 @@ has no password is verified against a hash that is nobody's and told the same se
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from medlock.audit.events import Action, Outcome
 from medlock.errors import BadRequest, Conflict, NotAuthenticated, Raced, TooMany
 from medlock.identity.account import Account, Status, canonical_login
+from medlock.identity.burst import Burst
 from medlock.identity.entering import Arrival, Desk, Proofs, enter
 from medlock.identity.factors.shape import REFUSED, Answer, Kind, Offer, Proof
 from medlock.identity.ground import Ground, Place
@@ -37,6 +40,7 @@ class SignIn:
         self._ground = ground
         self._desk = desk
         self._invitations = invitations
+        self._burst = Burst(ground.clock)
 
     async def password(self, login: str, password: str, place: Place) -> Arrival | Pending:
         """The first factor by password. Raises NotAuthenticated, Waits, Unavailable."""
@@ -70,7 +74,7 @@ class SignIn:
         try:
             proof = await self._desk.kit.passkey.verify("", answer)
         except NotAuthenticated as refusal:
-            await self._failed(None, Kind.PASSKEY, place, refusal.reason)
+            await self._strange(place, refusal.reason)
             raise
         return await self._unless_disabled(proof, place)
 
@@ -87,9 +91,10 @@ class SignIn:
             await self._ground.backend.commit(taken.batch + await self._reset(held.value, reset=taken.reset))
         except Raced:
             raise Conflict("This user name is taken, or the code was just used. Try another user name.") from None
+        remembered, device, secret = await self._desk.devices.remember(held.value.id, place)
         standing = await self._desk.accounts.standing(held.value.id)
-        begun = await self._desk.sessions.start(standing, INVITED, place)
-        return Arrival(begun.secret, begun.session)
+        begun = await self._desk.sessions.start(standing, replace(INVITED, device=device), place, remembered)
+        return Arrival(begun.secret, begun.session, secret)
 
     async def _guess(self, kind: Kind, login: str, secret: str, place: Place) -> tuple[Proof, Guess]:
         """Something that is tried with a user name alone: counted, verified, and written down when it is wrong."""
@@ -171,6 +176,13 @@ class SignIn:
         if waits:
             events.append(self._ground.event(Action.SIGN_IN_WAITS, name, name, about, outcome=Outcome.DENIED))
         await self._ground.commit(await self._desk.book.failed(name, how, place), *events)
+
+    async def _strange(self, place: Place, reason: str) -> None:
+        """Write down a passkey that is none, unless there were too many of them this minute. Raises Unavailable."""
+        before = self._burst.take()
+        if before is not None:
+            told = f"{reason}; {before} more were refused and not written down" if before else reason
+            await self._failed(None, Kind.PASSKEY, place, told)
 
     async def _waits(self, account_id: str, how: str, refusal: TooMany) -> None:
         """Write down the first attempt that is refused unseen. Not every one: a flood would fill the log."""

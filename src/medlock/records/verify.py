@@ -31,6 +31,9 @@ Check = Callable[[Evidence], AsyncIterator[Finding]]
 
 ACTS = (
     *(Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.OAUTH_ISSUE, Action.OAUTH_END),
+    *(Action.OAUTH_APPROVE, Action.CLIENT_REGISTER, Action.CLIENT_CHANGE),
+    *(Action.ACCOUNT_CREATE, Action.ACCOUNT_CHANGE, Action.ACCOUNT_DISABLE, Action.ACCOUNT_ENABLE),
+    *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
     *(Action.LOAD, Action.KEY_ROTATE),
 )
 _TRIES = 4
