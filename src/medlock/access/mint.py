@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medlock.access.principal import _MINTED, Principal, Role
+from medlock.access.principal import _MINTED, NO_LAUNCH, Launch, Principal, Role
 from medlock.access.scopes import Scopes
 
 
@@ -15,6 +15,14 @@ def mint_principal(
     client: str = "",
     purpose: str = "TREAT",
     auth_strength: str = "token",
+    acr: str = "",
+    organisations: frozenset[str] = frozenset(),
+    fhir_user: str = "",
+    launch: Launch = NO_LAUNCH,
+    amr: tuple[str, ...] = (),
+    auth_time: int = 0,
+    grant_id: str = "",
 ) -> Principal:
     """A Principal for a caller whose credentials have just been checked."""
-    return Principal(account, roles, scopes, patient, client, purpose, auth_strength, _MINTED)
+    more = acr, organisations, fhir_user, launch, amr, auth_time, grant_id
+    return Principal(account, roles, scopes, patient, client, purpose, auth_strength, _MINTED, *more)

@@ -24,10 +24,26 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """What the app was launched with (SMART App Launch 2.2): ids, told to the app; they give no rights."""
+
+    patient: str = ""
+    encounter: str = ""
+
+
+NO_LAUNCH = Launch()
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """A proven caller: account, roles, what the app was granted, and the patient in context if any.
 
     `patient` is the logical id of the Patient that a patient-scoped token or a patient account is held to.
+    `acr` says how strongly the person was authenticated, `organisations` for whom they work (`Organization/x`).
+
+    What follows `organisations` is told and never decided upon: two callers that differ in nothing else are equal, and
+    share remembered decisions. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how
+    and when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of.
     """
 
     account: str
@@ -38,6 +54,13 @@ class Principal:
     purpose: str = "TREAT"
     auth_strength: str = "token"
     _minted: object = field(repr=False, compare=False, default=None)
+    acr: str = ""
+    organisations: frozenset[str] = frozenset()
+    fhir_user: str = field(compare=False, default="")
+    launch: Launch = field(compare=False, default=NO_LAUNCH)
+    amr: tuple[str, ...] = field(compare=False, default=())
+    auth_time: int = field(compare=False, default=0)
+    grant_id: str = field(compare=False, default="")
 
     def __post_init__(self) -> None:
         """Refuse to be built anywhere but in `access.mint`."""

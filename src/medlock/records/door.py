@@ -21,6 +21,8 @@ from random import random
 
 import msgspec
 
+from medlock.access.consent.binding import LOOKING
+from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.access.principal import Principal
@@ -49,6 +51,7 @@ from medlock.records import (
 )
 from medlock.records.claims import Claims
 from medlock.records.commit import Committer
+from medlock.records.consents import ConsentBooks, Consulted, Heard, Unheard, asked_by, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.finding import Finding
@@ -87,6 +90,7 @@ class Visit(msgspec.Struct, frozen=True):
     scribe: Scribe
     now: int
     receipt: bytes = b""
+    consents: Consulted | None = None
 
     @property
     def granted(self) -> Grant:
@@ -100,7 +104,15 @@ class Door:
     """Opens for who may come in, and writes down who did."""
 
     def __init__(  # noqa: PLR0917 - all that an answer is made of
-        self, vault: Vault, log: AuditLog, clock: Clock, base: str, limits: Limits, projects: Projects | None = None
+        self,
+        vault: Vault,
+        log: AuditLog,
+        clock: Clock,
+        base: str,
+        limits: Limits,
+        projects: Projects | None = None,
+        *,
+        site: Site = PERMISSIVE,
     ) -> None:
         self._vault = vault
         self._log = log
@@ -108,6 +120,7 @@ class Door:
         self._base = base
         self._limits = limits
         self._projects = projects or Projects()
+        self._books = ConsentBooks(vault, site, base)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -147,28 +160,44 @@ class Door:
         self, principal: Principal, question: Question, scribe: Scribe, receipt: bytes = b""
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
+        whole = False
         for tried in range(_TRIES):
-            visit = self._decided(principal, question, scribe, receipt)
+            consents = await self._consents(principal, scribe.now, whole=whole)
+            visit = self._decided(principal, question, scribe, receipt, consents)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
+            except Unheard:
+                whole = True
+                continue
             except Raced:
                 await asyncio.sleep(random() * tried / 500)  # noqa: S311 - no secret; who lost often waits a little
                 continue
+            if visit.grant is not None:
+                await ready_for(visit.grant, finding.disclosed)
             _recheck(finding, visit)
             return finding, visit
         raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
 
-    def _decided(self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes) -> Visit:
+    async def _consents(self, principal: Principal, now: int, *, whole: bool) -> Consulted:
+        """What consents leave to this caller now: looked up as they are reached, or those of everybody."""
+        heard = Heard(self._books, principal)
+        if whole:
+            await heard.ready_all()
+        return Consulted(heard, LOOKING, now)
+
+    def _decided(  # noqa: PLR0917 - what a visit is made of
+        self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
+    ) -> Visit:
         """The visit with its Grant. A page token is opened first: its question is decided like any other."""
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
         if question.interaction not in _IN_PARTS:
-            grant = decide(principal, question)
+            grant = decide(principal, question, asked_by(consents, question))
             question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        decided = Scribe(principal, question, now, scribe.request, basis)
-        return Visit(principal, question, grant, decided, now, receipt)
+        decided = Scribe(principal, question, now, scribe.request, basis, consents.why)
+        return Visit(principal, question, grant, decided, now, receipt, consents)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
         """The question that a page token goes on with."""
@@ -246,7 +275,8 @@ class Door:
 
     def _context(self, visit: Visit) -> Context:
         limit = self._limits.resource_bytes
-        return Context(self._vault, visit.principal, self._base, visit.now, resource_bytes=limit, claims=self._claims)
+        who, claims, consents = visit.principal, self._claims, visit.consents
+        return Context(self._vault, who, self._base, visit.now, resource_bytes=limit, claims=claims, consents=consents)
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)

@@ -13,6 +13,7 @@ from medlock.access.principal import Principal
 from medlock.errors import MedlockError
 from medlock.fhir.question import Interaction, Question
 from medlock.records.disclosure import Disclosure
+from medlock.records.consents import Consulted
 from medlock.records.door import Door, Handler, Visit
 from medlock.records.finding import Finding
 from medlock.records.scribe import Scribe
@@ -59,9 +60,11 @@ class TracedDoor(Door):
 
         return timed
 
-    def _decided(self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes) -> Visit:
+    def _decided(  # noqa: PLR0917 - as the door's own
+        self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
+    ) -> Visit:
         with self._stages.stage(Stage.DECIDE):
-            return super()._decided(principal, asked, scribe, receipt)
+            return super()._decided(principal, asked, scribe, receipt, consents)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         if finding.logged:

@@ -13,6 +13,7 @@ from medlock.audit.acts import Evidence
 from medlock.audit.events import Action
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.errors import Tampered
+from medlock.records.holders import is_list
 from medlock.records.jobs import is_job
 from medlock.records.notes import SHRED
 from medlock.records.vault import Vault
@@ -78,7 +79,7 @@ class NoteCheck:
         for key, (name, _) in self._opened.items():
             if name == SHRED and working is None:
                 yield Finding(Table.JOB, key, Kind.INSERTED, "the note of an erasure that was done is back")
-            elif name != SHRED and not is_job(name) and key not in expected and evidence.whole:
+            elif name != SHRED and not (is_job(name) or is_list(name)) and key not in expected and evidence.whole:
                 yield Finding(Table.JOB, key, Kind.INSERTED, "a note of something that the log does not know")
 
     def _shut_rows(self, missing: set[int]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from medlock.ids import resource_id
 from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
+from medlock.records.consents import asked_by, ready, ready_for
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
@@ -36,6 +37,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
     if exists is not None:
         found = await existing(context, exists)
         if found is not None:
+            await ready_for(grant, [found])
             if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
@@ -54,7 +56,7 @@ async def update(context: Context, grant: Grant, question: Question, committer: 
 async def _update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     asked = await settled(context, question)
     if asked.interaction is Interaction.CREATE:
-        return await create(context, decide(context.principal, asked), asked, committer)
+        return await create(context, granted(context, asked), asked, committer)
     draft = update_draft(asked)
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
@@ -75,6 +77,11 @@ def update_draft(question: Question) -> Draft:
     )
 
 
+def granted(context: Context, question: Question) -> Grant:
+    """The Grant for a further question of the same caller. Raises Denied."""
+    return decide(context.principal, question, asked_by(context.consents, question))
+
+
 async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
     """Whether the caller may write over what is there, or start something new under an id of their choice.
 
@@ -82,6 +89,7 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
     """
     before = await context.vault.current(draft.type, draft.id)
     if before is not None:
+        await ready(grant, before.meta.patients)
         if not await told(context.vault, grant, before):
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
         bind(grant, draft, before)
@@ -107,6 +115,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
+    await ready(grant, draft.patients)
     if not grant.shows(_as_written(context, draft, resource)):
         raise Denied(f"may not write such {draft.type} of these patients")
 
