@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.scopes import parse_scopes
@@ -146,7 +147,7 @@ def store_of(directory: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def open_world(directory: Path, limits: Limits | None = None, store: str = "") -> World:
+async def open_world(directory: Path, limits: Limits | None = None, store: str = "", site: Site = PERMISSIVE) -> World:
     """Start a process on a data directory, making it when it is new.
 
     Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any.
@@ -163,5 +164,5 @@ async def open_world(directory: Path, limits: Limits | None = None, store: str =
     log = AuditLog(backend, keys, clock, keystore.set_watermark)
     vault = Vault(backend, keystore)
     await vault.directory.load()
-    door = Door(vault, log, clock, BASE, limits or Limits())
+    door = Door(vault, log, clock, BASE, limits or Limits(), site=site)
     return World(directory, keystore, backend, log, vault, door, clock)

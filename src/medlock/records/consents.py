@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from medlock.access.consent.binding import LOOKING, actions_of, ask_of
+from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of, references_of
@@ -286,6 +286,11 @@ def why_not(grant: Grant, opened: Opened) -> str:
 def looking(consents: Consulted | None) -> Consulted | None:
     """The same for a look at data, whatever it is for."""
     return None if consents is None else consents.acting(LOOKING)
+
+
+def naming(consents: Consulted | None) -> Consulted | None:
+    """The same for naming a resource in what one writes: who may write is not asked to be able to read."""
+    return None if consents is None else consents.acting(NAMING)
 
 
 def asked_by(consents: Consulted | None, question: Question) -> Consulted | None:

@@ -18,7 +18,7 @@ from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.claims import Claims
-from medlock.records.consents import Consulted, looking, ready_for
+from medlock.records.consents import Consulted, naming, ready_for
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
@@ -156,7 +156,7 @@ async def _known_to(context: Context, opened: Opened) -> bool:
     if grant is None:
         return True
     asked = Question(Interaction.READ, opened.meta.type)
-    grant = narrowed(grant, context.principal, asked, looking(context.consents))
+    grant = narrowed(grant, context.principal, asked, naming(context.consents))
     await ready_for(grant, [opened])
     if grant.consents is not None and not grant.covers(opened.meta):
         return False

@@ -64,18 +64,21 @@ class Finder:
             query = await Chains(self._vault, self._reach.grant, further.find).unlinked(query)
         query = narrowed(query)
         plan = self._vault.planner.plan(query)
-        opens = bool(plan.undecided) or self._reach.undecided(query.type)
-        hits = hits_of(await self._candidates(query, plan, prove_later=self._prove_later and not opens))
-        return await self._decide(query.type, hits, plan.undecided) if opens else hits
+        hits = hits_of(await self._candidates(query, plan))
+        return await self._decide(query.type, hits, plan.undecided) if self._opens(plan) else hits
 
-    async def _candidates(self, query: SearchQuery, plan: Plan, *, prove_later: bool) -> list[Part]:
+    def _opens(self, plan: Plan) -> bool:
+        """Whether bodies must be opened to know what matches and may be seen; asked once consents are looked up."""
+        return bool(plan.undecided) or self._reach.undecided(plan.type)
+
+    async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
             self._note(await self._within(_named_by_id(query)))
             return await self._patients(plan)
         slots = await self._scope(query)
         await ready_slots(self._reach.grant, slots)
-        if len(slots) == 1 and prove_later:
+        if len(slots) == 1 and self._prove_later and not self._opens(plan):
             return self._in_capsule(await self._peek(slots[0]), plan)
         found: list[Part] = []
         for count, slot in enumerate(slots):

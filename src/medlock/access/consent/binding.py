@@ -17,6 +17,7 @@ from medlock.access.principal import Principal, Role
 from medlock.fhir.question import EXPORTS, Interaction, Question
 
 LOOKING: Final = frozenset({"access"})
+NAMING: Final = frozenset({"collect"})
 _ACTIONS: Final[Mapping[Interaction, frozenset[str]]] = MappingProxyType(
     {
         Interaction.CREATE: frozenset({"collect"}),

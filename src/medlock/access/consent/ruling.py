@@ -27,10 +27,16 @@ _KEPT = 256
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What the operator decided: what holds where no consent speaks, and which purposes are known."""
+    """What the operator decided.
+
+    policy    what holds where no consent speaks
+    purposes  the purposes of use that are known
+    extended  whether consents may say what R4 knows and IHE PCF leaves out
+    """
 
     policy: Policy = Policy.DENY
     purposes: Purposes = Purposes()
+    extended: bool = False
 
 
 PERMISSIVE: Final = Site(Policy.PERMIT_ALL)
