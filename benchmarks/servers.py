@@ -24,6 +24,10 @@ _HERE = Path(__file__).parent
 _MEDLOCK = Path(sys.executable).with_name("medlock")
 _STOP_SECONDS = 60
 _VARIABLE = "MEDLOCK_PASSPHRASE_FILE"
+# counted like anybody's, but never refused: what counting costs is in every figure
+RATES = " ".join(f"{name}=999999999/h" for name in (
+    "user", "backend", "loader", "app", "patient", "anonymous", "address", "people_patients", "program_patients",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ def open_bench(directory: Path) -> Iterator[Bench]:
         client = subprocess.Popen(
             [sys.executable, str(_HERE / "client.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+    os.environ.setdefault("MEDLOCK_RATES", RATES)
     try:
         with passphrase(directory):
             yield Bench(directory, client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,14 +18,24 @@ from medlock.access.roles import DEFAULT_SCOPES
 from medlock.access.scopes import parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock, instant
-from medlock.errors import SetupError
+from medlock.console import operator_name
+from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
-from medlock.oauth.commands import operator_name
+from medlock.identity.services import Identity, identity_rules, open_identity
+from medlock.identity.services import Place as IdentityPlace
+from medlock.oauth.administering import Administration, administration
+from medlock.oauth.discovery import oauth_uris
+from medlock.oauth.granting import Place
+from medlock.oauth.people import AccountPeople
 from medlock.oauth.requests import PURPOSES
+from medlock.oauth.rows import open_rows
+from medlock.oauth.server import AuthorizationServer, Outside
+from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.partners.egress import Egress
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
@@ -36,11 +46,21 @@ from medlock.records.vitals import vitals_of
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
+from medlock.web.cors import Origins
 from medlock.web.counts import Counts
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
+from medlock.web.limits.alarms import Alarms
+from medlock.web.limits.limiter import UNLIMITED
+from medlock.web.limits.making import Limits, limits_of
+from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.sight import DoorSight
 from medlock.web.oplog import OpLog
+from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
+from medlock.web.ports import Door
+from medlock.web.protection import Protection
+from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
@@ -62,6 +82,8 @@ class App:
     records: Records
     tokens: TokenStore
     readiness: Readiness
+    oauth: Administration
+    identity: Identity
 
     def operator(self, role: Role) -> Principal:
         """The person at the keyboard in one of the operator's roles."""
@@ -114,7 +136,14 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
     clock = Clock()
     async with open_records(settings, clock, create=create) as records:
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
-        yield App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
+        rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)
+        readiness = Readiness(records.backend, records.keystore, settings.data_dir)
+        oauth = administration(rows, tokens)
+        rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
+        keys = records.keystore.tenant
+        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=(oauth.endings,))
+        with closing(identity):
+            yield App(records, tokens, readiness, oauth, identity)
 
 
 def verify_checks(records: Records) -> list[Check]:
@@ -131,16 +160,34 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
+        sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
-            async with _tracing(settings, seat) as tracer:
-                yield _site(app, log, counts, tracer)
+            alarms = Alarms(records.log, log, records.clock, counts)
+            async with (
+                _tracing(settings, seat) as tracer,
+                limits_of(
+                    settings, records.backend, records.keystore.tenant.counter_labels, records.clock, alarms
+                ) as limits,
+            ):
+                yield _site(app, log, counts, tracer, limits)
         finally:
-            for task in (house, sampling):
+            for task in (house, sweeping, sampling):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _sweep(app: App, log: OpLog) -> None:
+    """Delete now and then what of identity and the authorization server is over, until cancelled."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await app.oauth.sweeper.sweep()
+            await app.identity.sweep()
+        except MedlockError as fault:
+            log.fault(fault, "sweep")
 
 
 async def _sample(records: Records, counts: Counts | None) -> None:
@@ -167,19 +214,22 @@ async def _tracing(settings: Settings, seat: Seat) -> AsyncIterator[Tracer | Non
         await asyncio.to_thread(tracer.close)
 
 
-def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None) -> ASGIApp:
-    """The ASGI application."""
+def _site(
+    app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | None = None, limits: Limits | None = None
+) -> ASGIApp:
+    """The ASGI application. Without `limits` nothing is counted."""
     records, settings = app.records, app.records.settings
     replies, door = Replies(settings.base_url, tls=settings.tls), records.door
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
         door = TracedDoor(tracer, *parts)
-    started = instant(records.clock.now_ms())
+    started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
     def capability() -> bytes:
-        return capability_statement(Instance(settings.base_url, __version__, started))
+        authorization = oauth_uris(server.place)
+        return capability_statement(Instance(settings.base_url, __version__, started, authorization=authorization))
 
     def read(request: Request, now: int) -> Question:
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
@@ -190,6 +240,11 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
     watch = RefusalWatch(records.log, records.clock)
+    origins = Origins(app.oauth.clients.origins, records.clock)
+    limiter = UNLIMITED if limits is None else limits.limiter
+    protection = Protection(limiter, Peers(settings.proxies), origins)
+    if limits is not None:
+        door.watched_by(limits.patients)
     made = Parts(
         app.tokens,
         door,
@@ -203,6 +258,20 @@ def _site(app: App, log: OpLog, counts: Counts | None = None, tracer: Tracer | N
         counts,
         later,
         bulk,
+        protection,
+        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    return Site(api, Outer(replies, app, log, tls=settings.tls).app())
+    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
+    rest = outer.app(oauth.mounted())
+    return Site(api, rest, outer.preflights(rest))
+
+
+def _authorization(app: App, door: Door) -> AuthorizationServer:
+    """The authorization server of this site."""
+    records, settings = app.records, app.records.settings
+    sight = DoorSight(door, records.clock, settings.base_url, settings.limits.page_size_max)
+    place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
+    people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
+    return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))

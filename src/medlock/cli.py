@@ -12,10 +12,16 @@ from medlock.app import open_app, open_site, operator, verify_checks
 from medlock.backup.commands import backup_app
 from medlock.clock import Clock
 from medlock.console import Exit
+from medlock.defence.commands import add_leaktest
 from medlock.deid.commands import deid_app
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, NotFound, SetupError, Unavailable
+from medlock.identity.commands import account_app
 from medlock.identity.passwords.commands import password_app
+from medlock.identity.session_commands import session_app
+from medlock.oauth.client_commands import client_app
 from medlock.oauth.commands import token_app
+from medlock.oauth.signing_commands import oauth_app
+from medlock.partners.tested import tested_server
 from medlock.records import commands as record_commands
 from medlock.store.commands import key_app
 from medlock.store.move_commands import migrate_store
@@ -55,10 +61,15 @@ def make_cli() -> typer.Typer:
     add_routes(cli)
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.command("migrate-store")(migrate_store(open_app))
+    cli.add_typer(account_app(open_app), name="account")
+    cli.add_typer(session_app(open_app), name="session")
     cli.add_typer(token_app(open_app), name="token")
+    cli.add_typer(client_app(open_app), name="client")
+    cli.add_typer(oauth_app(open_app), name="oauth")
     cli.add_typer(key_app(open_app), name="keys")
     cli.add_typer(backup_app(verify_checks, operator), name="backup")
     cli.add_typer(deid_app(), name="deid")
+    add_leaktest(cli, open_app, tested_server)
     cli.add_typer(password_app(open_app), name="password-policy")
     return cli
 

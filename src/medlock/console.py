@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -55,6 +56,11 @@ def show_json(value: object) -> None:
     """One line of JSON on stdout."""
     sys.stdout.write(orjson.dumps(value).decode() + "\n")
     sys.stdout.flush()
+
+
+def operator_name() -> str:
+    """Who types, for the audit log."""
+    return f"cli:{getpass.getuser()}"[:64]
 
 
 def people() -> Console:

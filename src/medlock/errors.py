@@ -6,7 +6,8 @@
     │   ├── UnsupportedMedia            415
     │   ├── NotAcceptable               406
     │   ├── MethodNotAllowed            405
-    │   └── TooLarge                    413
+    │   ├── TooLarge                    413
+    │   └── OAuthRefused                400  or 401; told as RFC 6749 §5.2 has it
     ├── NotAuthenticated                401  who are you?
     ├── Denied                          403  a rule said no
     ├── NotFound                        404  not there, or not for you: the two look the same
@@ -15,6 +16,7 @@
     │   ├── PreconditionFailed          412  If-Match, If-None-Exist
     │   └── Raced                       409  another process wrote between our read and our write; tried again first
     ├── TooMany                         429  this caller has enough under way
+    │   └── Throttled                   429  or has asked as much as one may in a span of time
     ├── Unavailable                     503  try again: log, limiter, key service or disk not reachable
     ├── Tampered                        500  sealed data does not open as what it claims to be
     └── SetupError                      500  the operator must act; the sentence says what to do
@@ -107,6 +109,29 @@ class TooLarge(BadRequest):
     issue = "too-long"
 
 
+class OAuthRefused(BadRequest):
+    """An OAuth request that is not granted. `code` is the error's name in RFC 6749 §5.2 or one of its kin.
+
+    `http_status` is 401 where the client is not who it says (RFC 6749 §5.2), else 400. `headers` go with the answer.
+    """
+
+    audit_code = "oauth"
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        reason: str = "",
+        status: int = 400,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(sentence, reason=reason)
+        self.code = code
+        self.http_status = status
+        self.headers = headers
+
+
 class NotAuthenticated(MedlockError):
     """No credentials, or none that are valid now."""
 
@@ -169,6 +194,22 @@ class TooMany(MedlockError):
     issue = "throttled"
     audit_code = "too-many"
     retry_after = 5
+
+
+class Throttled(TooMany):
+    """A limit of requests in a span of time is reached; `quota` names it, `policy` and `state` are its headers.
+
+    They are those of draft-ietf-httpapi-ratelimit-headers: RateLimit-Policy and RateLimit.
+    """
+
+    audit_code = "throttled"
+
+    def __init__(self, retry_after: int, quota: str, policy: bytes = b"", state: bytes = b"") -> None:
+        super().__init__(f"Too many requests: ask again in {retry_after} seconds.", reason=f"limit {quota} is reached")
+        self.retry_after = retry_after
+        self.quota = quota
+        self.policy = policy
+        self.state = state
 
 
 class Unavailable(MedlockError):

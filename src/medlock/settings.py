@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from medlock.errors import SetupError
 
 MIB = 1024 * 1024
 DRAIN_MAX = 3_600
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_RATE = re.compile(r"([a-z_]+)=(?:off|([1-9][0-9]{0,8})/([smhd]))")
 _LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
 
 
@@ -33,6 +35,50 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """So many in so many seconds; an amount of 0: as many as one likes."""
+
+    amount: int
+    seconds: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often one may ask. A read counts one, a search five, $everything fifty, an export two hundred.
+
+    user            of one person, over all their apps
+    backend         of one program that acts for itself
+    loader          of one that brings records in
+    app             of one app, over all people who use it
+    patient         about one patient, by whoever names that one
+    anonymous       of one address, without valid credentials
+    address         of one address, on all addresses of the server outside /fhir together
+    page            of one address, on pages for people
+    login           of one address, where a secret is tried; accounts have counters of their own
+    token           of one client at one address, at the token endpoint
+    introspection   of one client at one address
+    registration    of one address
+    people_patients    different patients that one person may see in an hour; an alarm is raised at half of it
+    program_patients   the same for a program, exports aside
+    """
+
+    user: Quota = Quota(600)
+    backend: Quota = Quota(1_200)
+    loader: Quota = Quota(60_000)
+    app: Quota = Quota(30_000)
+    patient: Quota = Quota(1_200)
+    anonymous: Quota = Quota(60)
+    address: Quota = Quota(600)
+    page: Quota = Quota(120)
+    login: Quota = Quota(30)
+    token: Quota = Quota(30)
+    introspection: Quota = Quota(600)
+    registration: Quota = Quota(10, 86_400)
+    people_patients: Quota = Quota(1_000, 3_600)
+    program_patients: Quota = Quota(20_000, 3_600)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where medlock keeps its data and where it listens.
 
@@ -48,6 +94,9 @@ class Settings:
     deid_key_file   key of the project that the server de-identifies for; None: for none
     deid_preset     how it does it for researchers
     deid_text       what becomes of notes: drop, known, clean
+    rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
+                    empty: memory for one worker, the store for several
+    proxies         addresses or networks whose X-Forwarded-For is believed
     password_policy which profile for which role (docs/identity.md); empty: nist for everybody
     """
 
@@ -76,6 +125,9 @@ class Settings:
     deid_text: str = "drop"
     password_policy: str = ""
     limits: Limits = Limits()
+    rates: Rates = Rates()
+    rate_store: str = field(default="", repr=False)  # it may hold a password
+    proxies: tuple[str, ...] = ()
 
     @property
     def keys_dir(self) -> Path:
@@ -117,7 +169,26 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        rates=rates_of(environ.get("MEDLOCK_RATES", "")),
+        rate_store=environ.get("MEDLOCK_RATE_STORE", ""),
+        proxies=tuple(environ.get("MEDLOCK_PROXIES", "").replace(",", " ").split()),
     )
+
+
+def rates_of(text: str) -> Rates:
+    """Quotas as `name=amount/unit`, with spaces between; unit s, m, h or d; `name=off` for none. Raises SetupError.
+
+    `all=off` is for measuring and for tests.
+    """
+    quotas = {each.name: getattr(Rates(), each.name) for each in fields(Rates)}
+    for word in text.split():
+        form = _RATE.fullmatch(word)
+        if form is None or (form[1] != "all" and form[1] not in quotas) or (form[1] == "all" and form[2]):
+            names = ", ".join(quotas)
+            raise SetupError(f"MEDLOCK_RATES is of the form user=600/m token=30/m page=off; names are {names}.")
+        meant = list(quotas) if form[1] == "all" else [form[1]]
+        quotas |= dict.fromkeys(meant, Quota(int(form[2] or 0), _UNITS.get(form[3] or "", 60)))
+    return Rates(**quotas)
 
 
 def _seconds(text: str) -> int:

@@ -110,4 +110,4 @@ def test_it_names_version_and_address():
     assert STATEMENT["format"] == ["application/fhir+json", "json"]
     assert STATEMENT["implementation"]["url"] == "https://x/fhir"
     assert STATEMENT["software"]["version"] == "1.2.3"
-    assert STATEMENT["rest"][0]["security"]["cors"] is False
+    assert STATEMENT["rest"][0]["security"]["cors"] is True

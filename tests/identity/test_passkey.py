@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -255,6 +256,27 @@ async def test_signals_name_what_counts() -> None:
     assert refusal.value.signal == change.told
     assert (await world.passkeys.accepted(ANN.account))["allAcceptedCredentialIds"] == [b64(second.id)]
     assert await world.passkeys.accepted(BOB.account) == await world.passkeys.details(BOB) == {}
+
+
+async def test_several_passkeys_of_one_account_at_the_same_moment() -> None:
+    """Two devices sign in at once: both get in, though they share a row."""
+    world, devices = clinic(), [Authenticator(), Authenticator(alg=-8), Authenticator(alg=-8)]
+    for device in devices:
+        await enrolled(world, device)
+    proofs = await asyncio.gather(*(signed_in(world, device) for device in devices))
+    assert {proof.account for proof in proofs} == {ANN.account}
+    assert all(each.used for each in await world.passkeys.describe(ANN.account))
+
+
+async def test_marks_of_challenges_are_swept_when_they_are_over() -> None:
+    """Not before: until then they keep an answer from counting twice."""
+    world, device = clinic(), Authenticator()
+    await enrolled(world, device)
+    await signed_in(world, device)
+    world.clock.ms += 299_999
+    assert await world.passkeys.sweep() == 0
+    world.clock.ms += 1
+    assert (await world.passkeys.sweep(), await world.passkeys.sweep()) == (1, 0)
 
 
 async def test_names_and_limits() -> None:

@@ -12,7 +12,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from identity.clinic import ANN, BETTER, GOOD, Clinic, clinic, slots
-from medlock.crypto.passwords import canonical, check_password, hash_password, outdated
+from medlock.crypto.passwords import canonical, check_password, hash_password, nobodys_hash, outdated
 from medlock.errors import BadRequest, NotAuthenticated, Tampered, Unavailable
 from medlock.identity.factors.password import PasswordRow
 from medlock.identity.factors.shape import Answer, Notice, Owner
@@ -48,6 +48,13 @@ def test_a_hash_says_its_parameters_and_needs_the_pepper() -> None:
     assert not check_password(bytes(32), made, "x" * 256)
     assert made != hash_password(PEPPER, "x" * 256)
     assert not outdated(made)
+
+
+def test_a_hash_that_is_nobodys_costs_the_same() -> None:
+    """It has today's parameters, no password, and is another one every time."""
+    assert not check_password(PEPPER, nobodys_hash(), "x")
+    assert not outdated(nobodys_hash())
+    assert nobodys_hash() != nobodys_hash()
 
 
 def test_what_is_no_hash_is_tampering() -> None:
@@ -135,8 +142,11 @@ async def test_age_comes_with_reminders_and_stops_at_nothing_else() -> None:
         world.clock.ms = start + day * DAY_MS
         proof = await world.passwords.verify(ANN.account, Answer(WORDS[0]))
         assert (set(proof.notices), proof.days_left) == (notices, left)
+    (shown,) = await world.passwords.describe(ANN.account)
+    assert shown.due == start + 90 * DAY_MS
     patient = clinic()
     await enrolled(patient, GOOD)
+    assert (await patient.passwords.describe(ANN.account))[0].due == 0
     patient.clock.ms += 4_000 * DAY_MS
     proof = await patient.passwords.verify(ANN.account, Answer(GOOD))
     assert (set(proof.notices), proof.days_left) == (set(), None)

@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from medlock.access.decide import decide
+from medlock.access.grant import Rules
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
+from medlock.access.residual import AnyOf
 from medlock.access.scopes import parse_scopes
 from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed
+from medlock.fhir.options import ExportOptions, ExportPart
+from medlock.fhir.question import Interaction, Question
+from medlock.records.commit import Committer
+from medlock.records.exporting import export
+from medlock.records.projects import Projects
+from medlock.records.reach import Reach
 from records.world import World, clinician, ids, open_world
 
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -37,6 +47,12 @@ def observation(id_: str, category: str, **more: Any) -> dict[str, Any]:
         "effectiveDateTime": "2024-01-01",
     }
     return made | more
+
+
+@pytest.fixture(params=["", "&code=http://loinc.org|"], ids=["columns", "bodies"])
+def lab(request: pytest.FixtureRequest) -> str:
+    """Laboratory results, as a query that columns decide, and as one that bodies must."""
+    return LAB + str(request.param)
 
 
 @pytest.fixture
@@ -67,10 +83,10 @@ LABS = {"Observation/lab1", "Observation/lab2"}
 
 
 @pytest.mark.parametrize("held", ["ann", ""])
-async def test_a_search_finds_what_the_scope_means_and_counts_nothing_else(world: World, held: str) -> None:
+async def test_a_search_finds_what_the_scope_means_and_counts_nothing_else(world: World, lab: str, held: str) -> None:
     """Hits, totals, counts, pages: of laboratory results only."""
     kind = "patient" if held else "user"
-    who = holder(f"{kind}/Observation.rs?{LAB} {kind}/Patient.rs", held)
+    who = holder(f"{kind}/Observation.rs?{lab} {kind}/Patient.rs", held)
     found = await world.search(who, "Observation", "patient=ann")
     assert (ids(found), found["total"]) == (LABS, 2)
     assert (await world.search(who, "Observation", "patient=ann&_summary=count"))["total"] == 2
@@ -81,9 +97,9 @@ async def test_a_search_finds_what_the_scope_means_and_counts_nothing_else(world
     assert page["total"] == 2
 
 
-async def test_several_scopes_are_a_union(world: World) -> None:
+async def test_several_scopes_are_a_union(world: World, lab: str) -> None:
     """Two granular scopes on one type show what either means (row S-08)."""
-    who = holder(f"patient/Observation.rs?{LAB} patient/Observation.rs?{SOCIAL}", "ann")
+    who = holder(f"patient/Observation.rs?{lab} patient/Observation.rs?{SOCIAL}", "ann")
     assert ids(await world.search(who, "Observation", "")) == LABS | {"Observation/soc"}
 
 
@@ -105,9 +121,9 @@ async def test_what_columns_cannot_decide_is_decided_on_bodies(world: World) -> 
 
 
 @pytest.mark.parametrize("hidden", ["soc", "sur", "nothing-by-this-id"])
-async def test_a_hidden_resource_reads_like_a_missing_one(world: World, hidden: str) -> None:
+async def test_a_hidden_resource_reads_like_a_missing_one(world: World, lab: str, hidden: str) -> None:
     """read, vread, history, patch, delete, update and $validate answer alike: not found (rows S-06, X-S11)."""
-    who = holder(f"user/Observation.cruds?{LAB}")
+    who = holder(f"user/Observation.cruds?{lab}")
     lines = (
         "GET /Observation/{}",
         "GET /Observation/{}/_history",
@@ -133,9 +149,9 @@ async def refused(world: World, who: Principal, line: str, body: Any = b"", **he
     return refusal.value
 
 
-async def test_writes_stay_within_the_scope(world: World) -> None:
+async def test_writes_stay_within_the_scope(world: World, lab: str) -> None:
     """A create outside is refused; so is an update that leads out; one within works (rows X-S16, X-S17)."""
-    who = holder(f"user/Observation.cruds?{LAB}")
+    who = holder(f"user/Observation.cruds?{lab}")
     fresh = {name: value for name, value in observation("x", "survey").items() if name != "id"}
     assert isinstance(await refused(world, who, "POST /Observation", fresh), Denied)
     assert isinstance(await refused(world, who, "PUT /Observation/lab1", observation("lab1", "survey")), Denied)
@@ -150,21 +166,21 @@ async def test_writes_stay_within_the_scope(world: World) -> None:
     assert isinstance(await refused(world, who, "GET /Observation/lab1"), Gone)
 
 
-async def test_letters_of_different_scopes_do_not_mix(world: World) -> None:
+async def test_letters_of_different_scopes_do_not_mix(world: World, lab: str) -> None:
     """With r on one category and s on another each right is only where its own scope speaks."""
-    who = holder(f"user/Observation.r?{LAB} user/Observation.s?{SOCIAL}")
+    who = holder(f"user/Observation.r?{lab} user/Observation.s?{SOCIAL}")
     assert (await world.send(who, "GET /Observation/lab1")).status == 200
     assert isinstance(await refused(world, who, "GET /Observation/soc"), NotFound)
     assert ids(await world.search(who, "Observation", "")) == {"Observation/soc"}
     history = json.loads((await world.send(who, "GET /Observation/_history")).body)
     assert (history.get("entry", []), history["total"]) == ([], 0)
-    only_read = holder(f"user/Observation.r?{LAB}")
+    only_read = holder(f"user/Observation.r?{lab}")
     assert isinstance(await refused(world, only_read, "GET /Observation?code=1-1"), Denied)
 
 
-async def test_includes_and_chains_follow_only_what_may_be_seen(world: World) -> None:
+async def test_includes_and_chains_follow_only_what_may_be_seen(world: World, lab: str) -> None:
     """_include, _revinclude, _has and chains pass over hidden resources: nothing of them can be inferred."""
-    who = holder(f"user/Observation.rs?{LAB} user/DiagnosticReport.rs user/Patient.rs")
+    who = holder(f"user/Observation.rs?{lab} user/DiagnosticReport.rs user/Patient.rs")
     assert ids(await world.search(who, "DiagnosticReport", "_include=DiagnosticReport:result")) == {
         "DiagnosticReport/rep", "Observation/lab1"}  # fmt: skip
     every = "_id=ann&_revinclude=Observation:subject"
@@ -176,9 +192,9 @@ async def test_includes_and_chains_follow_only_what_may_be_seen(world: World) ->
     assert (await world.search(who, "Observation", "_id=lab1&_has:Observation:has-member:_id=sur"))["total"] == 0
 
 
-async def test_everything_history_and_compartment_hold_no_more(world: World) -> None:
+async def test_everything_history_and_compartment_hold_no_more(world: World, lab: str) -> None:
     """$everything, histories of a type and of all, a compartment, $lastn: with exact totals and no empty next page."""
-    who = holder(f"patient/*.rs?_tag=none patient/Patient.rs patient/Observation.rs?{LAB}", "ann")
+    who = holder(f"patient/*.rs?_tag=none patient/Patient.rs patient/Observation.rs?{lab}", "ann")
     shown = json.loads((await world.send(who, "GET /Patient/ann/$everything")).body)
     assert (ids(shown), shown["total"]) == ({"Patient/ann", *LABS}, 3)
     assert ids(await world.search_across(who, "", "ann")) == {"Patient/ann", *LABS}
@@ -190,13 +206,13 @@ async def test_everything_history_and_compartment_hold_no_more(world: World) -> 
     assert ids(lastn) == LABS
 
 
-async def test_what_became_visible_shows_nothing_of_before(world: World) -> None:
+async def test_what_became_visible_shows_nothing_of_before(world: World, lab: str) -> None:
     """A resource that moved into the scope shows its later versions; one that moved out, or was deleted there, none."""
     await world.put(observation("soc", "laboratory"))
     await world.put(observation("lab1", "survey"))
     await world.ask(clinician(), "delete", "Observation", "sur")
     await world.ask(clinician(), "delete", "Observation", "lab2")
-    who = holder(f"user/Observation.rs?{LAB}")
+    who = holder(f"user/Observation.rs?{lab}")
     history = json.loads((await world.send(who, "GET /Observation/soc/_history")).body)
     assert [each["resource"]["meta"]["versionId"] for each in history["entry"]] == ["2"]
     assert isinstance(await refused(world, who, "GET /Observation/soc/_history/1"), NotFound)
@@ -208,9 +224,129 @@ async def test_what_became_visible_shows_nothing_of_before(world: World) -> None
     assert told == {"soc", "lab2", "bobs"}
 
 
-async def test_references_and_criteria_do_not_tell_of_hidden_resources(world: World) -> None:
+LOOKS = (
+    "GET /Observation?_count=50",
+    "GET /Observation?_sort=code",
+    "GET /Patient?_revinclude=Observation:subject",
+    "GET /DiagnosticReport?_include=DiagnosticReport:result",
+    "GET /DiagnosticReport?result.category=survey",
+    "GET /Patient?_has:Observation:subject:category=survey",
+    "GET /Patient/ann/$everything",
+    "GET /Patient/ann/Observation",
+    "GET /Observation/_history",
+    "GET /_history",
+    "GET /Observation/$lastn?patient=ann&max=9",
+    "DELETE /Observation?category=survey",
+    "PATCH /Observation?category=survey",
+)
+
+
+@pytest.mark.parametrize("line", LOOKS)
+async def test_columns_that_lie_let_nothing_out(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """Were the columns to hide nothing at all, bodies are asked before anything is shown, followed or changed."""
+    monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
+    monkeypatch.setattr(Reach, "undecided", lambda *_: False)
+    who = holder(f"user/*.s?_tag=none user/Observation.cruds?{lab} user/Patient.rs user/DiagnosticReport.rs")
+    before = await world.read(clinician(), "Observation/sur")
+    body = b'[{"op":"add","path":"/note","value":[{"text":"x"}]}]' if line.startswith("PATCH") else b""
+    try:
+        shown = (await world.send(who, line, body, content_type="application/json-patch+json")).body
+    except NotFound:
+        shown = b""
+    entries = json.loads(shown or b"{}").get("entry", [])
+    names = {each["fullUrl"].partition("/fhir/")[2] for each in entries}
+    assert names <= {*LABS, "Observation/bobs", "Patient/ann", "Patient/bob", "DiagnosticReport/rep"}
+    assert not names or "survey" not in line
+    assert await world.read(clinician(), "Observation/sur") == before
+
+
+async def test_a_file_of_an_export_and_its_count(world: World, lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file holds what the scope means, its count is that of the file; columns that lie add nothing to the file."""
+    who = holder(f"user/Observation.rs?{lab}")
+
+    async def piece(file: str) -> bytes:
+        options = ExportOptions(types=frozenset({"Observation"}), part=ExportPart(file=file))
+        return (await world.door.answer(who, Question(Interaction.EXPORT, options=options))).body
+
+    wanted = {"lab1", "lab2", "bobs"}
+    assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
+    assert json.loads(await piece(""))["types"] == {"Observation": 3}
+    monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
+    assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
+
+
+async def test_of_two_patients_the_one_who_shows_it(world: World) -> None:
+    """An appointment of two patients comes with the one whose rules admit it, in an export too."""
+    both = [{"actor": {"reference": f"Patient/{each}"}, "status": "accepted"} for each in ("ann", "bob")]
+    await world.put({"resourceType": "Appointment", "id": "app", "status": "proposed", "participant": both})
+    options = ExportOptions(types=frozenset({"Appointment"}), part=ExportPart(file="Appointment"))
+    grant = decide(clinician(), Question(Interaction.EXPORT, options=options))
+    refusing = Rules(frozenset({"Appointment"}), residuals={"Appointment": AnyOf(())})
+    shown = structs.replace(grant, rules={"ann": refusing}, everyone=Rules(frozenset({"Appointment"})))
+    question = Question(Interaction.EXPORT, options=options)
+    found = await export(world.vault, shown, question, Projects(), world.clock.now_ms())
+    assert [each.meta.id for each in found.disclosed] == ["app"]
+    hidden = structs.replace(shown, rules={"ann": refusing, "bob": refusing})
+    assert not (await export(world.vault, hidden, question, Projects(), world.clock.now_ms())).disclosed
+
+
+async def test_a_race_does_not_slip_between_look_and_write(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resource that leaves the scope between the look and the commit is not changed: the question starts over."""
+    who = holder(f"user/Observation.cruds?{lab}")
+    stage, moved = Committer._slots, []
+
+    async def late(self: Committer, *given: Any) -> list[int]:
+        if not moved:
+            moved.append(True)
+            await world.put(observation("lab1", "survey"))
+        return await stage(self, *given)
+
+    for line, body in (("PUT /Observation/lab1", observation("lab1", "laboratory")), ("DELETE /Observation/lab1", b"")):
+        await world.put(observation("lab1", "laboratory"))
+        moved.clear()
+        monkeypatch.setattr(Committer, "_slots", late)
+        assert isinstance(await refused(world, who, line, body), NotFound)
+        monkeypatch.setattr(Committer, "_slots", stage)
+        assert (await world.read(clinician(), "Observation/lab1"))["category"] == observation("", "survey")["category"]
+
+
+async def test_events_of_the_log_are_within_a_scope_too(world: World) -> None:
+    """A granular scope on AuditEvent shows the events that it means, by search and by id."""
+    role = Role.PRIVACY_OFFICER
+    every = await world.search(holder("user/AuditEvent.rs", role=role), "AuditEvent", "_count=500")
+    updates = [each["resource"]["id"] for each in every["entry"] if each["resource"]["action"] in "CU"]
+    who = holder("user/AuditEvent.rs?action=C,U", role=role)
+    found = await world.search(who, "AuditEvent", "_count=500")
+    assert {each["resource"]["id"] for each in found["entry"]} == set(updates)
+    others = [each["resource"]["id"] for each in every["entry"] if each["resource"]["action"] not in "CU"]
+    await world.read(clinician(), "Patient/ann")
+    later = await world.search(holder("user/AuditEvent.rs", role=role), "AuditEvent", "action=R&_count=1")
+    others.append(later["entry"][0]["resource"]["id"])
+    for id_ in others:
+        assert isinstance(await refused(world, who, f"GET /AuditEvent/{id_}"), NotFound)
+
+
+async def test_a_group_outside_the_scope_is_exported_by_nobody(world: World) -> None:
+    """The members of a Group are read within the scopes: one that they do not mean is not there."""
+    group = {"resourceType": "Group", "id": "g", "type": "person", "actual": True}
+    await world.put(group | {"member": [{"entity": {"reference": "Patient/ann"}}]})
+    options = ExportOptions(types=frozenset({"Patient"}), part=ExportPart(file="Patient"))
+    for scope, there in (("user/Group.rs?type=person", True), ("user/Group.rs?type=animal", False)):
+        asked = world.ask(holder(f"{scope} user/Patient.rs"), Interaction.EXPORT, "Group", "g", options=options)
+        if there:
+            assert json.loads((await asked).body)["id"] == "ann"
+        else:
+            with pytest.raises(NotFound):
+                await asked
+
+
+async def test_references_and_criteria_do_not_tell_of_hidden_resources(world: World, lab: str) -> None:
     """Whoever names a hidden resource, by reference or by criteria, is answered as if it were not there."""
-    who = holder(f"user/Observation.cruds?{LAB}")
+    who = holder(f"user/Observation.cruds?{lab}")
     plain = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
     for target in ("Observation/sur", "Observation/nobody", "Observation?category=survey&patient=ann"):
         pointing = plain | {"hasMember": [{"reference": target}]}
@@ -227,9 +363,9 @@ async def test_references_and_criteria_do_not_tell_of_hidden_resources(world: Wo
     assert isinstance(several, PreconditionFailed)
 
 
-async def test_bundles_are_no_way_round(world: World) -> None:
+async def test_bundles_are_no_way_round(world: World, lab: str) -> None:
     """In a batch each entry is decided by itself; a transaction with one forbidden entry writes nothing (X-S21)."""
-    who = holder(f"user/Observation.cruds?{LAB}")
+    who = holder(f"user/Observation.cruds?{lab}")
     entries = [{"request": {"method": "GET", "url": f"Observation/{each}"}} for each in ("lab1", "sur", "nobody")]
     batch = {"resourceType": "Bundle", "type": "batch", "entry": entries}
     answers = json.loads((await world.send(who, "POST /", batch)).body)["entry"]
@@ -251,13 +387,13 @@ async def test_a_question_to_the_whole_server_needs_a_scope_on_every_type(world:
     assert (await world.send(holder("user/*.rs"), "GET /?_type=Observation")).status == 200
 
 
-async def test_an_update_that_creates_needs_u_and_no_more(world: World) -> None:
+async def test_an_update_that_creates_needs_u_and_no_more(world: World, lab: str) -> None:
     """`.u` covers an upsert (row X-S15), but not where some are hidden: that an id is free would tell of others."""
     assert (
         await world.send(holder("user/Observation.u"), "PUT /Observation/new", observation("new", "survey"))
     ).status == 201
     assert isinstance(await refused(world, holder("user/Observation.u"), "DELETE /Observation/new"), Denied)
-    narrow = holder(f"user/Observation.u?{LAB}")
+    narrow = holder(f"user/Observation.u?{lab}")
     assert isinstance(
         await refused(world, narrow, "PUT /Observation/other", observation("other", "laboratory")), NotFound
     )

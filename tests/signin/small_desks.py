@@ -54,7 +54,9 @@ class World:
     """One account, `ann`, her sessions, and one app's request."""
 
     clock: SmallClock = field(default_factory=SmallClock)
-    held: Holdings = field(default_factory=lambda: Holdings((), password_changed=NOW - 40 * DAY, recovery_left=10))
+    held: Holdings = field(
+        default_factory=lambda: Holdings((), password_changed=NOW - 40 * DAY, recovery_left=10, settled=True)
+    )
     seconds: tuple = ()
     unsettled: bool = False
     strict: bool = False
@@ -78,9 +80,9 @@ class World:
             "Ann Okafor",
             methods,
             self.clock.now_ms(),
-            self.strict,
-            self.unsettled,
-            secret,
+            strict=self.strict,
+            unsettled=self.unsettled,
+            secret=secret,
         )
         self.sessions[secret] = visitor
         return Arrival(secret, visitor, f"device-secret-{self.made:08}")
@@ -217,8 +219,8 @@ class SmallFactors:
             raise NotAuthenticated(WRONG)
         self.world.unsettled = False
         made = Passkey("k1", "Security key", self.world.clock.now_ms(), 0, synced=False)
-        self.world.held = replace(self.world.held, passkeys=(*self.world.held.passkeys, made))
-        return made.id
+        self.world.held = replace(self.world.held, passkeys=(*self.world.held.passkeys, made), settled=True)
+        return made.id, None
 
     async def passkey_rename(self, visitor, passkey, name):
         keys = tuple(replace(key, name=name) if key.id == passkey else key for key in self.world.held.passkeys)
@@ -228,7 +230,7 @@ class SmallFactors:
         keys = tuple(replace(key, doubted=False) for key in self.world.held.passkeys)
         self.world.held = replace(self.world.held, passkeys=keys)
 
-    async def passkey_remove(self, visitor, passkey):
+    async def passkey_remove(self, visitor, place, passkey):
         self.world.held = replace(
             self.world.held, passkeys=tuple(key for key in self.world.held.passkeys if key.id != passkey)
         )
@@ -247,7 +249,7 @@ class SmallFactors:
             raise NotAuthenticated(WRONG)
         self.world.held = replace(self.world.held, totp=self.world.clock.now_ms())
 
-    async def totp_remove(self, visitor):
+    async def totp_remove(self, visitor, place):
         self.world.held = replace(self.world.held, totp=0)
         return self.world.renew(visitor)
 
@@ -270,7 +272,7 @@ class SmallFactors:
     async def password_set(self, visitor, place, handle, password, present):
         if len(password) < 15:
             raise BadRequest("This password is too short: it needs 15 characters or more.")
-        self.world.held = replace(self.world.held, password_changed=self.world.clock.now_ms())
+        self.world.held = replace(self.world.held, password_changed=self.world.clock.now_ms(), settled=True)
         self.world.unsettled = False
         return self.world.renew(visitor)
 

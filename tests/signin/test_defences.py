@@ -40,7 +40,7 @@ def fields():
 
 async def standing():
     """Ann, signed in, with a page of hers open."""
-    world = World(held=Holdings(KEYS, password_changed=1, totp=1, recovery_left=3))
+    world = World(held=Holdings(KEYS, password_changed=1, totp=1, recovery_left=3, settled=True))
     browser = Browser(site(world))
     await browser.sign_in()
     await browser.get("/account")
@@ -181,7 +181,7 @@ def test_no_name_leads_away(name):
 @given(st.text(max_size=40))
 async def test_no_open_redirect(to):
     """A sign-in that was told where to go on goes to a page of ours, or stays."""
-    browser = Browser(site(World(held=Holdings(KEYS, recovery_left=1))))
+    browser = Browser(site(World(held=Holdings(KEYS, recovery_left=1, settled=True))))
     await browser.get("/sign-in?" + urlencode({"to": to}))
     answer = await browser.post("/sign-in", {"username": "ann@example.org", "password": "right horse", "to": to})
     location = answer.headers.get("location", "/")  # a form that cannot be read is refused

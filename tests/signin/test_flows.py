@@ -10,7 +10,7 @@ DECIDE = "/oauth/authorize/decide"
 
 async def ann(**more):
     """Ann, signed in."""
-    world = World(**({"held": Holdings(KEYS, password_changed=1, recovery_left=3)} | more))
+    world = World(**({"held": Holdings(KEYS, password_changed=1, recovery_left=3, settled=True)} | more))
     browser = Browser(site(world))
     await browser.sign_in()
     return world, browser
@@ -18,10 +18,10 @@ async def ann(**more):
 
 async def test_password_and_second_factor():
     """Password, then code, then the account page; a wrong code asks again, a missing first factor starts again."""
-    world = World(seconds=("otp",), held=Holdings(KEYS, recovery_left=3))
+    world = World(seconds=("otp",), held=Holdings(KEYS, recovery_left=3, settled=True))
     browser = Browser(site(world))
     assert (await browser.get("/sign-in/code")).headers["location"] == "/sign-in"
-    assert (await browser.sign_in()).headers["location"] == "/sign-in/code"
+    assert (await browser.sign_in()).headers["location"] == "/sign-in/code?by=otp&to="
     await browser.follow()
     wrong = await browser.post("/sign-in/code", {"code": "000 000"})
     assert (wrong.status_code, "-session" in str(browser.cookies)) == (401, False)
@@ -59,7 +59,7 @@ async def test_waiting_is_said_in_minutes():
 
 async def test_a_passkey_is_offered_after_a_password():
     """Who has none is offered one; who has one goes straight on."""
-    _, browser = await ann(held=Holdings((), password_changed=1, recovery_left=3))
+    _, browser = await ann(held=Holdings((), password_changed=1, recovery_left=3, settled=True))
     assert browser.last.headers["location"].startswith("/account/passkeys/new?offer=yes")
     assert "Not now" in (await browser.follow()).text
     _, browser = await ann()
@@ -127,7 +127,7 @@ async def test_staff_choose_no_password():
 
 async def test_recovery_by_user_name_and_code():
     """A recovery code with the user name lets in; after a password it needs no name."""
-    world = World(held=Holdings(KEYS, recovery_left=9))
+    world = World(held=Holdings(KEYS, recovery_left=9, settled=True))
     browser = Browser(site(world))
     await browser.get("/sign-in/recover")
     assert (await browser.post("/sign-in/recover", {"username": "ann@example.org", "code": CODES[0]})).headers[
@@ -164,11 +164,11 @@ async def test_sessions_apps_and_unlocking():
 
 async def test_phishable_ways_are_labelled():
     """An account without a passkey is told that it can be phished, and each way that can be is marked."""
-    _, browser = await ann(held=Holdings((), password_changed=1, totp=1, recovery_left=3))
+    _, browser = await ann(held=Holdings((), password_changed=1, totp=1, recovery_left=3, settled=True))
     page = (await browser.get("/account")).text
     assert "Your account can be phished" in page
     assert page.count("Can be phished") == 2
-    _, browser = await ann(held=Holdings(KEYS, recovery_left=3))
+    _, browser = await ann(held=Holdings(KEYS, recovery_left=3, settled=True))
     assert "an be phished" not in (await browser.get("/account")).text
 
 
@@ -213,12 +213,12 @@ async def test_refusing_an_app():
 
 async def test_an_app_waits_while_somebody_signs_in():
     """From the app to the sign-in page, the second factor and back to the app's page; also when the app sent a form."""
-    world = World(seconds=("otp",), held=Holdings(KEYS, recovery_left=3))
+    world = World(seconds=("otp",), held=Holdings(KEYS, recovery_left=3, settled=True))
     browser = Browser(site(world))
     await browser.get(AUTHORIZE)
     assert browser.last.headers["location"] == "/sign-in?to=a.handle-of-a-request"
     await browser.sign_in("a.handle-of-a-request")
-    assert browser.last.headers["location"] == "/sign-in/code?to=a.handle-of-a-request"
+    assert browser.last.headers["location"] == "/sign-in/code?by=otp&to=a.handle-of-a-request"
     await browser.follow()
     await browser.post("/sign-in/code", {"code": "123456", "to": "a.handle-of-a-request"})
     assert browser.last.headers["location"] == "/oauth/authorize/continue?request=handle-of-a-request"

@@ -138,7 +138,7 @@ def test_a_wrong_form_says_so_first(pages):
 async def test_names_are_text():
     """What people call things is shown as they wrote it, never as markup."""
     world, nasty = World(), "<script>alert(1)</script>\"'"
-    world.held = Holdings((Passkey("k1", nasty, 0, 0, synced=False),), recovery_left=1)
+    world.held = Holdings((Passkey("k1", nasty, 0, 0, synced=False),), recovery_left=1, settled=True)
     browser = Browser(site(world))
     await browser.sign_in()
     for path in ("/account", "/account/passkeys/k1/name", "/account/passkeys/k1/remove"):

@@ -13,6 +13,7 @@ FULL = Holdings(
     password_due=NOW + 9 * DAY,
     totp=NOW - 3 * DAY,
     recovery_left=7,
+    settled=True,
     rp="localhost",
     handle="AAAA",
     accepted=("AAAA", "BBBB"),
@@ -68,7 +69,7 @@ async def _own(world, browser):
     await browser.sign_in()
     for held, apps, attempts, patients in (
         (FULL, APPS, Attempts(3, NOW - 2 * HOUR, NOW + HOUR), PATIENTS),
-        (Holdings((), password_changed=NOW), [], Attempts(), PATIENTS[:1]),
+        (Holdings((), password_changed=NOW, settled=True), [], Attempts(), PATIENTS[:1]),
         (replace(FULL, staff=True, recovery_left=0), [], Attempts(1, NOW, 0), PATIENTS * 5),
     ):
         world.held, world.apps, world.attempts, world.patients = held, apps, attempts, patients

@@ -15,8 +15,10 @@ from medlock.fhir.question import Interaction
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.settings import Limits
 from medlock.web.fhir_api import FhirApi, Parts
+from medlock.web.inventory import INVENTORY
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer, Site
+from medlock.web.protection import UNPROTECTED
 from medlock.web.reply import Replies
 
 BASE = "https://localhost:8443/fhir"
@@ -103,12 +105,17 @@ class Lines(list):
 class SmallWorld:
     """Everything together, and the site over it."""
 
-    def __init__(self, *, tls=True, requests=False, limits=None):
+    def __init__(
+        self, *, tls=True, requests=False, limits=None, protection=UNPROTECTED, mounted=(), inventory=INVENTORY
+    ):
         self.gate, self.door, self.watch, self.probe = SmallGate(), SmallDoor(), SmallWatch(), SmallProbe()
         self.lines = Lines()
         log = OpLog(Clock(), self.lines, requests=requests)
         replies = Replies(BASE, tls=tls)
         self.parts = Parts(
-            self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: STATEMENT
+            *(self.gate, self.door, self.watch, replies, limits or Limits(), BASE, Clock(), log, lambda: STATEMENT),
+            protection=protection,
         )
-        self.site = Site(FhirApi(self.parts), Outer(replies, self.probe, log, tls=tls).app())
+        outer = Outer(replies, self.probe, log, tls=tls, protection=protection)
+        rest = outer.app(mounted, inventory)
+        self.site = Site(FhirApi(self.parts), rest, outer.preflights(rest))

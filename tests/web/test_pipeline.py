@@ -284,13 +284,14 @@ async def test_a_method_that_is_not_offered(client):
     assert response.headers["allow"] == "GET, HEAD, PUT, PATCH, DELETE"
 
 
-async def test_cors_is_off(client):
-    """A preflight is an unknown method for a caller, and 401 for a stranger; no Access-Control header appears."""
+async def test_no_other_origin_without_being_registered(client):
+    """A preflight is refused, with a token or without; no Access-Control header appears."""
     origin = {"origin": "https://evil.example", "access-control-request-method": "GET"}
-    assert (await client.options("Patient/1", headers=origin)).status_code == 401
-    response = await client.options("Patient/1", headers=AUTH | origin)
-    assert response.status_code == 405
-    check_security_headers(response)
+    for headers in (origin, AUTH | origin):
+        response = await client.options("Patient/1", headers=headers)
+        assert response.status_code == 403
+        check_security_headers(response)
+    assert (await client.options("Patient/1", headers=AUTH)).status_code == 405
 
 
 async def test_large_answers_are_deflated_for_those_who_take_it(client):

@@ -23,6 +23,7 @@ from msgspec import structs
 from medlock.access.consent.binding import binds
 from medlock.access.grant import _ISSUED, Consents, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
+from medlock.access.masking import refuse_masked, refuse_masked_scopes
 from medlock.access.principal import Principal, Role
 from medlock.access.remainder import carriers, remainder
 from medlock.access.residual import AnyOf, Residuals, Rule
@@ -93,11 +94,16 @@ def _decided(principal: Principal, question: Question) -> Grant:
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
-    special = _SPECIAL.get(question.interaction)
-    if special is not None:
-        return special(principal, question)
-    if needed == READ:
+    if needed == READ and question.interaction is not Interaction.EVERYTHING:
         return _decide_read(principal, question.type)
+    grant = _SPECIAL.get(question.interaction, _decide_one)(principal, question)
+    refuse_masked(principal.scopes, grant, question)
+    return grant
+
+
+def _decide_one(principal: Principal, question: Question) -> Grant:
+    """The Grant for a question about one type."""
+    needed = _needed(question)
     _require(principal, question.type, needed)
     if question.interaction is Interaction.MATCH and principal.patient:
         raise Denied("a match looks at every patient, and the caller is held to one")
@@ -114,7 +120,9 @@ def decide_criteria(principal: Principal, query: SearchQuery, consents: Consents
     """The Grant for criteria in place of an id: what they find is told of, and changed or shown. Raises Denied."""
     types = _searched(principal, query, query.type, _LOOK)
     grant = _reach(principal, types, _LOOK, types)
-    return narrowed(grant, principal, Question(Interaction.SEARCH, query.type), consents)
+    asked = Question(Interaction.SEARCH, query.type, query=query)
+    refuse_masked(principal.scopes, grant, asked)
+    return narrowed(grant, principal, asked, consents)
 
 
 @lru_cache(maxsize=4_096)
@@ -154,7 +162,9 @@ def _needed(question: Question) -> int:
 def _decide_read(principal: Principal, resource_type: str) -> Grant:
     """The Grant to read resources of one type: which one is asked for makes no difference, so it is remembered."""
     _require(principal, resource_type, READ)
-    return _reach(principal, _ONE_TYPE[resource_type], READ)
+    grant = _reach(principal, _ONE_TYPE[resource_type], READ)
+    refuse_masked_scopes(principal.scopes, grant)
+    return grant
 
 
 def decide_erasure(principal: Principal) -> None:

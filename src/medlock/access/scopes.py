@@ -9,7 +9,7 @@ Several scopes are a union, resource by resource: a right on a resource is there
 this very resource has the letter. Letters of scopes that speak of other resources never count for it.
 
 What is not understood is refused when the token is made, never passed over: launch and OpenID words
-(`access.words` holds those), unknown resource types, queries that cannot be enforced, an empty text. So a scope that
+(`oauth.scope` holds those), unknown resource types, queries that cannot be enforced, an empty text. So a scope that
 stands in a token is one that this server enforces whole.
 """
 

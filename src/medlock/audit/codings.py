@@ -69,6 +69,8 @@ _SIGN_IN = _coding(_DCM, "110114", "User Authentication")
 _ALERT = _coding(_DCM, "110113", "Security Alert")
 _ACTIVITY = _coding(_DCM, "110100", "Application Activity")
 _LOGIN = _coding(_DCM, "110122", "Login")
+_USE = _coding(_DCM, "110132", "Use of Restricted Function")
+_LOGOUT = _coding(_DCM, "110123", "Logout")
 _START = _coding(_DCM, "110120", "Application Start")
 _ATTRIBUTES = _coding(_DCM, "110137", "User Security Attributes Changed")
 _CONFIGURATION = _coding(_DCM, "110129", "Security Configuration")
@@ -116,8 +118,32 @@ SHAPES = {
     Action.BATCH: _write("batch", "E"),
     Action.TRANSACTION: _write("transaction", "E"),
     Action.SIGN_IN: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.SIGN_IN_FAILED: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.SIGN_IN_WAITS: _admin(_ALERT, _LOGIN, "E"),
+    Action.SESSION_START: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.SESSION_PROVE: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.SESSION_END: _admin(_SIGN_IN, _LOGOUT, "E"),
+    Action.FACTOR_ADD: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.FACTOR_CHANGE: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.FACTOR_REMOVE: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.ACCOUNT_CREATE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.ACCOUNT_CHANGE: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.ACCOUNT_DISABLE: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.ACCOUNT_ENABLE: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.ACCOUNT_TAKE_UP: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.ACCOUNT_INVITE: _admin(_ALERT, _ATTRIBUTES, "U"),
+    Action.ACCOUNT_UNLOCK: _admin(_ALERT, _ATTRIBUTES, "U"),
     Action.TOKEN_CREATE: _admin(_ALERT, _ATTRIBUTES, "C"),
     Action.TOKEN_REVOKE: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.CLIENT_REGISTER: _admin(_ALERT, _CONFIGURATION, "C"),
+    Action.CLIENT_CHANGE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.SIGNING_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.OAUTH_APPROVE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.OAUTH_REJECT: _admin(_ALERT, _ATTRIBUTES, "E"),
+    Action.OAUTH_ISSUE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.OAUTH_END: _admin(_ALERT, _ATTRIBUTES, "D"),
+    Action.OAUTH_REFUSED: _admin(_SIGN_IN, _LOGIN, "E"),
+    Action.OAUTH_LAUNCH: _admin(_ACTIVITY, _START, "E"),
     Action.KEY_ROTATE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_RATCHET: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.KEY_BACKUP: _admin(_ALERT, _CONFIGURATION, "R"),
@@ -125,6 +151,7 @@ SHAPES = {
     Action.RESTORE: Shape(_IMPORT, _RESTORE, "C", SOURCE, DESTINATION, AUTHOR),
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
+    Action.LIMIT: _admin(_ALERT, _USE, "E"),
     Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

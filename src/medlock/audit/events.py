@@ -35,8 +35,32 @@ class Action(StrEnum):
     BATCH = "record:bundle:batch"
     TRANSACTION = "record:bundle:transaction"
     SIGN_IN = "identity:session:refused"
+    SIGN_IN_FAILED = "identity:sign-in:failed"  # a wrong password, code or passkey, by whom it was meant for
+    SIGN_IN_WAITS = "identity:sign-in:waits"  # so many failed that the next must wait
+    SESSION_START = "identity:session:start"  # `request` names the session, here and below
+    SESSION_PROVE = "identity:session:prove"  # its owner proved anew who they are
+    SESSION_END = "identity:session:end"
+    FACTOR_ADD = "identity:factor:add"
+    FACTOR_CHANGE = "identity:factor:change"
+    FACTOR_REMOVE = "identity:factor:remove"
+    ACCOUNT_CREATE = "identity:account:create"  # `request` names account, version and row, here and below
+    ACCOUNT_CHANGE = "identity:account:change"
+    ACCOUNT_DISABLE = "identity:account:disable"
+    ACCOUNT_ENABLE = "identity:account:enable"
+    ACCOUNT_TAKE_UP = "identity:account:take-up"
+    ACCOUNT_INVITE = "identity:account:invite"  # `request` names the account
+    ACCOUNT_UNLOCK = "identity:account:unlock"
     TOKEN_CREATE = "admin:token:create"
     TOKEN_REVOKE = "admin:token:revoke"
+    CLIENT_REGISTER = "admin:client:register"
+    CLIENT_CHANGE = "admin:client:change"
+    SIGNING_ROTATE = "admin:signing-key:rotate"
+    OAUTH_APPROVE = "oauth:approval:create"  # a person let an app in; `request` names the approval
+    OAUTH_REJECT = "oauth:approval:refuse"  # a person did not
+    OAUTH_ISSUE = "oauth:token:issue"  # `request` names the token
+    OAUTH_END = "oauth:approval:end"  # `request` names the approval, or the one token, that ended
+    OAUTH_REFUSED = "oauth:request:refused"
+    OAUTH_LAUNCH = "oauth:launch:create"
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
     KEY_BACKUP = "admin:key:backup"
@@ -44,7 +68,8 @@ class Action(StrEnum):
     RESTORE = "admin:store:restore"  # the same
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
-    PASSWORD_LIST = "admin:password-list:import"
+    LIMIT = "protect:limit:reach"  # a quota was reached for the first time in its window, or an alarm about one
+    PASSWORD_LIST = "admin:passwords:import"
 
 
 class Outcome(StrEnum):

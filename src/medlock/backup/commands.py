@@ -20,9 +20,18 @@ from medlock.backup.keysource import exported_from, read_shares
 from medlock.backup.restore import Checks, Ground, Restored, Restorer, building, passing
 from medlock.backup.shelf import Held, look
 from medlock.clock import Clock, instant
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, Exit, people, run, settings_for, show_json
+from medlock.console import (
+    DEFAULT_DIRECTORY,
+    AsJson,
+    DataDir,
+    Exit,
+    operator_name,
+    people,
+    run,
+    settings_for,
+    show_json,
+)
 from medlock.errors import SetupError
-from medlock.oauth.commands import operator_name
 from medlock.records.opening import open_tables
 from medlock.settings import Settings
 from medlock.store.kek.choice import provider_of

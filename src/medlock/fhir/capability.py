@@ -45,6 +45,8 @@ _OPERATIONS = {
     "DocumentReference": {"docref": f"{_US_CORE}docref"},
 }
 _VALIDATE = {"validate": f"{_DEFINED}Resource-validate"}
+_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SECURITY = (
     "Every interaction but this one needs a bearer token (Authorization: Bearer). What it allows is the intersection "
     "of the caller's role, its scopes and, where it has one, its patient."
@@ -53,12 +55,16 @@ _SECURITY = (
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What the statement says of this very server. `date` is a FHIR instant; `exports`: exports can be made."""
+    """What the statement says of this very server. `date` is a FHIR instant; `exports`: exports can be made.
+
+    `authorization`: addresses of the authorization server by their name in SMART's oauth-uris extension.
+    """
 
     base_url: str
     version: str
     date: str
     exports: bool = True
+    authorization: tuple[tuple[str, str], ...] = ()
 
 
 def capability_statement(instance: Instance) -> bytes:
@@ -78,7 +84,7 @@ def capability_statement(instance: Instance) -> bytes:
             "rest": [
                 {
                     "mode": "server",
-                    "security": {"cors": False, "description": _SECURITY},
+                    "security": _security(instance),
                     "resource": [_resource(name, exports=instance.exports) for name in stored],
                     "operation": _exports("system") if instance.exports else [],
                     "documentation": _SEARCHES,
@@ -89,6 +95,16 @@ def capability_statement(instance: Instance) -> bytes:
             ],
         }
     )
+
+
+def _security(instance: Instance) -> dict[str, Any]:
+    """How callers are let in, as SMART App Launch has it (its discovery document says more, and is the one to read)."""
+    found: dict[str, Any] = {"cors": True, "description": _SECURITY}
+    if not instance.authorization:
+        return found
+    uris = [{"url": name, "valueUri": address} for name, address in instance.authorization]
+    service = {"system": _SERVICES, "code": "SMART-on-FHIR", "display": "SMART-on-FHIR"}
+    return found | {"service": [{"coding": [service]}], "extension": [{"url": _OAUTH_URIS, "extension": uris}]}
 
 
 def _exports(level: str) -> list[dict[str, str]]:

@@ -95,14 +95,14 @@ def without_members(data: bytes, hidden: frozenset[str]) -> bytes:
     A choice is named without its type (`value` hides valueQuantity). Identity and meta cannot be hidden.
     """
     members = split(data)
-    gone = _forms(_text(members["resourceType"]), hidden) - _ALWAYS
+    gone = forms(_text(members["resourceType"]), hidden) - _ALWAYS
     if gone.isdisjoint(members):
         return data
     return _join(_subsetted({name: value for name, value in members.items() if name not in gone}))
 
 
 @lru_cache(512)
-def _forms(kind: str, names: frozenset[str]) -> frozenset[str]:
+def forms(kind: str, names: frozenset[str]) -> frozenset[str]:
     """The JSON members that these elements of a resource type can take."""
     definition = structure(kind)
     elements = () if definition is None else definition.elements

@@ -1,15 +1,18 @@
 """Two slots for work that takes a processor: password hashes, and judging a new password.
 
 A hash takes 160 ms and 64 MiB. Two threads bound both, and the event loop goes on meanwhile; it is Argon2's C code
-that runs there, without the interpreter's lock. Who finds too many waiting is turned away: a queue without end would
-be a way to keep everybody else out.
+that runs there, without the interpreter's lock, and at a lower priority than what answers requests. Who finds too
+many waiting is turned away: a queue without end would be a way to keep everybody else out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from medlock.errors import Unavailable
@@ -19,13 +22,14 @@ R = TypeVar("R")
 
 SLOTS = 2
 WAITING_MAX = 64  # five seconds of hashing
+NICE = 5  # of a thread that hashes: beside two of them the event loop keeps 60 % of a single processor
 
 
 class Slots:
     """Runs functions in two threads of its own."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="medlock-slot")
+        self._pool = ThreadPoolExecutor(SLOTS, thread_name_prefix="medlock-slot", initializer=_step_back)
         self._taken = 0
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,3 +50,9 @@ class Slots:
     def close(self) -> None:
         """Wait for what runs; nothing new begins."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Lower this thread's priority; where threads have none of their own, nothing happens."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

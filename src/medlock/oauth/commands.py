@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from rich.table import Column, Table
 
 from medlock.access.principal import Role
 from medlock.clock import instant
-from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, people, run, settings_for, show_json
+from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, operator_name, people, run, settings_for, show_json
 from medlock.errors import BadRequest
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, ListedToken, TokenStore
@@ -35,11 +34,6 @@ class Open(Protocol):
 
     def __call__(self, settings: Settings, *, create: bool = False) -> AbstractAsyncContextManager[Desk]:
         """For the length of a block. Raises SetupError."""
-
-
-def operator_name() -> str:
-    """Who types, for the audit log."""
-    return f"cli:{getpass.getuser()}"[:64]
 
 
 class TokenCommands:

@@ -6,13 +6,17 @@ and compared in constant time. The row is fetched on *every* request, so a revoc
 whichever process; what it says is decoded once and kept for as long as the row's bytes stay the same.
 
 Making and revoking are events in the audit log, in the same commit as the row.
+
+Two kinds lie here. `create` makes tokens for operators, tests and the demo, which stay in the list when they end.
+`prepare` makes those of the authorization server (`oauth.granting`): short, found from the approval they came of, and
+deleted when they end. Both kinds become a Principal here and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Protocol
@@ -20,8 +24,8 @@ from typing import Protocol
 import msgspec
 
 from medlock.access.mint import mint_principal
-from medlock.access.principal import Principal, Role
-from medlock.access.scopes import parse_scopes
+from medlock.access.principal import NO_LAUNCH, Launch, Principal, Role
+from medlock.access.scopes import NO_SCOPES, parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
@@ -29,6 +33,7 @@ from medlock.crypto.prf import Prf
 from medlock.errors import BadRequest, NotAuthenticated, NotFound, Tampered
 from medlock.ids import secret as new_secret
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
+from medlock.oauth.rows import decode_context
 from medlock.store.tables import Backend, Batch, Table
 
 KNOWN_MAX = 4_096
@@ -57,7 +62,14 @@ class Sealer(Protocol):
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
-    """What a token stands for. Times in milliseconds; `revoked` is 0 while it is not. Fields are added at the end."""
+    """What a token stands for. Times in milliseconds; `revoked` is 0 while it is not. Fields are added at the end.
+
+    scopes    resource scopes, as they are enforced; `words`: the whole scope string, as it was granted
+    patient   whom the caller is held to
+    kind      "" made by an operator, `user` for a person through an app, `client` for an app by itself
+    approval  the approval it came of; context is that one's `rows.Context`, encoded
+    jkt       thumbprint of the key that the caller must prove to have (RFC 9449), or ""
+    """
 
     digest: bytes
     account: str
@@ -69,6 +81,29 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     created: int
     expires: int
     revoked: int = 0
+    kind: str = ""
+    words: str = ""
+    roles: tuple[str, ...] = ()
+    approval: str = ""
+    context: bytes = b""
+    fhir_user: str = ""
+    amr: tuple[str, ...] = ()
+    acr: str = ""
+    auth_time: int = 0
+    organisations: tuple[str, ...] = ()
+    jkt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that is made but not yet written: commit `batch` with the event."""
+
+    id: str
+    label: int
+    secret: str = field(repr=False)
+    token: Token
+    batch: Batch
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +206,76 @@ class TokenStore:
             after = page[-1][0]
         return sorted(found, key=lambda token: token.created, reverse=True)
 
+    def prepare(self, token: Token) -> NewToken:
+        """A token of the authorization server, ready to be committed. `digest` of what is given is filled in."""
+        secret = new_secret()
+        token = msgspec.structs.replace(token, digest=sha256(secret.encode()).digest())
+        label = self._label_of(token.digest)
+        roles = token.roles or (token.role,)
+        event = Event(
+            Action.OAUTH_ISSUE,
+            Outcome.SUCCESS,
+            token.account,
+            roles,
+            token.client,
+            token.purpose,
+            token.created,
+            _id(label),
+            query=f"{token.kind} token of approval {token.approval or '-'} scopes {token.words}",
+        )
+        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))])
+        return NewToken(_id(label), label, secret, token, batch, event)
+
+    async def over(self, now: int) -> AsyncIterator[int]:
+        """Where tokens of the authorization server lie that have run out."""
+        after: int | None = None
+        while page := await self._backend.scan(Table.TOKEN, after, _PAGE):
+            for label, row in page:
+                token = open_token(self._keys, label, row)
+                if token.kind and now >= token.expires:
+                    yield label
+            after = page[-1][0]
+
+    async def of_client(self, client_id: str) -> list[int]:
+        """Where the tokens of the authorization server lie that one client has."""
+        found: list[int] = []
+        after: int | None = None
+        while page := await self._backend.scan(Table.TOKEN, after, _PAGE):
+            opened = ((label, open_token(self._keys, label, row)) for label, row in page)
+            found += [label for label, token in opened if token.kind and token.client == client_id]
+            after = page[-1][0]
+        return found
+
+    async def look_up(self, secret: str) -> tuple[int, Token] | None:
+        """Where a token lies and what it stands for, if it is valid now: for introspection and revocation."""
+        digest = sha256(secret.encode()).digest()
+        label = self._label_of(digest)
+        row = await self._backend.get(Table.TOKEN, label)
+        if row is None:
+            return None
+        token = open_token(self._keys, label, row)
+        lives = compare_digest(token.digest, digest) and not token.revoked and self._clock.now_ms() < token.expires
+        return (label, token) if lives else None
+
     async def authenticate(self, secret: str) -> Principal:
-        """Whose token this is. Raises NotAuthenticated, with one sentence for every cause."""
+        """Whose token this is. Raises NotAuthenticated, with one sentence for every cause.
+
+        One that is bound to a key is refused here: `authenticate_bound` takes it, with the proof.
+        """
+        known = await self._valid(secret)
+        if known.token.jkt:
+            raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came without proof of its key")
+        return known.principal
+
+    async def authenticate_bound(self, secret: str, jkt: str) -> Principal:
+        """Whose token this is, for a caller that has just proven to have the key `jkt`. Raises NotAuthenticated."""
+        known = await self._valid(secret)
+        if not known.token.jkt or not compare_digest(known.token.jkt, jkt):
+            raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came with proof of another key")
+        return known.principal
+
+    async def _valid(self, secret: str) -> _Known:
+        """What is known of a token that lives."""
         digest = sha256(secret.encode()).digest()
         known = self._known.get(digest)
         label = known.label if known is not None else self._label_of(digest)
@@ -185,7 +288,7 @@ class TokenStore:
             raise NotAuthenticated(_SENTENCE, reason=f"revoked token {_id(label)}")
         if self._clock.now_ms() >= known.token.expires:
             raise NotAuthenticated(_SENTENCE, reason=f"expired token {_id(label)}")
-        return known.principal
+        return known
 
     def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:
         """Decode a row that is new or has changed."""
@@ -224,21 +327,34 @@ def open_token(keys: TokenKeys, label: int, row: bytes) -> Token:
 
 def _principal(token: Token) -> Principal:
     """The caller a token stands for."""
+    context = decode_context(token.context)
     return mint_principal(
         token.account,
-        frozenset({Role(token.role)}),
-        parse_scopes(token.scopes),
+        frozenset(map(Role, token.roles or (token.role,))),
+        parse_scopes(token.scopes) if token.scopes else NO_SCOPES,
         patient=token.patient,
         client=token.client,
         purpose=token.purpose,
+        acr=token.acr,
+        organisations=frozenset(token.organisations),
+        fhir_user=token.fhir_user,
+        launch=Launch(context.patient, context.encounter) if token.context else NO_LAUNCH,
+        amr=token.amr,
+        auth_time=token.auth_time,
+        grant_id=token.approval,
     )
+
+
+def looker(account: str, roles: frozenset[Role], purpose: str, patient: str, client: str) -> Principal:
+    """A signed-in person who is about to choose whose record an app shall see: enough to ask for that, and no more."""
+    scopes = parse_scopes("patient/Patient.rs patient/Encounter.r" if patient else "user/Patient.rs user/Encounter.r")
+    return mint_principal(account, roles, scopes, patient=patient, client=client, purpose=purpose)
 
 
 def _listed(label: int, token: Token) -> ListedToken:
     """A token as the list shows it."""
-    shown = msgspec.structs.asdict(token)
-    del shown["digest"]
-    return ListedToken(id=_id(label), **shown)
+    names = ListedToken.__dataclass_fields__.keys() - {"id"}
+    return ListedToken(id=_id(label), **{name: getattr(token, name) for name in names})
 
 
 def _binding(label: int) -> bytes:

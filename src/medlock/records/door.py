@@ -4,7 +4,8 @@ In this order, and nowhere else:
 
  1. decide: Principal and Question give a Grant, or Denied;
  2. fetch: a handler brings a Finding, having asked the Grant about every resource that came back;
- 3. re-check: the door asks the Grant again, for everything that the Finding discloses;
+ 3. re-check: the door asks the Grant again, for everything that the Finding discloses, and whoever counts how many
+    patients somebody sees;
  4. write down: the audit entry is durable before the first byte leaves; for a write it went with the commit;
  5. release: the Disclosure, which is all that `web` can send.
 
@@ -55,6 +56,7 @@ from medlock.records.consents import ConsentBooks, Consulted, Heard, Unheard, as
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.finding import Finding
+from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
@@ -124,6 +126,7 @@ class Door:
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
+        self._onlooker: Onlooker | None = None
         self._handlers: dict[Interaction, Handler] = {
             Interaction.READ: self._read,
             Interaction.VREAD: lambda visit: read.vread(vault, visit.granted, visit.question),
@@ -142,6 +145,10 @@ class Door:
         }
         self._handlers |= dict.fromkeys(EXPORTS, self._export)
         self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
+
+    def watched_by(self, onlooker: Onlooker) -> None:
+        """Tell whose records are about to be shown to whom; who must not see so many is refused."""
+        self._onlooker = onlooker
 
     async def answer(self, principal: Principal, question: Question, *, receipt: bytes = b"") -> Disclosure:
         """The answer to one question. Raises MedlockError: the refusal is in the log by then.
@@ -175,6 +182,8 @@ class Door:
             if visit.grant is not None:
                 await ready_for(visit.grant, finding.disclosed)
             _recheck(finding, visit)
+            if self._onlooker is not None:
+                look(self._onlooker, principal, visit.question.interaction, finding)
             return finding, visit
         raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
 

@@ -133,10 +133,13 @@ class _Cut:
 
 
 async def _pointed_at(vault: Vault, grant: Grant, shown: list[Opened], options: EverythingOptions) -> list[Opened]:
-    """Shared resources that the page refers to: who treated, where, with what (operation text of R4)."""
+    """Shared resources that the page, as it is shown, refers to: who treated, where, with what (text of R4)."""
     types = grant.shared & options.types if options.types else grant.shared
     names = dict.fromkeys(
-        target for each in shown for _, target in extract(parse_json(each.body)).references if "://" not in target
+        target
+        for body in minimised_all(grant, shown)
+        for _, target in extract(parse_json(body)).references
+        if "://" not in target
     )
     found: list[Opened] = []
     for name in names:

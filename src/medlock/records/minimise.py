@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medlock.access.grant import Grant
+from medlock.access.residual import Seen
 from medlock.fhir.document import without_members
 from medlock.store.bodies import Opened
 
@@ -12,11 +13,16 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def minimised(grant: Grant, opened: Opened) -> bytes:
-    """The resource's JSON as this Grant may see it: members that are masked for all its patients are taken out."""
+    """The resource's JSON as this Grant may see it.
+
+    Members are taken out that are masked for all those of its patients through whom the Grant shows it.
+    """
     hidden: frozenset[str] | None = None
     for patient in opened.meta.patients:
         rules = grant.rules_for(patient)
-        if rules is None or not rules.masks:
+        if rules is None or (rules.residuals and not rules.admits(Seen(opened.meta, opened.body))):
+            continue
+        if not rules.masks:
             return opened.body
         mask = rules.masks.get(opened.meta.type, _NOTHING)
         hidden = mask if hidden is None else hidden & mask

@@ -29,7 +29,10 @@ from medlock.store.tables import Table
 Check = Callable[[Evidence], AsyncIterator[Finding]]
 """A check of a table that this package knows nothing of, against what the log says."""
 
-ACTS = (Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.LOAD, Action.KEY_ROTATE)
+ACTS = (
+    *(Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.OAUTH_ISSUE, Action.OAUTH_END),
+    *(Action.LOAD, Action.KEY_ROTATE),
+)
 _TRIES = 4
 _STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
 

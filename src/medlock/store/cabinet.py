@@ -90,6 +90,10 @@ class Drawer(Generic[T]):
         """It goes; Raced when it is not any more what was read."""
         return self.unchanged(held) + Batch(deletes=[(self._cabinet.table, held.key)])
 
+    def put(self, key: int, value: T) -> Batch:
+        """Whatever lies there becomes this: for what two may write at once without harm."""
+        return Batch(puts=[(self._cabinet.table, key, self._seal(key, value))])
+
     def clear(self, key: int) -> Batch:
         """Whatever lies there goes."""
         return Batch(deletes=[(self._cabinet.table, key)])

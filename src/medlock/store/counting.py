@@ -70,4 +70,7 @@ class Counters(Protocol):
         """What they stand at. To be shown, never to be decided by."""
 
     async def lapse(self, before_ms: int) -> int:
-        """Remove counters whose time was over at `before_ms`, up to a thousand; how many."""
+        """Remove counters whose time was over at `before_ms`, up to a thousand; how many.
+
+        Of a pace nothing may be forgotten before its `forget_ms` is over: `before_ms` lies that far back.
+        """

@@ -2,7 +2,7 @@
 
 Out: answers above a threshold, when the caller takes gzip. The known danger (BREACH) needs a page that an attacker can
 make a victim's browser request with the victim's credentials; here credentials are bearer tokens that no browser
-attaches by itself, and CORS is off. In: a body is inflated up to its limit and no further, so a small file that
+attaches by itself. In: a body is inflated up to its limit and no further, so a small file that
 inflates to gigabytes costs a 413 and one mebibyte.
 """
 

@@ -1,7 +1,8 @@
 """What a question weighs against the limits of its caller: a read is one.
 
 Weights follow what a question makes the server open, and so what it can take out at once: a search a page, $everything
-a record, an export all of them. A bundle weighs what its entries weigh, so that nothing is cheaper inside one.
+a record, an export all of them. Each include, chain or further type of a search is one more search, and so is each
+hundred on a page. A bundle weighs what its entries weigh, so that nothing is cheaper inside one.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from types import MappingProxyType
 
 import msgspec
 
+from medlock.fhir.query import ReferenceValue, SearchQuery
 from medlock.fhir.question import EXPORTS, Interaction, Question
 
 SEARCH = 5
 EVERYTHING = 50
 EXPORT = 200
+PAGE = 100
 
 WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
     {
@@ -40,13 +43,38 @@ WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
     }
     | dict.fromkeys(EXPORTS, EXPORT)
 )
+_WITHIN = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})  # of a compartment, when there is an id
+_SUBJECTS = frozenset({"patient", "subject"})
+_FURTHER = (".", "include", "_has", "_count", "%")  # in a parameter's name; what is encoded there counts as the worst
 _BUNDLES = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 
 
 def weight(question: Question) -> int:
     """What a question weighs."""
-    base = WEIGHTS[question.interaction]
-    return base + _entries(question.body) if question.interaction in _BUNDLES else base
+    interaction = question.interaction
+    base = WEIGHTS[interaction]
+    if interaction in _BUNDLES:
+        return base + _entries(question.body)
+    return base if question.query is None else base + SEARCH * _further(question.query)
+
+
+def _further(query: SearchQuery) -> int:
+    """How many more searches one is."""
+    hops = len(query.includes) + len(query.revincludes) + len(query.links)
+    return hops + (query.count or 0) // PAGE + sum(1 + _further(part) for part in query.parts[1:])
+
+
+def patient_named(question: Question) -> str:
+    """The one patient whom a question names in its address or by `patient` or `subject`; "" for none or several."""
+    if question.id:
+        return question.id if question.type == "Patient" or question.interaction in _WITHIN else ""
+    query = question.query
+    for condition in () if query is None else query.conditions:
+        if condition.param in _SUBJECTS and len(condition.values) == 1:
+            value = condition.values[0]
+            if isinstance(value, ReferenceValue) and value.type in {"", "Patient"}:
+                return value.id
+    return ""
 
 
 class _Request(msgspec.Struct):
@@ -80,5 +108,7 @@ def _entry(request: _Request) -> int:
     path, _, query = request.url.partition("?")
     if path.endswith("$everything"):
         return EVERYTHING
-    is_read = path.strip("/").count("/") == 1 and not query
-    return 1 if is_read else SEARCH
+    if path.strip("/").count("/") == 1 and not query:
+        return 1
+    names = [part.partition("=")[0] for part in query.split("&")]
+    return SEARCH * (1 + sum(any(sign in name for sign in _FURTHER) for name in names))

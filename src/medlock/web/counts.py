@@ -15,14 +15,18 @@ from medlock.records.vitals import Vitals
 from medlock.web.seat import Seat
 from medlock.web.series import (
     ACCEPTING,
+    ALONE,
     CACHED,
     CELLS,
     CLASSES,
     COMMITS,
+    CROWDED,
     DEATHS,
     GROUPS,
     INTERACTIONS,
     PLACES,
+    QUOTAS,
+    REFUSED,
     RELOADS,
     REQUEST_SECONDS,
     REQUESTS,
@@ -78,6 +82,18 @@ class Counts:
     def accepting(self, workers: int) -> None:
         """So many accept now."""
         self._set(ACCEPTING, workers)
+
+    def refused(self, quota: str) -> None:
+        """A limit refused one request."""
+        self._cells[PLACES[REFUSED.name] + QUOTAS.index(quota)] += 1
+
+    def alone(self) -> None:
+        """The shared counter could not be had."""
+        self._cells[PLACES[ALONE.name]] += 1
+
+    def crowded(self) -> None:
+        """Somebody saw unusually many patients."""
+        self._cells[PLACES[CROWDED.name]] += 1
 
     def _set(self, series: Series, *values: float) -> None:
         for at, value in enumerate(values, PLACES[series.name]):

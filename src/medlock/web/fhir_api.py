@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, TooMany, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import EXPORTS, Question
@@ -31,11 +31,16 @@ from medlock.web.body import read_body
 from medlock.web.bulk import Bulk
 from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
+from medlock.web.cors import ORIGIN
+from medlock.web.costs import patient_named, weight
 from medlock.web.counts import Counts
+from medlock.web.declared import Cors
 from medlock.web.headers import each_once
 from medlock.web.later import LATER, Later
 from medlock.web.oplog import CAPABILITIES, METHODS, NO_INTERACTION, OTHER_METHOD, Line, OpLog
 from medlock.web.ports import Door, Gate, Watch
+from medlock.web.protection import UNPROTECTED, Protection
+from medlock.web.proven import SCHEME, ProofGate
 from medlock.web.reply import Replies, Reply
 from medlock.web.routes import BULK, METADATA, PREFIX, route_of
 from medlock.web.whole import offered
@@ -63,14 +68,21 @@ class Parts:
     counts: Counts | None = None
     later: Later | None = None
     bulk: Bulk | None = None
+    protection: Protection = UNPROTECTED
+    proven: ProofGate | None = None
 
 
 class Asked(msgspec.Struct):
-    """What is known of one request for those who watch: what it is called, and what it turned out to be."""
+    """What is known of one request for those who watch: what it is called, what it turned out to be, what is left.
+
+    `origin`: whose script asks, "" for no script.
+    """
 
     name: bytes
     interaction: str = NO_INTERACTION
     trace: str = ""
+    left: bytes = b""
+    origin: bytes = b""
 
     @property
     def id(self) -> str:
@@ -93,6 +105,10 @@ class FhirApi:
         self._capability = parts.capability
         self._counts = parts.counts
         self._later = parts.later
+        self._limiter = parts.protection.limiter
+        self._peers = parts.protection.peers
+        self._origins = parts.protection.origins
+        self._proven = parts.proven
         self._bulk = BulkApi(parts.bulk, parts.gate, parts.replies, parts.base_url)
         self._watched = parts.log.requests or parts.counts is not None
         self._prefix = token_hex(4).encode()
@@ -104,6 +120,11 @@ class FhirApi:
         asked = Asked(b"%b-%x" % (self._prefix, next(self._numbers)))
         reply = await self._guarded(self._answer(scope, receive, asked), asked)
         reply.own.append((REQUEST_ID, asked.name))
+        if asked.left and reply.status != TooMany.http_status:
+            reply.own.append((b"ratelimit", asked.left))
+        if asked.origin:
+            cors = Cors.ANY if scope["raw_path"] == METADATA else Cors.REGISTERED
+            reply.own.extend(await self._origins.headers(cors, asked.origin))
         if reply.pieces is not None:
             await self._guarded(send_pieces(reply, receive, send), asked)
         else:
@@ -129,18 +150,17 @@ class FhirApi:
     async def _answer(self, scope: Scope, receive: Receive, asked: Asked) -> Reply:
         """1 who asks, 2 what they bring, 3 what they ask, 4 the door, 5 the answer."""
         headers = each_once(scope["headers"])
+        asked.origin = headers.get(ORIGIN, b"")
         method, path = scope["method"], scope["raw_path"]
         if REQUEST_ID in headers or TRACEPARENT in headers:
             _correlate(asked, headers, path + b"?" + scope["query_string"])
         if path == METADATA:
             asked.interaction = CAPABILITIES
+            asked.left = await self._stranger(scope, headers)
             return await self._metadata(scope, headers)
-        try:
-            secret = bearer_secret(headers)
-            principal = await self._gate.authenticate(secret)  # 1
-        except NotAuthenticated as refusal:
-            await self._watch.refused(refusal.reason, asked.id)
-            raise
+        secret, principal = await self._who(scope, headers, asked)  # 1
+        left = self._limiter.at_once(principal)
+        asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
             return await self._waiting(method, path, principal, headers)
         if path.startswith(BULK):
@@ -151,15 +171,34 @@ class FhirApi:
         request = _request(scope, headers, body)
         question = self._question(request)  # 3
         asked.interaction = question.interaction
+        weighs, patient = weight(question), patient_named(question)
+        if not self._limiter.rest_at_once(principal, weighs, patient):
+            asked.left = await self._limiter.rest(principal, weighs, patient) or asked.left
         if question.interaction in EXPORTS:
-            if method == "HEAD":  # it is safe, and this begins something
-                raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
-            return await self._bulk.kick_off(principal, request)
+            return await self._kick_off(method, principal, request)
         later = self._later if method != "HEAD" and prefers_async(headers) else None
         if later is not None and (name := await later.begin(principal, question, request)):
             return self._replies.later(name)
         disclosure = await self._door.answer(principal, question)  # 4
         return await self._replies.disclosed(disclosure, question, headers)  # 5
+
+    async def _who(self, scope: Scope, headers: Mapping[bytes, bytes], asked: Asked) -> tuple[str, Principal]:
+        """The token and whose it is. Raises NotAuthenticated, once that is written down."""
+        try:
+            if self._proven is not None and headers.get(b"authorization", b"")[:5].lower() == SCHEME:
+                return await self._proven.authenticate(scope, headers)
+            secret = bearer_secret(headers)
+            return secret, await self._gate.authenticate(secret)
+        except NotAuthenticated as refusal:
+            await self._stranger(scope, headers)
+            await self._watch.refused(refusal.reason, asked.id)
+            raise
+
+    async def _kick_off(self, method: str, principal: Principal, request: Request) -> Reply:
+        """Begin an export. Raises MethodNotAllowed for HEAD: it is safe, and this begins something."""
+        if method == "HEAD":
+            raise MethodNotAllowed(_BEGINS, allow=("GET", "POST"))
+        return await self._bulk.kick_off(principal, request)
 
     async def _waiting(self, method: str, path: bytes, principal: Principal, headers: Mapping[bytes, bytes]) -> Reply:
         """An answer that is fetched, or let go of."""
@@ -175,6 +214,10 @@ class FhirApi:
             await self._later.look(principal, name)
             return self._replies.pending("waits to be fetched")
         return await self._replies.fetched(await self._later.fetch(principal, name), headers)
+
+    async def _stranger(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
+        """Charge a caller without valid credentials by address; what is left. Raises Throttled."""
+        return await self._limiter.charge_key("anonymous", self._peers.address(scope, headers))
 
     def _limit(self, path: bytes) -> int:
         """How long a body may be there."""

@@ -1,13 +1,14 @@
 """What stands before every handler outside the FHIR API: the declared bounds, enforced in one place.
 
-A handler is called when its body is there in full, within the declared size and within a minute; what it raises on
-purpose is told in the declared form; what it forgets of the security headers is added. `check` is the part that
-makes a forgotten declaration impossible: the server does not start with a route that has none.
+A request is charged to the quota that its route declares; a handler is called when the body is there in full, within
+the declared size and within a minute; what it raises on purpose is told in the declared form; what it forgets of the
+security headers is added. `check` makes a forgotten declaration impossible: the server does not start with a route that
+has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -15,18 +16,44 @@ from starlette.types import Message, Receive, Scope, Send
 
 from medlock.errors import MedlockError, SetupError, UnsupportedMedia
 from medlock.web.body import read_body
-from medlock.web.declared import Declared, Face, Mounted
+from medlock.web.cors import ORIGIN
+from medlock.web.declared import Declared, Face, Mounted, Rate
 from medlock.web.faces import Faces
 from medlock.web.headers import each_once
+from medlock.web.limits.claimed import claimed_client
+from medlock.web.protection import UNPROTECTED, Protection
 
+Headers = Mapping[bytes, bytes]
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+_BY_ADDRESS = frozenset({Rate.ANONYMOUS, Rate.PAGE, Rate.LOGIN, Rate.REGISTRATION})
+_BY_CLIENT = frozenset({Rate.TOKEN, Rate.INTROSPECTION})
 
 
 class Guard:
     """Makes routes of declarations."""
 
-    def __init__(self, faces: Faces) -> None:
+    def __init__(self, faces: Faces, protection: Protection = UNPROTECTED) -> None:
         self.faces = faces
+        self.origins = protection.origins
+        self._limiter = protection.limiter
+        self._peers = protection.peers
+
+    async def by_address(self, rate: Rate, scope: Scope, headers: Headers) -> None:
+        """Charge a request before its body is received. Raises Throttled."""
+        if rate is Rate.FREE:
+            return
+        address = self._peers.address(scope, headers)
+        await self._limiter.charge_key("address", address)
+        if rate in _BY_ADDRESS:
+            await self._limiter.charge_key(rate, address)
+
+    async def by_client(self, rate: Rate, scope: Scope, headers: Headers, body: bytes) -> None:
+        """Charge one that claims to come from a client to that client at that address. Raises Throttled."""
+        if rate in _BY_CLIENT:
+            key = f"{claimed_client(headers, body)}@{self._peers.address(scope, headers)}"
+            await self._limiter.charge_key(rate, key)
 
     def routes(self, mounted: Iterable[Mounted]) -> list[BaseRoute]:
         """Starlette's routes, each behind its declaration."""
@@ -45,18 +72,24 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        faces = self._guard.faces
+        faces, declared = self._guard.faces, self.declared
+        headers: Headers = {}
         try:
-            body = await self._body(scope, receive)
+            headers = each_once(scope["headers"])
+            await self._guard.by_address(declared.rate, scope, headers)
+            body = await self._body(scope["method"], headers, receive)
+            await self._guard.by_client(declared.rate, scope, headers, body)
             response = await self._handler(Request(scope, _replay(body, receive)))
         except MedlockError as refusal:
-            response = faces.refused(self.declared.face, refusal)
-        await faces.secured(response)(scope, receive, send)
+            response = faces.refused(declared.face, refusal)
+        response = faces.secured(response)
+        if ORIGIN in headers:
+            response.raw_headers += await self._guard.origins.headers(declared.cors, headers[ORIGIN])
+        await response(scope, receive, send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, method: str, headers: Headers, receive: Receive) -> bytes:
         """The body, where one is declared. Raises TooLarge, BadRequest, UnsupportedMedia."""
-        headers = each_once(scope["headers"])
-        if not self.declared.body or scope["method"] not in _WITH_BODY:
+        if not self.declared.body or method not in _WITH_BODY:
             return b""
         if b"content-encoding" in headers:
             raise UnsupportedMedia("Bodies are sent here without Content-Encoding.")

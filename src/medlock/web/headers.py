@@ -1,7 +1,7 @@
 """Headers in and out: request headers as a mapping with each name once, response headers made ready beforehand.
 
 Every answer carries the security headers below (OWASP Secure Headers): nothing is cached, sniffed, framed, or run.
-CORS is off: no Access-Control header is ever sent, so scripts of other origins cannot read answers.
+Which scripts of other origins may read an answer is `cors`' matter.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ class Told(StrEnum):
     BROKER_DOWN = "broker-does-not-start"
     RELOADED = "reloaded"
     RELOAD_FAILED = "reload-failed"
+    LIMITS_ALONE = "limits-alone"
+    MANY_PATIENTS = "many-patients"
 
 
 class Sink(Protocol):

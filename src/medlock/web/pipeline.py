@@ -19,6 +19,8 @@ from medlock.web.guard import Guard, check, declaration_of, face_of, methods_at
 from medlock.web.inventory import INVENTORY
 from medlock.web.oplog import OpLog
 from medlock.web.ports import Probe
+from medlock.web.preflight import Preflights
+from medlock.web.protection import UNPROTECTED, Protection
 from medlock.web.reply import Replies
 from medlock.web.routes import PREFIX, PROBES, WELL_KNOWN
 
@@ -29,16 +31,23 @@ _RETRY_SECONDS = 5
 class Site:
     """ASGI application. Only HTTP: a websocket is turned away."""
 
-    def __init__(self, api: FhirApi, outer: ASGIApp) -> None:
+    def __init__(self, api: FhirApi, outer: ASGIApp, preflights: Preflights | None = None) -> None:
         self._api = api
         self._outer = outer
+        self._preflights = preflights
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a connection to the part that serves its address."""
-        if scope["type"] == "http" and _is_fhir(scope["raw_path"]):
-            await self._api(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await self._outer(scope, receive, send)
+            return
+        fhir = _is_fhir(scope["raw_path"])
+        if scope["method"] == "OPTIONS" and self._preflights is not None:
+            answer = await self._preflights.answer(scope, fhir=fhir)
+            if answer is not None:
+                await answer(scope, receive, send)
+                return
+        await (self._api if fhir else self._outer)(scope, receive, send)
 
 
 def _is_fhir(path: bytes) -> bool:
@@ -49,20 +58,28 @@ def _is_fhir(path: bytes) -> bool:
 class Outer:
     """The addresses outside the FHIR API, and the errors of those that do not exist."""
 
-    def __init__(self, replies: Replies, probe: Probe, log: OpLog, *, tls: bool) -> None:
+    def __init__(
+        self, replies: Replies, probe: Probe, log: OpLog, *, tls: bool, protection: Protection = UNPROTECTED
+    ) -> None:
         self._faces = Faces(replies, tls=tls)
+        self._protection = protection
+        self._guard = Guard(self._faces, protection)
         self._probe = probe
         self._log = log
 
     def app(self, mounted: Sequence[Mounted] = (), inventory: Sequence[Declared] = INVENTORY) -> Starlette:
         """The Starlette application. Raises SetupError for a route that is not declared in the inventory."""
         health, ready = PROBES
-        routes = Guard(self._faces).routes([health.at(self.health), ready.at(self.ready), *mounted])
+        routes = self._guard.routes([health.at(self.health), ready.at(self.ready), *mounted])
         check(routes, inventory)
         handlers = {HTTPException: self.no_such_address, Exception: self.failed}
         app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type] # async handlers
         app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
         return app
+
+    def preflights(self, app: Starlette) -> Preflights:
+        """What answers preflights for this application and the FHIR API beside it."""
+        return Preflights(self._protection, self._faces, app.routes)
 
     async def health(self, _request: Request) -> Response:
         """Liveness: this process answers. Whoever restarts processes asks it; nothing else is looked at."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, TooMany, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Throttled, TooMany, Unavailable
 from medlock.fhir import bundle
 from medlock.fhir.binary import Content, content_of
 from medlock.fhir.outcome import operation_outcome
@@ -139,7 +139,7 @@ class Replies:
         elif isinstance(error, MethodNotAllowed):
             headers.append((b"allow", ", ".join(error.allow).encode()))
         elif isinstance(error, Unavailable | TooMany):
-            headers.append((b"retry-after", b"%d" % error.retry_after))
+            headers += waiting(error)
         return self._outcome(error.http_status, problems, headers)
 
     def failed(self, request: str) -> Reply:
@@ -151,6 +151,14 @@ class Replies:
         body = operation_outcome(problems)
         headers.append((b"content-length", b"%d" % len(body)))
         return Reply(status, self._json, headers, body)
+
+
+def waiting(error: Unavailable | TooMany) -> RawHeaders:
+    """When to ask again; of a limit also which, and what is left (draft-ietf-httpapi-ratelimit-headers)."""
+    headers = [(b"retry-after", b"%d" % error.retry_after)]
+    if isinstance(error, Throttled):
+        headers += [(b"ratelimit-policy", error.policy), (b"ratelimit", error.state)]
+    return headers
 
 
 def _preferred(disclosure: Disclosure, question: Question) -> bytes:

@@ -7,11 +7,12 @@ nothing else: no text of a request can become a label. docs/metrics.md has the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import product
 
 from medlock.fhir.question import Interaction
+from medlock.settings import Rates
 from medlock.store.tally import SECONDS as COMMIT_SECONDS
 from medlock.store.tally import SIZES
 from medlock.web.oplog import CAPABILITIES, NO_INTERACTION
@@ -70,9 +71,18 @@ CACHED = Series(
 UNWRAPS = Series("medlock_key_unwraps_total", "Keys of patients that were unwrapped for use.", Kind.COUNTER)
 DEATHS = Series("medlock_worker_deaths_total", "Workers that ended by themselves.", Kind.COUNTER)
 RELOADS = Series("medlock_reloads_total", "Reloads by result.", Kind.COUNTER, (("result", ("done", "failed")),))
+QUOTAS = tuple(each.name for each in fields(Rates))
+REFUSED = Series(
+    "medlock_limit_refusals_total",
+    "Requests that a limit refused (429), by its name.",
+    Kind.COUNTER,
+    (("limit", QUOTAS),),
+)
+ALONE = Series("medlock_limits_alone_total", "Minutes in which the shared counter could not be had.", Kind.COUNTER)
+CROWDED = Series("medlock_many_patients_total", "Alarms: somebody saw unusually many patients.", Kind.COUNTER)
 ACCEPTING = Series("medlock_workers", "Workers that accept.", Kind.GAUGE)
 
-SERIES = (REQUESTS, COMMITS, GROUPS, WAITING, CACHED, UNWRAPS, DEATHS, RELOADS, ACCEPTING)
+SERIES = (REQUESTS, COMMITS, GROUPS, WAITING, CACHED, UNWRAPS, DEATHS, RELOADS, ACCEPTING, REFUSED, ALONE, CROWDED)
 
 
 def _places() -> tuple[dict[str, int], int]:

@@ -25,8 +25,9 @@ class Appender(Protocol):
 class RefusalWatch:
     """`web.ports.Watch` over the audit log."""
 
-    def __init__(self, log: Appender, clock: Clock) -> None:
+    def __init__(self, log: Appender, clock: Clock, action: Action = Action.SIGN_IN) -> None:
         self._log = log
+        self._action = action
         self._clock = clock
         self._minute = 0
         self._written = 0
@@ -43,4 +44,4 @@ class RefusalWatch:
         self._written += 1
         more, self._unwritten = self._unwritten, 0
         told = f"{reason}; {more} more were refused and not written down" if more else reason
-        await self._log.append(Event(Action.SIGN_IN, Outcome.DENIED, "", (), "", "", now, request, reason=told))
+        await self._log.append(Event(self._action, Outcome.DENIED, "", (), "", "", now, request, reason=told))

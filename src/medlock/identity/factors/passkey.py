@@ -39,10 +39,12 @@ from medlock.identity.factors.shape import (
 )
 from medlock.ids import random_bytes
 from medlock.store.cabinet import Held
+from medlock.store.tables import Batch
 
 CHALLENGE_BYTES = 32
 HANDLE_BYTES = 64
 PASSKEYS_MAX = 20
+TRIES = 4
 
 
 class UnknownPasskey(NotAuthenticated):
@@ -133,11 +135,17 @@ class Passkeys:
         """
         state, expires = self._tickets.open("passkey-get", account, answer.browser, answer.ticket, _Request)
         response = ceremony.parsed(answer.text)
-        held, key = await self._find(account, response)
-        asserted = ceremony.authenticate(self._site, response, state.challenge, key.public_key)
-        if asserted.eligible != key.eligible:
-            raise refused("a passkey that could not be backed up can, or the reverse")
-        return await self._spend(held, key, asserted, Spent(expires), state.challenge)
+        for _ in range(TRIES):
+            held, key = await self._find(account, response)
+            asserted = ceremony.authenticate(self._site, response, state.challenge, key.public_key)
+            if asserted.eligible != key.eligible:
+                raise refused("a passkey that could not be backed up can, or the reverse")
+            try:
+                return await self._spend(held, key, asserted, Spent(expires), state.challenge)
+            except Raced:
+                if await self._rows.answered(state.challenge):
+                    break
+        raise refused("the challenge was answered at the same moment, or before")
 
     async def describe(self, account: str) -> list[Described]:
         """Every passkey, oldest first."""
@@ -152,6 +160,16 @@ class Passkeys:
         batch = self._rows.write(account, held, row) + self._rows.release(key.id)
         return Change(batch, factor, replaces=True, told=signals.unknown_credential(self._site.rp_id, key.id))
 
+    async def forget(self, account: str) -> Batch:
+        """None of an account's passkeys counts any more; its handle stays."""
+        held = await self._rows.of(account)
+        if held is None:
+            return Batch()
+        batch = self._rows.write(account, held, msgspec.structs.replace(held.value, made=random_bytes(8), keys=()))
+        for key in held.value.keys:
+            batch += self._rows.release(key.id)
+        return batch
+
     async def rename(self, account: str, factor: str, label: str) -> Change:
         """Its owner calls it something else. Raises NotFound."""
         fields = {"label": _label(label)} if _label(label) else {}
@@ -160,6 +178,10 @@ class Passkeys:
     async def trust(self, account: str, factor: str) -> Change:
         """Its owner, who proved it by another factor, says that a doubted passkey is theirs alone. Raises NotFound."""
         return await self._changed(account, factor, doubted=False)
+
+    async def sweep(self) -> int:
+        """Housekeeping: forget which challenges were answered when they are over anyway. Raises Unavailable."""
+        return await self._rows.sweep(self._clock.now_ms())
 
     async def details(self, owner: Owner) -> dict[str, Any]:
         """What to tell browsers when somebody is called something else; empty without passkeys."""
@@ -193,7 +215,10 @@ class Passkeys:
     async def _spend(
         self, held: Held[PasskeyRow], key: Passkey, asserted: Asserted, mark: Spent, challenge: bytes
     ) -> Proof:
-        """Write down that the challenge was answered, with what the passkey says of itself."""
+        """Write down that the challenge was answered, with what the passkey says of itself.
+
+        Raises Raced: it was answered before, or the account's row changed (another of its passkeys was used).
+        """
         now = self._clock.now_ms()
         fell = asserted.count <= key.count and (asserted.count > 0 or key.count > 0)
         used = msgspec.structs.replace(
@@ -202,10 +227,7 @@ class Passkeys:
         keys = tuple(used if each is key else each for each in held.value.keys)
         row = msgspec.structs.replace(held.value, keys=keys)
         account = held.value.account
-        try:
-            await self._backend.commit(self._rows.write(account, held, row) + self._rows.mark(challenge, mark))
-        except Raced:
-            raise refused("the challenge was answered at the same moment, or before") from None
+        await self._backend.commit(self._rows.write(account, held, row) + self._rows.mark(challenge, mark))
         amr = ("swk" if key.eligible else "hwk", "user")
         notices = frozenset({Notice.COUNTER_FELL} if used.doubted else ())
         factor = fingerprint(key.id)

@@ -64,6 +64,7 @@ class PasskeyRows:
         self._rows = identity.drawer("passkeys", PasskeyRow)
         self._ids = identity.drawer("passkey-id", PasskeyId)
         self._once = once.drawer("passkey-challenge", Spent)
+        self._backend = once.backend
 
     async def of(self, account: str) -> Held[PasskeyRow] | None:
         """An account's row."""
@@ -86,6 +87,19 @@ class PasskeyRows:
     def release(self, credential_id: bytes) -> Batch:
         """A passkey is nobody's."""
         return self._ids.clear(self._ids.key(credential_id))
+
+    async def answered(self, challenge: bytes) -> bool:
+        """Whether a challenge was answered."""
+        return await self._once.get(self._once.key(challenge)) is not None
+
+    async def sweep(self, now_ms: int) -> int:
+        """Remove marks of challenges that are over anyway; how many. Raises Unavailable."""
+        gone = 0
+        async for held in self._once.every():
+            if now_ms >= held.value.expires:
+                await self._backend.commit(self._once.clear(held.key))
+                gone += 1
+        return gone
 
     def mark(self, challenge: bytes, spent: Spent) -> Batch:
         """A challenge is answered; Raced when it was before."""

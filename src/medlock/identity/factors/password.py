@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from medlock.crypto.passwords import canonical, check_password, hash_password, outdated
+from medlock.crypto.passwords import canonical, check_password, hash_password, nobodys_hash, outdated
 from medlock.errors import BadRequest, Conflict, NotFound, Raced
 from medlock.identity.factors.footing import Footing
 from medlock.identity.factors.shape import Answer, Change, Described, Kind, Notice, Offer, Owner, Proof, prove, refused
-from medlock.identity.passwords.ageing import Age, age_of
+from medlock.identity.passwords.ageing import Age, age_of, due_at
 from medlock.identity.passwords.blocklist import Lookup
 from medlock.identity.passwords.check import Candidate, Finding, UnfitPassword, check
 from medlock.identity.passwords.profiles import PasswordPolicy, Policies, Rule, described
@@ -34,6 +34,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     roles   of the owner when it was set: they decide how it ages until the next change
     long    it has as many characters as the policy exempts from ageing
     former  hashes of those before it, newest first
+    alone   it is long enough to be the only factor
     """
 
     made: bytes
@@ -42,6 +43,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     roles: tuple[str, ...] = ()
     long: bool = False
     former: tuple[str, ...] = ()
+    alone: bool = False
 
 
 class _Offered(msgspec.Struct, frozen=True, array_like=True):
@@ -79,7 +81,7 @@ class Passwords:
         self._hashing = hashing
         self._policies = policies
         self._listed = listed
-        self._nobodys = ""
+        self._nobodys = nobodys_hash()
 
     async def offer(self, owner: Owner, browser: str) -> Offer:
         """The rules that a new password must meet."""
@@ -98,13 +100,15 @@ class Passwords:
         if held and not owner.recovered and not await self._matches(held.value.encoded, answer.present):
             raise refused("the present password is not right")
         policy, new = self._policies.of(owner.roles), _typed(answer.text)
-        candidate = Candidate(new, (owner.login, owner.name, *owner.about), owner.second, answer.present)
+        present = "" if owner.recovered else answer.present
+        candidate = Candidate(new, (owner.login, owner.name, *owner.about), owner.second, present)
         await self._hashing.slots.run(check, candidate, policy, self._listed)
         former = (held.value.encoded, *held.value.former)[: policy.history] if held else ()
         await self._refuse_former(new, former, policy)
         encoded = await self._hashing.made(new)
-        long = bool(policy.exempt_long) and len(canonical(new)) >= policy.exempt_long
-        row = PasswordRow(random_bytes(8), encoded, self._clock.now_ms(), owner.roles, long, former)
+        length, now = len(canonical(new)), self._clock.now_ms()
+        long, alone = bool(policy.exempt_long) and length >= policy.exempt_long, length >= policy.min_alone
+        row = PasswordRow(random_bytes(8), encoded, now, owner.roles, long, former, alone)
         key = self._rows.key(owner.account)
         batch = self._rows.replace(held, row) if held else self._rows.insert(key, row)
         return Change(batch, self.kind.value, replaces=held is not None)
@@ -116,7 +120,7 @@ class Passwords:
     async def verify(self, account: str, answer: Answer) -> Proof:
         """The right password, and how it stands."""
         held = await self._held(account)
-        encoded = held.value.encoded if held else await self._nobody()
+        encoded = held.value.encoded if held else self._nobodys
         right = await self._matches(encoded, answer.text)
         if held is None or not right:
             raise refused("no such password")
@@ -130,7 +134,11 @@ class Passwords:
     async def describe(self, account: str) -> list[Described]:
         """The password, if there is one."""
         held = await self._held(account)
-        return [Described(self.kind, self.kind.value, "Password", held.value.created)] if held else []
+        if held is None:
+            return []
+        row = held.value
+        due = due_at(self._policies.of(row.roles), row.created, long=row.long)
+        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone, due=due)]
 
     async def remove(self, account: str, factor: str) -> Change:
         """The password counts no more."""
@@ -163,16 +171,6 @@ class Passwords:
             await self._backend.commit(self._rows.replace(held, msgspec.structs.replace(held.value, encoded=encoded)))
         except Raced:
             return
-
-    async def _nobody(self) -> str:
-        """A hash that belongs to nobody: checking against it takes as long as against any."""
-        if not self._nobodys:
-            self._nobodys = await self._hashing.made(random_bytes(16).hex())
-        return self._nobodys
-
-    async def warm(self) -> None:
-        """Make that hash now, so that the first unknown account takes no longer than the second."""
-        await self._nobody()
 
     async def _held(self, account: str) -> Held[PasswordRow] | None:
         return await self._rows.get(self._rows.key(account))

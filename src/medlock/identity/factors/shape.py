@@ -114,6 +114,7 @@ class Change:
 class Described:
     """A factor as its owner sees it. Times in ms, 0 when unknown.
 
+    alone      the password is long enough to be the only factor; due: when it must be changed, 0 when it does not age
     left       recovery codes that are left; synced: the passkey is in a cloud; doubted: its counter fell
     resistant  it cannot be relayed by a page that looks like ours
     """
@@ -128,6 +129,8 @@ class Described:
     synced: bool = False
     doubted: bool = False
     provider: str = ""
+    alone: bool = False
+    due: int = 0
 
 
 @dataclass(frozen=True, slots=True)

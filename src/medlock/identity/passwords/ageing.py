@@ -22,11 +22,18 @@ class Age:
     reminder: int = 0
 
 
+def due_at(policy: PasswordPolicy, set_ms: int, *, long: bool) -> int:
+    """When a password set at `set_ms` must be changed, in ms; 0 when it does not age."""
+    ages = policy.max_age and not (policy.exempt_long and long)
+    return set_ms + policy.max_age * DAY_MS if ages else 0
+
+
 def age_of(policy: PasswordPolicy, set_ms: int, now_ms: int, *, long: bool) -> Age:
     """How a password set at `set_ms` stands now; `long` when it was as long as the policy exempts."""
-    if not policy.max_age or (policy.exempt_long and long):
+    due = due_at(policy, set_ms, long=long)
+    if not due:
         return Age()
-    left_ms = set_ms + policy.max_age * DAY_MS - now_ms
+    left_ms = due - now_ms
     if left_ms <= 0:
         return Age(expired=True, days_left=0)
     left = -(-left_ms // DAY_MS)

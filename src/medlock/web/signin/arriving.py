@@ -8,8 +8,8 @@ from medlock.errors import MedlockError, TooMany
 from medlock.web.signin.answers import Goto, Page
 from medlock.web.signin.cookies import DEVICE, PENDING, SESSION, Cookie
 from medlock.web.signin.places import known, path_of, with_name
-from medlock.web.signin.ports import Arrival, Desks
-from medlock.web.signin.routes import ACCOUNT, PASSKEY_NEW, RECOVERY, WELCOME
+from medlock.web.signin.ports import Arrival, Desks, Pending
+from medlock.web.signin.routes import ACCOUNT, PASSKEY_NEW, RECOVERY, SECOND, WELCOME
 from medlock.web.signin.visit import Visit
 
 
@@ -19,28 +19,38 @@ def arrived(arrival: Arrival, path: str) -> Goto:
     return Goto(path, (_session(arrival), Cookie(PENDING, ""), *device))
 
 
+def moved(path: str, renewed: Arrival | None = None) -> Goto:
+    """On; with the session's new secret, if it has one."""
+    return Goto(path, (_session(renewed),) if renewed else ())
+
+
 def done(what: str, renewed: Arrival | None = None) -> Goto:
     """Back to the account page, which says what was done."""
-    return Goto(f"{ACCOUNT.path}?done={what}", (_session(renewed),) if renewed else ())
+    return moved(f"{ACCOUNT.path}?done={what}", renewed)
 
 
 async def onward(desks: Desks, visit: Visit, to: str, what: str, renewed: Arrival | None = None) -> Goto:
     """After something was enrolled: to what is still to do, else to where they were going."""
     held = await desks.factors.held(renewed.visitor if renewed else visit.who)
-    cookies = (_session(renewed),) if renewed else ()
     if not held.settled:
-        return Goto(WELCOME.path, cookies)
+        return moved(WELCOME.path, renewed)
     if not held.recovery_left:
-        return Goto(with_name(RECOVERY.path, to), cookies)
-    return Goto(path_of(to), cookies) if to else done(what, renewed)
+        return moved(with_name(RECOVERY.path, to), renewed)
+    return moved(path_of(to), renewed) if to else done(what, renewed)
 
 
 def _session(arrival: Arrival) -> Cookie:
     return Cookie(SESSION, arrival.secret, strict=arrival.visitor.strict)
 
 
-async def welcome(desks: Desks, arrival: Arrival, to: str) -> Goto:
-    """After a sign-in: who must enrol does; who came with a password is offered a passkey; all others go on."""
+async def welcome(desks: Desks, arrival: Arrival | Pending, to: str) -> Goto:
+    """After a proof: what is missing, then what must be enrolled, then where they were going.
+
+    Who came with a password and has no passkey is offered one on the way.
+    """
+    if isinstance(arrival, Pending):
+        query = urlencode({"by": " ".join(arrival.seconds), "to": known(to)})
+        return Goto(f"{SECOND.path}?{query}", (Cookie(PENDING, arrival.secret),))
     visitor = arrival.visitor
     if visitor.unsettled:
         return arrived(arrival, WELCOME.path)

@@ -70,7 +70,8 @@ async def _answer(visit: Visit, found: ToApp | NeedSignIn | AppRequest) -> Answe
     if isinstance(found, ToApp):
         return found
     if isinstance(found, NeedSignIn):
-        return Goto(with_name(SIGN_IN.path, for_app(found.handle)))
+        # who is signed in already proves it once more: the app wants it fresher
+        return Goto(with_name(STEP_UP.path if visit.visitor else SIGN_IN.path, for_app(found.handle)))
     if visit.who.unsettled:
         return Goto(WELCOME.path)
     if not visit.fresh:

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from medlock.errors import BadRequest, Conflict, NotAuthenticated, NotFound, TooMany
 from medlock.web.signin import routes
-from medlock.web.signin.answers import Answer, Data, Goto, Page
-from medlock.web.signin.arriving import again, done, onward
+from medlock.web.signin.answers import Answer, Data, Page
+from medlock.web.signin.arriving import again, done, moved, onward
 from medlock.web.signin.places import known, path_of
 from medlock.web.signin.ports import Desks, Passkey, Seed
 from medlock.web.signin.qr import drawn
@@ -34,11 +34,13 @@ async def add_passkey(desks: Desks, visit: Visit) -> Answer:
     """The new passkey; the next page asks for its name."""
     form, to = visit.form, known(visit.form.one("to"))
     try:
-        made = await desks.factors.passkey_add(visit.who, visit.place, form.one("ceremony"), form.one("credential"))
+        made, session = await desks.factors.passkey_add(
+            visit.who, visit.place, form.one("ceremony"), form.one("credential")
+        )
     except REFUSALS as refusal:
         page = await _passkey_page(desks, visit, to, offer=False)
         return again(visit, refusal, page.template, "", **page.facts)
-    return Goto(f"{routes.PASSKEY_NAME.path.format(id=made)}?{urlencode({'new': 'yes', 'to': to})}")
+    return moved(f"{routes.PASSKEY_NAME.path.format(id=made)}?{urlencode({'new': 'yes', 'to': to})}", session)
 
 
 async def show_passkey_name(desks: Desks, visit: Visit) -> Answer:
@@ -72,7 +74,7 @@ async def remove_passkey(desks: Desks, visit: Visit) -> Answer:
     """It signs nobody in any more."""
     found = await _passkey(desks, visit)
     try:
-        session = await desks.factors.passkey_remove(visit.who, found.id)
+        session = await desks.factors.passkey_remove(visit.who, visit.place, found.id)
     except REFUSALS as refusal:
         return again(visit, refusal, "remove.html", "", what="passkey", passkey=found)
     return done("passkey-gone", session)
@@ -88,11 +90,11 @@ async def add_totp(desks: Desks, visit: Visit) -> Answer:
     form, to = visit.form, known(visit.form.one("to"))
     seed = Seed(form.one("ceremony"), form.one("secret")[:_TEXT_MAX], form.one("uri")[:_TEXT_MAX])
     try:
-        await desks.factors.totp_finish(visit.who, visit.place, seed.handle, form.one("code").strip()[:16])
+        session = await desks.factors.totp_finish(visit.who, visit.place, seed.handle, form.one("code").strip()[:16])
     except REFUSALS as refusal:
         page = _totp_page(seed, to)
         return again(visit, refusal, page.template, "code", **page.facts)
-    return await onward(desks, visit, to, "authenticator")
+    return await onward(desks, visit, to, "authenticator", session)
 
 
 async def show_totp_remove(_desks: Desks, _visit: Visit) -> Answer:
@@ -103,7 +105,7 @@ async def show_totp_remove(_desks: Desks, _visit: Visit) -> Answer:
 async def remove_totp(desks: Desks, visit: Visit) -> Answer:
     """Its codes count no longer."""
     try:
-        session = await desks.factors.totp_remove(visit.who)
+        session = await desks.factors.totp_remove(visit.who, visit.place)
     except REFUSALS as refusal:
         return again(visit, refusal, "remove.html", "", what="authenticator", passkey=None)
     return done("authenticator-gone", session)

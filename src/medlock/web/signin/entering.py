@@ -8,13 +8,13 @@ from __future__ import annotations
 from medlock.errors import BadRequest, NotAuthenticated, TooMany
 from medlock.web.signin.answers import Answer, Data, Goto, Page
 from medlock.web.signin.arriving import again, welcome
-from medlock.web.signin.cookies import PENDING, Cookie
 from medlock.web.signin.places import app_of, known, path_of, with_name
-from medlock.web.signin.ports import Desks, NeedSignIn, Pending, ToApp, UnknownPasskey
-from medlock.web.signin.routes import ACCOUNT, SECOND, SIGN_IN
+from medlock.web.signin.ports import Desks, NeedSignIn, ToApp, UnknownPasskey
+from medlock.web.signin.routes import ACCOUNT, SIGN_IN
 from medlock.web.signin.visit import Visit
 
 REFUSALS = (NotAuthenticated, BadRequest, TooMany)
+WAYS = frozenset({"otp", "hwk", "rcv"})
 
 
 async def home(_desks: Desks, visit: Visit) -> Answer:
@@ -38,8 +38,6 @@ async def password(desks: Desks, visit: Visit) -> Answer:
         found = await desks.sign_in.password(login, form.one("password"), visit.place)
     except REFUSALS as refusal:
         return again(visit, refusal, "sign_in.html", "username", to=to, login=login)
-    if isinstance(found, Pending):
-        return Goto(with_name(SECOND.path, to), (Cookie(PENDING, found.secret),))
     return await welcome(desks, found, to)
 
 
@@ -62,11 +60,11 @@ async def passkey(desks: Desks, visit: Visit) -> Answer:
 
 
 async def show_second(_desks: Desks, visit: Visit) -> Answer:
-    """Ask for the code of the authenticator app; without a first factor there is nothing to ask."""
+    """Ask for what is missing: a code, a passkey, a recovery code. Without a first factor there is nothing to ask."""
     to = known(visit.query.one("to"))
     if not visit.pending:
         return Goto(with_name(SIGN_IN.path, to))
-    return Page("second.html", {"to": to})
+    return Page("second.html", {"to": to, "by": _ways(visit.query.one("by"))})
 
 
 async def second(desks: Desks, visit: Visit) -> Answer:
@@ -75,7 +73,7 @@ async def second(desks: Desks, visit: Visit) -> Answer:
     try:
         found = await desks.sign_in.code(visit.pending, _digits(visit.form.one("code")), visit.place)
     except REFUSALS as refusal:
-        return again(visit, refusal, "second.html", "code", to=to)
+        return again(visit, refusal, "second.html", "code", to=to, by=_ways(visit.form.one("by")))
     return await welcome(desks, found, to)
 
 
@@ -107,3 +105,8 @@ async def _target(desks: Desks, to: str) -> str:
 def _digits(text: str) -> str:
     """A code as people type it, without spaces."""
     return "".join(text.split())[:16]
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    """What may be missing, as an address says it: it decides only what the page offers."""
+    return tuple(way for way in text.split() if way in WAYS) or ("otp", "rcv")

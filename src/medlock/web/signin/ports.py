@@ -37,6 +37,7 @@ class Visitor:
     """Somebody who is signed in.
 
     methods      what they proved themselves with (RFC 8176 words)
+    acr          how strong that is
     proven       when they last did
     strict       an administrator: cookies are SameSite Strict
     unsettled    they must enrol before anything else
@@ -50,6 +51,7 @@ class Visitor:
     proven: int
     strict: bool = False
     unsettled: bool = False
+    acr: str = ""
     secret: str = field(default="", repr=False)
 
 
@@ -94,7 +96,7 @@ class Passkey:
 class Holdings:
     """Everything an account can prove itself with.
 
-    phishable      nothing but what can be typed into a false page
+    settled        there is a way to sign in again: not so with a short password alone
     accepted       credential ids for the browser (base64url), and the user handle
     """
 
@@ -104,6 +106,7 @@ class Holdings:
     totp: int = 0
     recovery_left: int = 0
     staff: bool = False
+    settled: bool = False
     rp: str = ""
     handle: str = ""
     accepted: tuple[str, ...] = ()
@@ -112,11 +115,6 @@ class Holdings:
     def phishable(self) -> bool:
         """Whether a false page could get in with what its owner types."""
         return not self.passkeys
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is a way to sign in again."""
-        return bool(self.passkeys or (self.password_changed and not self.staff))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +238,16 @@ class SignIn(Protocol):
     async def password(self, login: str, password: str, place: Place) -> Arrival | Pending:
         """The first factor by password; the same answer and time for accounts that do not exist."""
 
-    async def code(self, pending: str, code: str, place: Place) -> Arrival:
+    async def code(self, pending: str, code: str, place: Place) -> Arrival | Pending:
         """The second factor by an authenticator app."""
 
-    async def recovery(self, pending: str, login: str, code: str, place: Place) -> Arrival:
+    async def recovery(self, pending: str, login: str, code: str, place: Place) -> Arrival | Pending:
         """A recovery code: after the password in place of the second factor, or with the user name alone."""
 
     async def passkey_options(self, place: Place) -> Ceremony:
         """Options for any passkey of this site."""
 
-    async def passkey(self, handle: str, credential: str, place: Place) -> Arrival:
+    async def passkey(self, handle: str, credential: str, place: Place) -> Arrival | Pending:
         """A passkey's answer as JSON."""
 
     async def join(self, code: str, login: str, birth: str, place: Place) -> Arrival:
@@ -292,7 +290,7 @@ class Proofs(Protocol):
 
 
 class Factors(Protocol):
-    """What an account proves itself with. What ends sessions answers with this one's new secret."""
+    """What an account proves itself with. What gives the session a new secret answers with it."""
 
     async def held(self, visitor: Visitor) -> Holdings:
         """All of it."""
@@ -300,7 +298,9 @@ class Factors(Protocol):
     async def passkey_options(self, visitor: Visitor, place: Place, *, conditional: bool) -> Ceremony:
         """Options for a new passkey; `conditional`: one that the browser may make by itself."""
 
-    async def passkey_add(self, visitor: Visitor, place: Place, handle: str, credential: str) -> str:
+    async def passkey_add(
+        self, visitor: Visitor, place: Place, handle: str, credential: str
+    ) -> tuple[str, Arrival | None]:
         """The new passkey; its id."""
 
     async def passkey_rename(self, visitor: Visitor, passkey: str, name: str) -> None:
@@ -309,22 +309,22 @@ class Factors(Protocol):
     async def passkey_trust(self, visitor: Visitor, passkey: str) -> None:
         """A doubted passkey is their own after all."""
 
-    async def passkey_remove(self, visitor: Visitor, passkey: str) -> Arrival | None:
+    async def passkey_remove(self, visitor: Visitor, place: Place, passkey: str) -> Arrival | None:
         """It signs nobody in any more."""
 
     async def totp_begin(self, visitor: Visitor, place: Place) -> Seed:
         """A new authenticator app."""
 
-    async def totp_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> None:
+    async def totp_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> Arrival | None:
         """It showed the right code."""
 
-    async def totp_remove(self, visitor: Visitor) -> Arrival | None:
+    async def totp_remove(self, visitor: Visitor, place: Place) -> Arrival | None:
         """Its codes count no longer."""
 
     async def recovery_begin(self, visitor: Visitor, place: Place) -> Sheet:
         """Ten new codes, not in force yet."""
 
-    async def recovery_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> None:
+    async def recovery_finish(self, visitor: Visitor, place: Place, handle: str, code: str) -> Arrival | None:
         """One of them was typed back: they are in force, former ones worthless."""
 
     async def password_begin(self, visitor: Visitor, place: Place) -> PasswordOffer:

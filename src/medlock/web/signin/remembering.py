@@ -29,13 +29,15 @@ async def recovery(desks: Desks, visit: Visit) -> Answer:
         sheet = await desks.factors.recovery_begin(visit.who, visit.place)
         return Page("recovery_codes.html", {"sheet": sheet, "held": await desks.factors.held(visit.who), "to": to})
     try:
-        await desks.factors.recovery_finish(visit.who, visit.place, form.one("ceremony"), form.one("code")[:_TEXT_MAX])
+        session = await desks.factors.recovery_finish(
+            visit.who, visit.place, form.one("ceremony"), form.one("code")[:_TEXT_MAX]
+        )
     except REFUSALS as refusal:
         codes = tuple(code[:_TEXT_MAX] for code in form.all("codes")[:_CODES_MAX])
         sheet = Sheet(form.one("ceremony"), codes)
         held = await desks.factors.held(visit.who)
         return again(visit, refusal, "recovery_codes.html", "code", sheet=sheet, held=held, to=to)
-    return await onward(desks, visit, to, "codes")
+    return await onward(desks, visit, to, "codes", session)
 
 
 async def show_password(desks: Desks, visit: Visit) -> Answer:

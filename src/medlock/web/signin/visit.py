@@ -49,4 +49,4 @@ class Visit:
     @property
     def fresh(self) -> bool:
         """Whether they proved themselves within minutes. Raises NotAuthenticated."""
-        return self.now - self.who.proven <= FRESH_MS
+        return 0 <= self.now - self.who.proven < FRESH_MS

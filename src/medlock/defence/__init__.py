@@ -1,0 +1,1 @@
+"""Defence: what medlock does to find its own faults, and those of others."""

@@ -1,0 +1,1 @@
+"""`medlock leaktest`: hundreds of attempts to learn of records that one may not see, against any FHIR server."""

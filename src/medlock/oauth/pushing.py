@@ -1,0 +1,60 @@
+"""Pushed authorization requests (RFC 9126): the app hands its request over, and the browser carries a name.
+
+The request is looked at when it is pushed, and again when the browser brings its name: what was sound may not be any
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medlock.errors import BadRequest, OAuthRefused, Raced
+from medlock.ids import secret as new_secret
+from medlock.oauth.asking import PUSHED_PREFIX, Asking, Pairs, SentBack, once
+from medlock.oauth.authenticating import Authenticator, Credentials
+from medlock.oauth.client import Client
+from medlock.oauth.clients import unknown_client
+from medlock.oauth.lifetimes import PUSHED
+from medlock.oauth.rows import Pushed, Rows
+
+_CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
+PARAMETERS_MAX = 50
+
+
+class Pushing:
+    """Answers the endpoint for pushed requests."""
+
+    def __init__(self, rows: Rows, authenticator: Authenticator, asking: Asking) -> None:
+        self._rows = rows
+        self._authenticator = authenticator
+        self._asking = asking
+
+    async def answer(self, given: Credentials, pairs: Pairs) -> dict[str, Any]:
+        """A name for the request. Raises OAuthRefused."""
+        proven = await self._authenticator.check(given)
+        kept = tuple((name, value) for name, value in pairs if name not in _CREDENTIALS and value)
+        parameters, twice = once(kept)
+        if "request_uri" in parameters or len(kept) > PARAMETERS_MAX:
+            raise OAuthRefused("invalid_request", "A pushed request holds its parameters, and no request_uri.")
+        self._check(proven.client, parameters, twice)
+        name = new_secret()
+        expires = self._rows.clock.now_ms() + PUSHED * 1000
+        row = Pushed(proven.client.id, kept, expires)
+        batch = self._rows.pushed.insert(self._rows.pushed.key(name), row) + proven.batch
+        try:
+            await self._rows.commit(batch)
+        except Raced:
+            raise unknown_client("an assertion that was used before") from None
+        return {"request_uri": PUSHED_PREFIX + name, "expires_in": PUSHED}
+
+    def _check(self, client: Client, given: Mapping[str, str], twice: frozenset[str]) -> None:
+        """Return when it is sound. Raises OAuthRefused: a pushed request is refused here, not in a browser (§2.3)."""
+        if given.get("client_id", client.id) != client.id:
+            raise OAuthRefused("invalid_request", "client_id is another client's.")
+        try:
+            self._asking.checked(client, self._asking.begun(client, given), given, twice)
+        except SentBack as fault:
+            raise OAuthRefused(fault.code, str(fault), reason=fault.reason) from None
+        except BadRequest as fault:
+            raise OAuthRefused("invalid_request", str(fault), reason=fault.reason) from None
