@@ -1,10 +1,10 @@
 """The patients' consents as they stand at this request: read for every patient that it reaches, each time.
 
-`ConsentBooks` belongs to a process: it turns the Consents in a patient's index into a book (`access.consent.book`), kept
-for as long as the index names the very same versions of them; so a consent that is given or taken away acts on the next
-request, on every worker. `Consulted` belongs to one request: it answers for the patients that were looked up, and
-raises for others. Handlers look up what they are about to reach (`ready`); where one reaches further than that, the door
-looks up everybody who has consents, and lets it start over.
+`ConsentBooks` belongs to a process: it turns the Consents in a patient's index into a book (`access.consent.book`),
+kept for as long as the index names the very same versions of them; so a consent that is given or taken away acts on
+the next request, on every worker. `Consulted` belongs to one request: it answers for the patients that were looked up,
+and raises for others. Handlers look up what they are about to reach (`ready`); where one reaches further than that, the
+door looks up everybody who has consents, and lets it start over.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Consulted:
         found = self._siblings.get(actions)
         if found is None:
             found = self._siblings[actions] = Consulted(self.heard, actions, self._now)
-            found._siblings = self._siblings  # noqa: SLF001 - its own kind
+            found._siblings = self._siblings
         return found
 
     def _ruled(self, book: Book, beside: frozenset[str]) -> Sequence[Ruling]:

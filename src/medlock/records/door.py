@@ -194,7 +194,7 @@ class Door:
             await heard.ready_all()
         return Consulted(heard, LOOKING, now)
 
-    def _decided(  # noqa: PLR0917 - what a visit is made of
+    def _decided(
         self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
     ) -> Visit:
         """The visit with its Grant. A page token is opened first: its question is decided like any other."""

@@ -27,8 +27,8 @@ from medlock.fhir.options import ExportOptions
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
 from medlock.records.admitting import admitted
-from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.consents import ready_for, ready_slots
+from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS

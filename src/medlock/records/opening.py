@@ -17,6 +17,7 @@ from medlock.records.door import Door
 from medlock.records.jobs import JobBook
 from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
+from medlock.records.site import site_of
 from medlock.records.vault import Vault
 from medlock.settings import Settings
 from medlock.store.backends import open_backend
@@ -123,7 +124,7 @@ async def open_tables(
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
             projects = Projects(settings.deid_key_file, settings.deid_preset, settings.deid_text)
-            door = Door(vault, log, clock, settings.base_url, settings.limits, projects)
+            door = Door(vault, log, clock, settings.base_url, settings.limits, projects, site=site_of(settings))
             yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:
             await backend.close()

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from medlock.access.principal import Principal
 from medlock.errors import MedlockError
 from medlock.fhir.question import Interaction, Question
-from medlock.records.disclosure import Disclosure
 from medlock.records.consents import Consulted
+from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door, Handler, Visit
 from medlock.records.finding import Finding
 from medlock.records.scribe import Scribe
@@ -44,8 +44,8 @@ class Stages(Protocol):
 class TracedDoor(Door):
     """`Door`, timed."""
 
-    def __init__(self, stages: Stages, *parts: Any) -> None:
-        super().__init__(*parts)
+    def __init__(self, stages: Stages, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
         self._stages = stages
         self._handlers = {each: self._timed(each, handler) for each, handler in self._handlers.items()}
 
@@ -60,7 +60,7 @@ class TracedDoor(Door):
 
         return timed
 
-    def _decided(  # noqa: PLR0917 - as the door's own
+    def _decided(
         self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
     ) -> Visit:
         with self._stages.stage(Stage.DECIDE):

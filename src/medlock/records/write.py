@@ -124,7 +124,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
 
 
 def refuse_consents(context: Context, type_: str, resource: dict[str, object], path: str) -> None:
-    """A Consent is recorded only as one that can be enforced whole. Raises Unprocessable with the place of each fault."""
+    """Record a Consent only as one that can be enforced whole. Raises Unprocessable with the place of each fault."""
     if type_ != "Consent" or context.consents is None:
         return
     site = context.consents.heard.site
