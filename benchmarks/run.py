@@ -24,11 +24,14 @@ from deid_tabular_measures import deid_table_measures
 from deid_text_bench import deid_text_measures
 from http_import import import_measures
 from http_reads import read_measures
+from identity_case import identity_measures
 from machine import facts
 from many import growth_measures, memory_measures
+from oauth_case import oauth_measures
 from postgres import postgres_measures
 from servers import Bench, open_bench
 from storage import storage_measures
+from throttle import limit_measures
 from workers import workers_measures
 
 from audit import audit_measures
@@ -39,7 +42,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
-    "backup", "consent",
+    "limits", "backup", "consent", "oauth", "identity",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -69,10 +72,13 @@ class Plan:
             "memory": lambda: memory_measures(bench, corpus, self.crowd),
             "growth": lambda: growth_measures(bench, corpus, sizes, rounds=rounds, seconds=seconds),
             "workers": lambda: workers_measures(bench, corpus, rounds, seconds),
+            "limits": lambda: limit_measures(bench, corpus, rounds=rounds, seconds=seconds),
             "broker": lambda: broker_measures(rounds),
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "consent": lambda: consent_measures(rounds),
+            "oauth": lambda: oauth_measures(bench, rounds),
+            "identity": lambda: identity_measures(rounds),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

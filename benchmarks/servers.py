@@ -27,6 +27,7 @@ _VARIABLE = "MEDLOCK_PASSPHRASE_FILE"
 # counted like anybody's, but never refused: what counting costs is in every figure
 RATES = " ".join(f"{name}=999999999/h" for name in (
     "user", "backend", "loader", "app", "patient", "anonymous", "address", "people_patients", "program_patients",
+    "token",
 ))  # fmt: skip
 
 
@@ -164,9 +165,10 @@ def passphrase(directory: Path) -> Iterator[None]:
             os.environ[_VARIABLE] = before
 
 
-def make_token(data_dir: Path) -> str:
-    """A clinician's token from the command line."""
-    command = [str(_MEDLOCK), "token", "create", "--role", "clinician", "--json", "--data-dir", str(data_dir)]
+def make_token(data_dir: Path, *role: str) -> str:
+    """A token from the command line; a clinician's unless a role and scopes are given."""
+    whose = role or ("--role", "clinician")
+    command = [str(_MEDLOCK), "token", "create", *whose, "--json", "--data-dir", str(data_dir)]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     token: str = json.loads(made)["token"]
     return token

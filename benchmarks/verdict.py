@@ -38,7 +38,23 @@ BARS = {
     "audit_verify": Bar("1,000,000 audit events verified again", "s", 2.0, at_most=True),
     "consent_cold": Bar("decision over 50 consents of 10 provisions, new request", "us", 200, at_most=True),
     "consent_compiled": Bar("the same, further resources of the same request", "us", 10, at_most=True),
+    "token": Bar("token endpoint, client_credentials with ES384, tokens a second of processor time", "tokens/s", 400),
+    "token_check": Bar("the look at a token before every answer, in process", "us", 5, at_most=True),
+    "password_known": Bar("one look-up among 474,743 known passwords", "us", 10, at_most=True),
+    "sign_in_loop": Bar(
+        "20 passwords hashed on the core that answers: p99 of a turn of the loop divided by that without",
+        "ratio",
+        3.0,
+        at_most=True,
+    ),
     "broker_unwrap": Bar("one patient's key from the key broker, median round trip", "us", 30, at_most=True),
+    "limit_cost": Bar("processor time that counting every limit adds to a protected GET", "us", 3.0, at_most=True),
+    "limit_abuse": Bar(
+        "p95 of a caller's GETs while another goes on asking over its limit, divided by that of quiet rounds",
+        "ratio",
+        1.05,
+        at_most=True,
+    ),
     "disk": Bar(
         "bytes on disk divided by plaintext JSON with an EAV index, both compacted", "ratio", 0.4, at_most=True
     ),

@@ -23,8 +23,10 @@ from medlock.errors import MedlockError, SetupError
 from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
+from medlock.identity.factors.kit import site_of
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
+from medlock.identity.verify import IdentityCheck
 from medlock.oauth.administering import Administration, administration
 from medlock.oauth.discovery import oauth_uris
 from medlock.oauth.granting import Place
@@ -35,12 +37,13 @@ from medlock.oauth.server import AuthorizationServer, Outside
 from medlock.oauth.sweeping import SECONDS as SWEEP_SECONDS
 from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
+from medlock.oauth.verify_apps import AppCheck
 from medlock.partners.egress import Egress
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
-from medlock.records.site import site_of
+from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
@@ -54,9 +57,9 @@ from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.limiter import UNLIMITED
 from medlock.web.limits.making import Limits, limits_of
-from medlock.web.oauth_api.api import OAuthApi, nobody
+from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oauth_api.sight import DoorSight
-from medlock.web.oplog import OpLog
+from medlock.web.oplog import OpLog, Told
 from medlock.web.peer import Peers
 from medlock.web.pipeline import Outer, Site
 from medlock.web.ports import Door
@@ -64,6 +67,10 @@ from medlock.web.protection import Protection
 from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.signin import mount as pages
+from medlock.web.signin.counter import Counter, Office
+from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
 
@@ -149,7 +156,9 @@ async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator
 
 def verify_checks(records: Records) -> list[Check]:
     """What `medlock verify` checks beside the records."""
-    return [TokenCheck(records.backend, records.keystore.tenant).findings]
+    keys = records.keystore.tenant
+    apps = AppCheck(open_rows(records.backend, keys, records.clock, records.log))
+    return [TokenCheck(records.backend, keys).findings, IdentityCheck(records.backend, keys).findings, apps.findings]
 
 
 @asynccontextmanager
@@ -160,6 +169,9 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         records.projects.check()
         await app.note(Action.STORE_OPEN, "serve")
         log = OpLog(records.clock, worker=seat.number, requests=settings.log_requests)
+        weak = [each for each in await app.oauth.clients.every() if each.pkce_optional and each.status == "active"]
+        if weak:
+            log.notice(Told.WITHOUT_PKCE, clients=len(weak))
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
@@ -224,7 +236,7 @@ def _site(
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
-        door = TracedDoor(tracer, *parts, site=site_of(settings))
+        door = TracedDoor(tracer, *parts, site=consent_site(settings))
     started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
@@ -263,9 +275,11 @@ def _site(
         ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    oauth = OAuthApi(server, RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED), nobody)
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
+    oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(oauth.mounted())
+    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -276,3 +290,10 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
     people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
+
+
+def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+    """What the pages stand on."""
+    records, settings = app.records, app.records.settings
+    origin = site_of(settings.base_url).origin
+    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)

@@ -6,6 +6,7 @@
     │   ├── UnsupportedMedia            415
     │   ├── NotAcceptable               406
     │   ├── MethodNotAllowed            405
+    │   ├── RangeNotSatisfiable         416  none of the bytes asked for are there
     │   ├── TooLarge                    413
     │   └── OAuthRefused                400  or 401; told as RFC 6749 §5.2 has it
     ├── NotAuthenticated                401  who are you?
@@ -100,6 +101,17 @@ class MethodNotAllowed(BadRequest):
     ) -> None:
         super().__init__(sentence, reason=reason, problems=problems)
         self.allow = allow
+
+
+class RangeNotSatisfiable(BadRequest):
+    """Bytes beyond the end of a content were asked for; `size` is how many there are (RFC 9110 §15.5.17)."""
+
+    http_status = 416
+    issue = "value"
+
+    def __init__(self, size: int) -> None:
+        super().__init__("The content ends before the range that was asked for.")
+        self.size = size
 
 
 class TooLarge(BadRequest):

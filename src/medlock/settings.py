@@ -15,6 +15,7 @@ from medlock.errors import SetupError
 
 MIB = 1024 * 1024
 DRAIN_MAX = 3_600
+BINARY_MIB_MAX = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"([a-z_]+)=(?:off|([1-9][0-9]{0,8})/([smhd]))")
 _LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
@@ -22,11 +23,15 @@ _LINE = re.compile(r'\s*(MEDLOCK_[A-Z_]+)=((?!").*|"([^"]*)"\s*)')
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for; beyond it the answer is 4xx, never a slow server."""
+    """What one request may ask for; beyond it the answer is 4xx, never a slow server.
+
+    `binary_bytes` bounds a content that comes as itself and is sealed as it arrives; all else is held whole.
+    """
 
     resource_bytes: int = MIB
     bundle_bytes: int = 16 * MIB
-    binary_bytes: int = 16 * MIB
+    binary_json_bytes: int = 16 * MIB
+    binary_bytes: int = 256 * MIB
     bundle_entries: int = 20_000
     page_size: int = 50
     page_size_max: int = 1_000
@@ -178,6 +183,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
         rates=rates_of(environ.get("MEDLOCK_RATES", "")),
         rate_store=environ.get("MEDLOCK_RATE_STORE", ""),
         proxies=tuple(environ.get("MEDLOCK_PROXIES", "").replace(",", " ").split()),
@@ -198,6 +204,13 @@ def rates_of(text: str) -> Rates:
         meant = list(quotas) if form[1] == "all" else [form[1]]
         quotas |= dict.fromkeys(meant, Quota(int(form[2] or 0), _UNITS.get(form[3] or "", 60)))
     return Rates(**quotas)
+
+
+def _mebibytes(text: str) -> int:
+    """How large a content may be, in bytes. Raises SetupError."""
+    if not text.isdecimal() or not 1 <= int(text) <= BINARY_MIB_MAX:
+        raise SetupError(f"MEDLOCK_BINARY_MIB is a number of MiB from 1 to {BINARY_MIB_MAX}.")
+    return int(text) * MIB
 
 
 def _seconds(text: str) -> int:

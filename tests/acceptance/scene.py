@@ -24,6 +24,7 @@ from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, TokenStore
 from medlock.records.rotate import ALL, Rotated, Rotator
 from medlock.records.shred import Erased, Shredder
+from medlock.store.content import CHUNK
 from medlock.store.tables import Batch
 from records.world import World, clinician, open_world
 
@@ -170,6 +171,8 @@ async def _found(past: Past) -> None:
     for number in range(4):  # long enough for several rows each, in several versions
         await world.put(weight("long", "ann", number, **note(1_500 * number + 1)))
         await world.put(weight("gone", "erin", number, **note(800)))
+    await world.bring("PUT /Binary/film", random_bytes(CHUNK + 100), x_security_context="Patient/bob")
+    await world.bring("PUT /Binary/lost", random_bytes(100), x_security_context="Patient/erin")
     await _issue(world, 6)
     for number in range(6):
         await world.door.give_receipt(loader(), b"%032d" % number)
@@ -193,6 +196,7 @@ async def _go_on(past: Past, reads: int) -> None:
     await world.put({"resourceType": "Patient", "id": "ann", "name": [{"family": "Other"}], "gender": "female"})
     for number in range(40):
         await world.put(weight(f"c{number}", "bob", 60 + number))
+    await world.bring("PUT /Binary/film", random_bytes(100), x_security_context="Patient/bob")
     for token in (await tokens_of(world).every())[:3]:
         await tokens_of(world).revoke(token.id, "root")
     for start in range(0, reads, 200):

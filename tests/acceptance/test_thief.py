@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +111,22 @@ def ask(theft: Theft, client: httpx.Client) -> None:
         assert observed.status_code == 200, observed.text
 
 
+def bring(theft: Theft, client: httpx.Client) -> None:
+    """A large content with markers in each of its chunks, and one whose connection ends in the middle."""
+    markers = [theft.mint.text("content") for _ in range(100)]
+    content = "".join(f"{marker:<20000}" for marker in markers).encode()
+    headers = {"content-type": "text/plain"}
+    assert client.put("/Binary/long", content=content, headers=headers).status_code == 201
+    assert client.get("/Binary/long", headers={"accept": "*/*"}).content == content
+
+    def ending() -> Iterator[bytes]:
+        yield content
+        raise OSError
+
+    with suppress(OSError):
+        client.put("/Binary/half", content=ending(), headers=headers)
+
+
 def offend(theft: Theft, client: httpx.Client, patient: httpx.Client, stranger: httpx.Client) -> None:
     """Requests that are refused, each with markers of its own: in address, query, headers and body."""
     for _ in range(REQUESTS):
@@ -183,6 +199,7 @@ def live(theft: Theft, server: Server) -> Needles:
     with server.client(tokens[0]) as client, server.client(tokens[1]) as patient, server.client() as stranger:
         load(theft, client)
         ask(theft, client)
+        bring(theft, client)
         offend(theft, client, patient, stranger)
         theft.mint.minted["secret"] += tokens
         needles = Needles(theft.mint.all())

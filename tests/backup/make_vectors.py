@@ -50,7 +50,7 @@ def rows() -> list[Case]:
         case("cut to less than a nonce", "rows-00000", b"", cut=20),
         case("ends within a row", "rows-00000", plain[:-1]),
         case("ends within the head of a row", "rows-00000", plain[:5]),
-        case("a table that is not there", "rows-00000", b"\x0f" + plain[1:]),
+        case("a table that is not there", "rows-00000", b"\x7f" + plain[1:]),
         case("an index that is no index", "index-body-00000", index[:-1]),
         case("a list of erased that is none", "erased", b"\x00" * 7),
     ]

@@ -11,7 +11,7 @@ import json
 from keystore.naive import derive, unseal
 
 FIRST = "body history capsule delta directory dirop log tile tip logindex token job".split()
-TABLES = [*FIRST, "identity", "oauth", "once"]
+TABLES = [*FIRST, "identity", "oauth", "once", "chunk"]
 ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 

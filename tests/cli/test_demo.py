@@ -64,8 +64,13 @@ def test_a_second_start_loads_nothing(tmp_path):
         first = json.loads(read_until("}"))
     passphrase = (tmp_path / "demo.passphrase").read_text()
     with demo(tmp_path / "demo") as read_until:
-        assert "3 patients (loaded earlier)" in read_until(SENTENCE)
+        said = read_until(SENTENCE)
+    assert "3 patients (loaded earlier)" in said
+    assert said.count("/invitation#") == 2  # nobody has used them; each start makes new ones
+    assert not any(guest["invitation"] in said for guest in first["accounts"])
     assert (tmp_path / "demo.passphrase").read_text() == passphrase
     assert (tmp_path / "demo.passphrase").stat().st_mode & 0o777 == 0o600
     assert first["patients"] == 3
-    assert {"url", "ca", "fhir", "token", "expires"} <= set(first)
+    assert {"url", "ca", "fhir", "token", "expires", "accounts"} <= set(first)
+    assert [guest["role"] for guest in first["accounts"]] == ["patient", "clinician"]
+    assert all("/invitation#" in guest["invitation"] for guest in first["accounts"])

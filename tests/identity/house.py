@@ -17,6 +17,7 @@ from medlock.identity.ground import Place
 from medlock.identity.passwords.blocklist import Blocklist, shipped
 from medlock.identity.passwords.profiles import Policies
 from medlock.identity.pending import PendingBook
+from medlock.identity.services import Identity
 from medlock.identity.signin import SignIn
 from medlock.identity.slots import Slots
 from medlock.store.memory import Disk, MemoryBackend
@@ -82,6 +83,11 @@ class House(Process):
     async def by_password(self, login="ann@example.org", password=PASSWORD, place=HOME):
         """Sign in with it."""
         return await self.door.password(login, password, place)
+
+    async def unlock(self, account_id: str) -> None:
+        """As `identity.services` does it, by the operator."""
+        parts = self.accounts, self.sessions, self.invitations, self.devices, self.lockout, self.book, self.pendings
+        await Identity(self.ground, *parts, self.kit, SLOTS).unlock(account_id, "cli:boss")
 
     async def by_passkey(self, person: Person, place=HOME):
         """Sign in with it."""

@@ -67,7 +67,6 @@ async def test_the_same_answer_and_the_same_work(monkeypatch) -> None:
     watched = Watched(memory.backend)
     house = House(watched, memory.clock, memory.log)
     names = await people(house)
-    await house.kit.password.warm()
     seen = {}
     for kind, login in names.items():
         for at in range(7):
@@ -95,7 +94,6 @@ async def test_time_does_not_tell(tmp_path) -> None:
     async with opened("sqlite", tmp_path) as again:
         house = House(await again(), StoppedClock(), PlainLog())
         names = await people(house)
-        await house.kit.password.warm()
         dice, times = random.Random(7), {kind: [] for kind in KINDS[:2]}
         for at in range(TRIES):
             house.clock.ms += DAY  # nobody waits

@@ -16,6 +16,7 @@ from medlock.identity.account import Account
 from medlock.identity.enrolment import Changed, Enrolment
 from medlock.identity.factors.kit import Kit, Rules, kit_of, site_of
 from medlock.identity.factors.shape import Answer, Kind
+from medlock.identity.lockout import Waits
 from medlock.identity.passwords.blocklist import Blocklist, shipped
 from medlock.identity.passwords.check import UnfitPassword
 from medlock.identity.passwords.profiles import Policies
@@ -175,6 +176,22 @@ async def test_who_came_in_by_a_recovery_code_sets_a_password_without_the_lost_o
     assert not begun.session.unsettled
     with pytest.raises(NotAuthenticated):
         await desk.sessions.find(settled.secret)
+
+
+async def test_the_present_password_cannot_be_guessed_in_a_stolen_session(desk: Desk) -> None:
+    """Five tries in five minutes; a new password that breaks rules is no wrong try."""
+    account = await desk.active()
+    secret = (await desk.arrive(account)).secret
+    await desk.password(secret, GOOD)
+    for _ in range(6):
+        with pytest.raises(UnfitPassword):
+            await desk.password(secret, "too short", GOOD)
+    for _ in range(5):
+        with pytest.raises(NotAuthenticated):
+            await desk.password(secret, BETTER, "a wrong guess")
+    with pytest.raises(Waits):
+        await desk.password(secret, BETTER, GOOD)
+    assert await desk.kit.password.verify(account.id, Answer(GOOD))
 
 
 async def test_the_log_tells_which_and_never_what(desk: Desk) -> None:

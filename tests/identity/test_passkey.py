@@ -94,7 +94,7 @@ async def test_salts_for_made_keys_stay() -> None:
         {"cose": {1: 2, 3: -35, -1: 2, -2: bytes(48), -3: bytes(48)}}, {"cose": {1: 3, 3: -257, -1: b"\x7f" * 128, -2: b"\1\0\1"}},
         {"cose": {1: 1, 3: -7, -1: 6, -2: bytes(32)}}, {"cose": {}, "id": b""}, {"id": b"x" * 1_024},
     ],
-    ids=str,
+
 )  # fmt: skip
 async def test_a_registration_with_a_fault_is_refused(fault: dict) -> None:
     """§7.1: one fault at a time."""
@@ -113,7 +113,7 @@ async def test_a_registration_with_a_fault_is_refused(fault: dict) -> None:
         {"id": "AAAA"}, {"id": "AAAA", "rawId": "AAAA"}, {"type": "password"}, {"rawId": 7}, {"response": {"attestationObject": "!"}},
         {"response": {"attestationObject": b64(cbor2.dumps([1, 2]))}}, {"response": {"clientDataJSON": b64(b"[]")}},
     ],
-    ids=str,
+
 )  # fmt: skip
 async def test_a_registration_whose_form_is_wrong_is_refused(fault: dict) -> None:
     """Attestations that were not asked for, ids that are not those made, things that are not what they should be."""
@@ -131,7 +131,7 @@ async def test_a_registration_whose_form_is_wrong_is_refused(fault: dict) -> Non
         {"client": {"crossOrigin": True}}, {"client": {"type": "webauthn.create"}}, {"client": {"challenge": b64(b"x" * 32)}},
         {"handle": b"x" * 64}, {"handle": b""},
     ],
-    ids=str,
+
 )  # fmt: skip
 async def test_a_sign_in_with_a_fault_is_refused(fault: dict) -> None:
     """§7.2: one fault at a time; and the passkey still works afterwards."""

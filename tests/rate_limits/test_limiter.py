@@ -12,6 +12,7 @@ from medlock.fhir.question import EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.settings import Quota, Rates, rates_of
 from medlock.web.costs import EVERYTHING, EXPORT, SEARCH, WEIGHTS, patient_named, weight
+from medlock.web.limits.limiter import PATIENCE
 from medlock.web.limits.purse import SHARES
 from rate_limits.world import Counter, Ears, Hand, caller, limiter
 
@@ -120,7 +121,7 @@ async def test_many_at_once_in_one_worker():
     """A hundred requests that wait for the same share get no more than there is, and ask the counter little."""
     shared = Counter(pause=True)
     limits = limiter("user=64/m", shared=shared)
-    done = await asyncio.gather(*(limits.charge(caller(), 1) for _ in range(200)), return_exceptions=True)
+    done = await asyncio.gather(*(limits.charge(caller(), 1) for _ in range(80)), return_exceptions=True)
     assert sum(isinstance(each, bytes) for each in done) == 64
     assert shared.asked <= SHARES + 1
 
@@ -140,8 +141,26 @@ async def test_whoever_is_refused_costs_the_counter_nothing():
     limits = limiter("user=10/m", shared=shared)
     await admitted(limits, caller(), 11)
     before = shared.asked
-    assert await admitted(limits, caller(), 1_000) == 0
+    assert await admitted(limits, caller(), PATIENCE - 1) == 0
     assert shared.asked == before
+
+
+async def test_whoever_goes_on_waits(monkeypatch):
+    """The first refusals come at once, further ones after a while, up to a bound of those who wait."""
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr("medlock.web.limits.limiter.asyncio.sleep", sleep)
+    limits = limiter("user=2/m")
+    await admitted(limits, caller(), 2 + PATIENCE)
+    assert waits == []
+    await admitted(limits, caller(), 7)
+    assert waits == [0.0] * 7  # as long as conftest.py says
+    monkeypatch.setattr("medlock.web.limits.limiter.SLOWED_MAX", 0)
+    await admitted(limits, caller(), 7)
+    assert len(waits) == 7
 
 
 async def test_a_counter_that_is_away_opens_and_alarms():

@@ -18,7 +18,7 @@ from medlock.errors import Denied, MedlockError, NotFound, SetupError, Unprocess
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction
 from medlock.records.holders import PAGE, PARTS, page_name
-from medlock.records.site import site_of
+from medlock.records.site import consent_site
 from medlock.records.verify_notes import NoteCheck
 from medlock.settings import Settings
 from medlock.store.tables import Batch, Table
@@ -423,7 +423,7 @@ async def test_an_old_list_is_found(world):
 def test_wrong_settings_stop_the_start(name, value):
     """A policy that is none is never taken for another one."""
     with pytest.raises(SetupError):
-        site_of(Settings(Path("x"), **{name: value}))
+        consent_site(Settings(Path("x"), **{name: value}))
 
 
 def test_settings_make_the_site():
@@ -431,4 +431,4 @@ def test_settings_make_the_site():
     given = Settings(
         Path("x"), consent_policy="deny", consent_purposes=f"{form.PROJECTS}|FooBar=HRESCH", consent_r4="on"
     )
-    assert site_of(given) == Site(Policy.DENY, form.PURPOSES, extended=True)
+    assert consent_site(given) == Site(Policy.DENY, form.PURPOSES, extended=True)

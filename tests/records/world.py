@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,19 @@ class World:
         raw = {name.encode(): value.encode() for name, value in sent.items()}
         frame = Frame(self.clock.now_ms(), 1_000, BASE)
         return await self.door.answer(who, parse(Request(method, path.encode(), query.encode(), raw, data), frame))
+
+    async def bring(self, line: str, content: bytes, **headers: str) -> Disclosure:
+        """A content of a Binary that comes in pieces."""
+        method, _, path = line.partition(" ")
+        sent = {b"content-type": b"video/mp4"} | {k.replace("_", "-").encode(): v.encode() for k, v in headers.items()}
+        frame = Frame(self.clock.now_ms(), 1_000, BASE)
+        question = parse(Request(method, path.encode(), b"", sent, flows=True), frame)
+
+        async def arriving() -> AsyncIterator[bytes]:
+            for start in range(0, len(content), 65_536):
+                yield content[start : start + 65_536]
+
+        return await self.door.answer(clinician(), question, arriving=arriving())
 
     async def put(self, resource: dict[str, Any], who: Principal | None = None, **conditions: str) -> dict[str, Any]:
         """PUT under the resource's own id; what came back."""

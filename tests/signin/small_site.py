@@ -10,21 +10,27 @@ from medlock.web.inventory import INVENTORY
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer
 from medlock.web.reply import Replies
-from medlock.web.signin.counter import Office
+from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.mount import mounted
-from medlock.web.signin.render import Frame
-from medlock.web.signin.routes import DECLARED
+from medlock.web.signin.render import Look
+from signin.small_desks import World
 from web.small_world import BASE, Lines, SmallProbe
 
 ORIGIN = BASE.removesuffix("/fhir")
 TOKEN = re.compile(r'name="csrf" value="([^"]*)"')
 
 
+def small_pages():
+    """Every page, over a small clinic of its own."""
+    world = World()
+    return mounted(Counter(Office(world.desks(), world.clock, Look("medlock"), ORIGIN, tls=True)))
+
+
 def site(world, origin=ORIGIN):
     """The application."""
-    office = Office(world.desks(), world.clock, Frame("medlock"), origin, tls=True)
+    office = Office(world.desks(), world.clock, Look("medlock"), origin, tls=True)
     outer = Outer(Replies(origin + "/fhir", tls=True), SmallProbe(), OpLog(Clock(), Lines()), tls=True)
-    return outer.app(mounted(office), [*INVENTORY, *DECLARED])
+    return outer.app(mounted(Counter(office)), INVENTORY)
 
 
 class Browser:

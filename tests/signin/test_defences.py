@@ -12,12 +12,12 @@ from medlock.web.signin import places
 from medlock.web.signin.answers import Goto
 from medlock.web.signin.cookies import read_cookies
 from medlock.web.signin.form import parse_form
-from medlock.web.signin.routes import AUTHORIZE, DECLARED
+from medlock.web.signin.routes import AUTHORIZE_SENT, DECLARED
 from signin.small_desks import APP, CODES, KEYS, Holdings, World
 from signin.small_site import ORIGIN, Browser, site
 from signin.walking import AUTHORIZE as ASKED
 
-POSTS = [each for each in DECLARED if "POST" in each.methods and each is not AUTHORIZE]
+POSTS = [each for each in DECLARED if "POST" in each.methods and each is not AUTHORIZE_SENT]
 FOREIGN = {
     "nothing": {},
     "another origin": {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},

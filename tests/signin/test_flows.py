@@ -45,16 +45,17 @@ async def test_wrong_sign_ins_look_alike():
 
 
 async def test_waiting_is_said_in_minutes():
-    """Who has to wait learns how long, on the page and in Retry-After's words."""
+    """Who has to wait learns how long, on the page and in Retry-After."""
     world = World()
-    fault = TooMany("Too many tries. Wait, or use a passkey.")
+    fault = TooMany("Too many attempts. Try again in 4 minutes, or sign in with a passkey.")
     fault.retry_after = 240
     world.faults["password"] = fault
     browser = Browser(site(world))
     await browser.get("/sign-in")
     answer = await browser.post("/sign-in", {"username": "ann@example.org", "password": "x"})
     assert answer.status_code == 429
-    assert "Try again in 4 minutes." in answer.text
+    assert "Try again in 4 minutes" in answer.text
+    assert answer.headers["retry-after"] == "240"
 
 
 async def test_a_passkey_is_offered_after_a_password():

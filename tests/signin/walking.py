@@ -88,6 +88,6 @@ async def _own(world, browser):
         "nothing chosen",
         await browser.post("/oauth/authorize/decide", {"request": "handle-of-a-request", "answer": "allow"}),
     )
-    for staff in (False, True):
-        world.unsettled, world.held = True, Holdings((), staff=staff)
+    for held in (Holdings(()), Holdings((), staff=True), Holdings((), password_changed=NOW), FULL):
+        world.unsettled, world.held = True, held
         yield "welcome", await browser.get("/welcome")

@@ -97,7 +97,6 @@ async def test_a_code_bound_to_a_key(world, app):
         {"header": {"jwk": {name: OTHER.public()[name] for name in ("kty", "crv", "x", "y")}}},
         {"header": {"jwk": dict(KEY.jwk)}},
     ],
-    ids=str,
 )
 async def test_proofs_that_do_not_hold(world, app, wrong):
     """Another method, address, time or kind; a key that did not sign, a private one, none: invalid_dpop_proof."""

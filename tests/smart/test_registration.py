@@ -91,7 +91,6 @@ async def test_only_so_many_wait(world, monkeypatch):
         ({"launch_uri": "http://app.example.org/launch"}, "invalid_client_metadata"),
         ({"software_statement": "eyJ"}, "invalid_software_statement"),
     ],
-    ids=str,
 )
 async def test_metadata_that_do_not_hold(world, more, code):
     """RFC 7591 §3.2.2: refused by name, and nothing is registered."""
@@ -135,7 +134,6 @@ async def test_an_initial_token_runs_out(world):
         {"kind": Kind.PUBLIC, "redirect_uris": (CALLBACK,), "id": "a b c"},
         {"kind": Kind.PUBLIC, "redirect_uris": (CALLBACK,), "origins": ("https://x/y",)},
     ],
-    ids=str,
 )
 async def test_what_an_administrator_may_not_either(world, more):
     """Clients that make no sense, or are less safe than they say, are refused with a sentence."""

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from store import naive
+from store import naive, naive_content
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "store"
 Case = dict[str, Any]
@@ -26,6 +26,8 @@ TENANT, PATIENT, OTHER = ramp(0x00, 32), ramp(0x60, 32), ramp(0x80, 32)
 OWN = naive.derive(TENANT, "tenant/own")
 SLOT, GENERATION, RID = 0x0123456789ABCDEF, 2, 0x1122334455667788
 NONCE = bytes(11) + b"\x01"
+STREAM, CONTENT_KEY = ramp(0x20, 16), ramp(0x40, 32)
+SAID = naive_content.said(STREAM, CONTENT_KEY, 300_000)
 WHERE = PATIENT, SLOT, GENERATION
 PLACE: Case = {"patient": PATIENT.hex(), "slot": SLOT, "generation": GENERATION}
 
@@ -61,9 +63,9 @@ def meta(version: int = 3, *, deleted: bool = False) -> list[Any]:
     return ["Observation", "o1", version, 1_760_000_000_000, ["p1"], ["sys|R"], deleted]
 
 
-def body(of: list[Any], json: str, **header: int) -> list[bytes]:
+def body(of: list[Any], json: str, content: bytes = b"", **header: int) -> list[bytes]:
     """The rows of a version; `header` says otherwise than all others do."""
-    plain = naive.packed(of, json.encode())
+    plain = naive.packed(of, json.encode(), content)
     count = (len(plain) - naive.FIRST) // naive.FURTHER
     said = {"slot": SLOT, "version": 3, "form": 1, "generation": GENERATION, "further": count} | header
     return naive.seal_body((TENANT, PATIENT), naive.header(**said), RID, plain, NONCE)
@@ -83,6 +85,7 @@ def bodies() -> list[Case]:
         told("in one row", given, row, [meta(), SMALL]),
         told("in three rows", given, long, [meta(), LONG % noise(1_500)]),
         told("deleted", given, gone, [meta(deleted=True), ""]),
+        told("with a content", given, body(meta(), SMALL, SAID, form=2), [meta(), SMALL, [STREAM.hex(), CONTENT_KEY.hex(), 300_000]]),
         told("greatest version", given, late, [meta(2**24 - 1), SMALL]),
         told("shared", given | {"patient": OWN.hex(), "slot": 0, "generation": 0}, shared, [[*meta()[:4], [], [], False], SMALL]),
     ]  # fmt: skip
@@ -120,7 +123,13 @@ def changed_bodies(given: Case, row: list[bytes], long: list[bytes]) -> list[Cas
     unheard = [
         told("another version inside", given, body(meta(2), SMALL)),
         told("form 0", given, body(meta(), SMALL, form=0)),
-        told("form 2", given, body(meta(), SMALL, form=2)),
+        told("form 3", given, body(meta(), SMALL, form=3)),
+        told("form 2 without a content", given, body(meta(), SMALL, form=2)),
+        told("a content of no bytes", given, body(meta(), SMALL, SAID[:48] + bytes(8), form=2)),
+        told(
+            "a content that is too large", given, body(meta(), SMALL, SAID[:48] + struct.pack(">Q", 2**40 + 1), form=2)
+        ),
+        told("a content cut short", given, body(meta(), "", SAID[:55], form=2)),
         told("a slot of 64 bits", given | {"slot": 2**63}, body(meta(), SMALL, slot=2**63)),
         told("more further rows than there are", given, body(meta(), SMALL, further=1)),
     ]
@@ -320,7 +329,53 @@ def notes() -> list[Case]:
     return cases + [told(f"end, {name}", end, [bad]) for name, bad in damaged(last)]
 
 
+def contents() -> list[Case]:
+    """§3.1: contents in chunks. Rows are told by their digests, and what became of them by one change."""
+    sizes = {"one chunk": 300, "one chunk, full": 262_144, "two chunks": 262_145, "three chunks": 600_000}
+    cases = [_content(name, size) for name, size in sizes.items()]
+    three = 600_000
+    changes: dict[str, list[int | str]] = {
+        "a bit of the first chunk": ["flip", 0, 0],
+        "a bit in the middle": ["flip", 1, 131_072],
+        "a bit of the filling": ["flip", 2, 262_000],
+        "a bit of a tag": ["flip", 2, 262_159],
+        "two chunks swapped": ["swap", 0, 1],
+        "the last swapped with the first": ["swap", 0, 2],
+        "a chunk twice": ["copy", 0, 1],
+        "the last one twice": ["copy", 2, 1],
+        "the first chunk gone": ["drop", 0],
+        "a chunk in the middle gone": ["drop", 1],
+        "the last chunk gone": ["drop", 2],
+        "a chunk cut": ["cut", 1, 262_159],
+        "the last chunk cut to its content": ["cut", 2, 75_728],
+        "a chunk of nothing": ["cut", 0, 0],
+        "a chunk longer than all": ["fill", 1, 1],
+    }
+    cases += [_content(name, three, change=change) for name, change in changes.items()]
+    said = {
+        "a shorter size, so another last chunk": naive_content.said(STREAM, CONTENT_KEY, 300_000),
+        "a longer size, so another last chunk": naive_content.said(STREAM, CONTENT_KEY, 262_144 * 3 + 1),
+        "another stream": naive_content.said(ramp(0x21, 16), CONTENT_KEY, three),
+        "another key": naive_content.said(STREAM, ramp(0x41, 32), three),
+    }
+    return cases + [_content(name, three, said=each) for name, each in said.items()]
+
+
+def _content(name: str, size: int, *, change: list[int | str] | None = None, said: bytes = b"") -> Case:
+    content = naive_content.made(size)
+    rows = naive_content.seal_content(STREAM, CONTENT_KEY, content)
+    case: Case = {
+        "name": name,
+        "written": naive_content.said(STREAM, CONTENT_KEY, size).hex(),
+        "rows": [sha256(row).hexdigest() for row in rows],
+        "said": (said or naive_content.said(STREAM, CONTENT_KEY, size)).hex(),
+        "change": change or [],
+    }
+    return case if change or said else {**case, "says": sha256(content).hexdigest()}
+
+
 FILES = {
+    "contents": contents,
     "bodies": bodies,
     "deltas": deltas,
     "heads": heads,

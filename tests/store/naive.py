@@ -84,12 +84,12 @@ def header(slot: int, version: int, form: int, generation: int, further: int) ->
     return struct.pack(">QIHH", slot, version << 8 | form, generation, further)
 
 
-def packed(meta: list[Any], body: bytes) -> bytes:
+def packed(meta: list[Any], body: bytes, content: bytes = b"") -> bytes:
     """As long as a first row and as many further rows as it takes."""
     head = pack(meta)
     dictionary = zstandard.ZstdCompressionDict(DICTIONARY.read_bytes())
     compressor = zstandard.ZstdCompressor(level=3, dict_data=dictionary, write_dict_id=False, write_checksum=False)
-    data = compressor.compress(struct.pack(">H", len(head)) + head + body)
+    data = compressor.compress(struct.pack(">H", len(head)) + head + content + body)
     further = max(0, -(-(len(data) - FIRST) // FURTHER))
     return data.ljust(FIRST + FURTHER * further, b"\0")
 
@@ -108,13 +108,14 @@ def seal_body(keys: tuple[bytes, bytes], head: bytes, rid: int, plain: bytes, no
 
 
 def open_body(tenant: bytes, where: Where, rid: int, rows: list[bytes]) -> list[Any]:
-    """Meta and JSON; there is no other key than that of `where`."""
+    """Meta and JSON, and in form 2 what is said of the content; there is no other key than that of `where`."""
     patient, slot, generation = where
     demand(all(len(row) == BODY for row in rows))
     ct, further = rows[0], rows[1:]
     head = masked(tenant, ct[:12], ct[12:28])
     named, version, of, count = struct.unpack(">QIHH", head)
-    demand(version & 0xFF == 1 and named < 1 << 63 and (named, of) == (slot, generation))
+    form = version & 0xFF
+    demand(form in {1, 2} and named < 1 << 63 and (named, of) == (slot, generation))
     key = derive(patient, "patient/body")
     plain = unseal(key, ct[:12] + ct[28:], head + struct.pack(">Q", rid))
     demand(count == len(further))
@@ -125,7 +126,11 @@ def open_body(tenant: bytes, where: Where, rid: int, rows: list[bytes]) -> list[
     end = 2 + int.from_bytes(data[:2], "big")
     meta = unpack(data[2:end])
     demand(meta[2] == version >> 8)
-    return [meta, data[end:].decode()]
+    if form == 1:
+        return [meta, data[end:].decode()]
+    content, size = data[end : end + 56], int.from_bytes(data[end + 48 : end + 56], "big")
+    demand(len(content) == 56 and 1 <= size <= 1 << 40)
+    return [meta, data[end + 56 :].decode(), [content[:16].hex(), content[16:48].hex(), size]]
 
 
 def further_key(tenant: bytes, rid: int, version: int, at: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from medlock.errors import SetupError, Tampered, Unavailable
 from medlock.store.reader import FileReader
-from medlock.store.schema import COUNTER, IDENTITY_TABLES
+from medlock.store.schema import COUNTER, THIRD_TABLES
 from medlock.store.sqlite import SqliteBackend, open_sqlite
 from medlock.store.tables import Batch, Table
 from store.backend_conformance import BackendConformance, CountingLedger, Reopen
@@ -67,7 +67,7 @@ async def test_a_file_of_version_2_is_brought_forward(tmp_path: Path, reopen: Re
     await store.commit(Batch(puts=[(Table.BODY, 1, b"kept")], entries=[b"e"]))
     await store.close()
     with sqlite3.connect(path) as db:
-        for name in (*IDENTITY_TABLES, COUNTER):
+        for name in (*THIRD_TABLES, COUNTER):
             db.execute(f"DROP TABLE {name}")
         db.execute("PRAGMA user_version = 2")
     db.close()

@@ -40,7 +40,9 @@ def ours_body(case: Case, rows: list[bytes]) -> Any:
     assert found.slot == keys.slot
     if len(rows) == 1:
         assert cipher.open_all([(case["rid"], rows[0])], find) == [found]
-    return [astuple(found.meta), found.body.decode()]
+    content = found.content
+    said = [] if content is None else [[content.stream.hex(), content.key.hex(), content.size]]
+    return [astuple(found.meta), found.body.decode(), *said]
 
 
 def ours_delta(case: Case, rows: list[bytes]) -> Any:

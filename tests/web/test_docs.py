@@ -7,8 +7,9 @@ from medlock import errors
 from medlock.errors import MedlockError
 from medlock.fhir.address import ROUTES
 from medlock.records.jobs import ASKED_BYTES, PLACES
+from medlock.records.outflow import WHOLE_BYTES
 from medlock.settings import MIB, Limits
-from medlock.web.body import BODY_SECONDS
+from medlock.web.body import BODY_SECONDS, SLOWEST
 from medlock.web.later import KEPT_SECONDS
 from medlock.web.protocol import HEAD_BYTES, HEAD_SECONDS
 from medlock.web.routes import ASYNC, BULK
@@ -49,4 +50,8 @@ def test_bounds_are_the_programs():
     assert f"At most {PLACES} wait for an account" in PAGE
     assert f"a question of more than {ASKED_BYTES // 1024} KiB" in PAGE
     assert "or a Binary, measured" in PAGE
-    assert f"up to {limits.binary_bytes // MIB} MiB; it is kept" in PAGE
+    assert f"the content itself, up to {limits.binary_bytes // MIB} MiB" in PAGE
+    assert f"as FHIR JSON (base64), a Binary has {limits.binary_json_bytes // MIB} MiB" in PAGE
+    assert f"Up to\n{limits.resource_bytes // MIB} MiB it becomes `Binary.data`" in PAGE
+    assert f"Each {SLOWEST // 1024} KiB have {BODY_SECONDS} seconds" in PAGE
+    assert f"a content of more than {WHOLE_BYTES // MIB} MiB is 406" in PAGE

@@ -541,16 +541,17 @@ async def test_a_type_that_no_header_can_carry(world, client):
 
 
 async def test_content_goes_in_as_a_resource(world, client):
-    """A body of another type becomes a Binary before anybody decides about it; its limit is its own."""
+    """A body of another type becomes a Binary before anybody decides about it; its limits are its own."""
     headers = AUTH | {"content-type": "image/png", "x-security-context": "Patient/1"}
     response = await client.post("Binary", content=b"\x89PNG", headers=headers)
     assert response.status_code == 201
     sent = orjson.loads(world.door.questions[-1].body)
     assert sent == {"resourceType": "Binary", "contentType": "image/png", "data": "iVBORw==",
                     "securityContext": {"reference": "Patient/1"}}  # fmt: skip
-    small = SmallWorld(limits=Limits(resource_bytes=100, binary_bytes=1_000))
+    small = SmallWorld(limits=Limits(resource_bytes=100, binary_json_bytes=300, binary_bytes=1_000))
     transport = httpx.ASGITransport(app=small.site)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as other:
         assert (await other.post("Binary", content=b"x" * 1_000, headers=headers)).status_code == 201
         assert (await other.post("Binary", content=b"x" * 1_001, headers=headers)).status_code == 413
+        assert (await other.post("Binary", content=b"x" * 301, headers=AUTH | JSON)).status_code == 413
         assert (await other.post("Patient", content=b"x" * 101, headers=AUTH | JSON)).status_code == 413

@@ -60,14 +60,14 @@ def addresses():
 
 
 def check(answer, face):
-    """No fault, no trace, nothing repeated, in the declared form."""
+    """No fault, no trace, nothing repeated, in the declared form if there is one."""
     assert answer.status_code < 500, answer.text[:500]
     for word in ("Traceback", 'File "', "medlock/web", "starlette", "uvicorn", MARK, "<script>"):
         assert word not in answer.text, word
     assert "server" not in answer.headers
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "content-security-policy" in answer.headers
-    if answer.status_code < 400 or not answer.content:
+    if answer.status_code < 400 or not answer.content or face is None:
         return
     kind = answer.headers["content-type"]
     if face is Face.FHIR:
@@ -102,7 +102,7 @@ async def test_addresses_that_scanners_try(site):
             for method in ("GET", "POST"):
                 answer = await client.request(method, httpx.URL(ROOT + path), headers=headers)
                 assert answer.status_code in {400, 401, 404, 405}, path
-                check(answer, Face.FHIR)
+                check(answer, None)
     assert not lines
 
 

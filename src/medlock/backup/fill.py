@@ -14,6 +14,7 @@ from medlock.records.verify_bodies import scan
 from medlock.store.tables import Backend, Batch, Table
 
 _ROWS = 4_000
+_BYTES = 4 * 1024 * 1024
 
 
 async def demand_empty(backend: Backend) -> None:
@@ -25,7 +26,7 @@ async def demand_empty(backend: Backend) -> None:
 
 async def fill(backend: Backend, chain: Sequence[Held], keys: BackupKeys) -> int:
     """Write the rows of each backup over those of the one before; how many were written. Raises Tampered."""
-    written = 0
+    written = size = 0
     for held in chain:
         batch = Batch()
         for table, key, ct in rows_of(held, keys.seal(held)):
@@ -33,10 +34,11 @@ async def fill(backend: Backend, chain: Sequence[Held], keys: BackupKeys) -> int
                 batch.deletes.append((table, key))
             else:
                 batch.puts.append((table, key, ct))
+                size += len(ct)
             written += 1
-            if written % _ROWS == 0:
+            if written % _ROWS == 0 or size > _BYTES:
                 await backend.commit(batch)
-                batch = Batch()
+                batch, size = Batch(), 0
         await backend.commit(batch)
         await asyncio.sleep(0)
     return written

@@ -31,6 +31,8 @@ _HASHER = PasswordHasher(
 
 def canonical(password: str) -> str:
     """The form that is counted, compared and hashed: NFKC (SP 800-63B-4 §3.1.1.2). Raises BadRequest."""
+    if password.isascii():
+        return password
     form = unicodedata.normalize("NFKC", password)
     if any("\ud800" <= character <= "\udfff" for character in form):
         raise BadRequest("This password holds a character that no keyboard can send again; choose another one.")

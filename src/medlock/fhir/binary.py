@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from medlock.errors import BadRequest, UnsupportedMedia
+from medlock.fhir.document import SUBSETTED, split
 
 FHIR_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir"})
 _TOKEN: Final = r"[A-Za-z0-9!#$&^_.+\-]{1,100}"
@@ -55,8 +56,8 @@ def wants_content(headers: Headers) -> bool:
     return FHIR_TYPES.isdisjoint(each.partition(";")[0].strip() for each in ranges)
 
 
-def wrapped(body: bytes, headers: Headers, logical_id: str) -> bytes:
-    """The Binary resource of some content. Raises UnsupportedMedia, BadRequest."""
+def wrapped(body: bytes | None, headers: Headers, logical_id: str) -> bytes:
+    """The Binary resource of some content; None: of one that lies elsewhere. Raises UnsupportedMedia, BadRequest."""
     media = headers.get(b"content-type", b"").decode("latin-1").strip()
     if _MEDIA.fullmatch(media) is None:
         raise UnsupportedMedia("Say what the content is: Content-Type type/subtype.")
@@ -66,7 +67,16 @@ def wrapped(body: bytes, headers: Headers, logical_id: str) -> bytes:
     if context and _CONTEXT.fullmatch(context) is None:
         raise BadRequest("X-Security-Context names one resource, such as Patient/1.")
     owner = {"securityContext": {"reference": context}} if context else {}
-    return msgspec.json.encode(made | named | owner | {"data": b64encode(body).decode()})
+    held = {"meta": {"tag": [SUBSETTED]}} if body is None else {"data": b64encode(body).decode()}
+    return msgspec.json.encode(made | named | owner | held)
+
+
+def with_data(resource: bytes, data: bytes) -> bytes:
+    """A Binary that lay without its data, with it; `data` is base64. It is whole then, so SUBSETTED no more."""
+    members = split(resource)
+    meta = split(members.get("meta", b"{}"))
+    meta.pop("tag", None)
+    return msgspec.json.encode(members | {"meta": meta, "data": data.decode()})
 
 
 def refuse_context(headers: Headers) -> None:

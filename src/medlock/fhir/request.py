@@ -65,6 +65,7 @@ class Request(msgspec.Struct, frozen=True):
     """What came over the wire, below the FHIR base.
 
     `path` and `query` are raw bytes, not decoded; `headers` have lower-case names, each once; HEAD is given as GET.
+    `flows`: the body is content of a Binary, and comes by itself.
     """
 
     method: str
@@ -72,6 +73,7 @@ class Request(msgspec.Struct, frozen=True):
     query: bytes = b""
     headers: Headers = {}
     body: bytes = b""
+    flows: bool = False
 
 
 class EntryRequest(msgspec.Struct, frozen=True):
@@ -120,7 +122,7 @@ def _binary(request: Request, frame: Frame) -> Question:
         refuse_context(request.headers)
         return _parsed(request, address, frame)
     headers = {**request.headers, b"content-type": b"application/fhir+json"}
-    body = wrapped(request.body, request.headers, address.id)
+    body = wrapped(None if request.flows else request.body, request.headers, address.id)
     return _parsed(msgspec.structs.replace(request, headers=headers, body=body), address, frame)
 
 

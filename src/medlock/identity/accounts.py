@@ -225,7 +225,12 @@ def row_of(batch: Batch) -> bytes:
 
 def mark(account: Account, row: bytes) -> str:
     """What an event names: the account, which version of it, and the very row."""
-    return f"{account.id}:{account.version}:{row[_TAG].hex()}"
+    return f"{account.id}:{account.version}:{tag_of(row)}"
+
+
+def tag_of(row: bytes) -> str:
+    """What names a sealed row and no other."""
+    return row[_TAG].hex()
 
 
 def about(account: Account) -> str:

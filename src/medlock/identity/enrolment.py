@@ -6,6 +6,7 @@ stays: what is left must let its owner sign in as their roles demand. 3. What is
 session and everything that apps were given (ASVS 5.0 7.4.3), in the commit that changes the factor; its owner goes on
 in a session begun anew. 4. The account's row changes with its factors, so that a sign-in that began before the change
 loses. 5. Each change is an event in the same commit.
+6. The present password, which a new one asks for, is counted like a code: a stolen session is no place to guess it.
 
 The one place that commits a `Change`. Nothing secret comes near an event.
 """
@@ -23,10 +24,13 @@ from medlock.identity.accounts import Accounts, about, mark, row_of
 from medlock.identity.factors.kit import Kit
 from medlock.identity.factors.shape import Answer, Change, Described, Kind, Offer, Owner
 from medlock.identity.ground import Ground, Place, again
+from medlock.identity.lockout import Lockout
+from medlock.identity.passwords.check import UnfitPassword
 from medlock.identity.sessions import Begun, Proven, Session, Sessions
 from medlock.identity.strength import Acr, Act, can_sign_in, demand
 from medlock.store.cabinet import Held
 
+PRESENT = "present-password"
 ENDS_OTHERS = {Kind.PASSWORD, Kind.TOTP}
 """Kinds whose replacement ends other sessions. Former recovery codes are dead when a new sheet counts."""
 
@@ -63,6 +67,7 @@ class Enrolment:
         self._sessions = sessions
         self._kit = kit
         self._words = words
+        self._lockout = Lockout(ground)
 
     async def offer(self, secret: str, kind: Kind, browser: str, *, conditional: bool = False) -> Offer:
         """Begin to enrol a factor. Raises NotAuthenticated (StepUpNeeded), Conflict."""
@@ -77,7 +82,7 @@ class Enrolment:
 
         async def once() -> tuple[Session, Change, Held[Account]]:
             session = await self._allowed(secret)
-            change = await self._kit.of(kind).accept(await self._owner(session), answer)
+            change = await self._accepted(await self._owner(session), kind, answer)
             action = Action.FACTOR_CHANGE if change.replaces else Action.FACTOR_ADD
             ends = change.replaces and kind in ENDS_OTHERS
             return session, change, await self._write(session, change, action, ends=ends)
@@ -131,6 +136,20 @@ class Enrolment:
         known = (account.birth, account.resource, *account.organisations, *await self._words(account))
         lost = session.unsettled and "pwd" not in session.amr
         return Owner(account.id, account.login, account.name, known, account.roles, second, recovered=lost)
+
+    async def _accepted(self, owner: Owner, kind: Kind, answer: Answer) -> Change:
+        """The factor's own answer; the present password is counted before it is looked at. Raises Waits, Suspended."""
+        guessed = kind is Kind.PASSWORD and bool(answer.present) and not owner.recovered
+        if not guessed:
+            return await self._kit.of(kind).accept(owner, answer)
+        await self._lockout.code(owner.account, PRESENT)
+        try:
+            change = await self._kit.of(kind).accept(owner, answer)
+        except UnfitPassword:  # the new one was judged, so the present one was right
+            await self._lockout.code_right(owner.account, PRESENT)
+            raise
+        await self._lockout.code_right(owner.account, PRESENT)
+        return change
 
     async def _leaves_a_way_in(self, account_id: str, kind: Kind, factor: str) -> None:
         """Raises Conflict when somebody could sign in with a factor and could not without it."""

@@ -13,6 +13,8 @@ has no password is verified against a hash that is nobody's and told the same se
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from medlock.audit.events import Action, Outcome
 from medlock.errors import BadRequest, Conflict, NotAuthenticated, Raced, TooMany
 from medlock.identity.account import Account, Status, canonical_login
@@ -87,9 +89,10 @@ class SignIn:
             await self._ground.backend.commit(taken.batch + await self._reset(held.value, reset=taken.reset))
         except Raced:
             raise Conflict("This user name is taken, or the code was just used. Try another user name.") from None
+        remembered, device, secret = await self._desk.devices.remember(held.value.id, place)
         standing = await self._desk.accounts.standing(held.value.id)
-        begun = await self._desk.sessions.start(standing, INVITED, place)
-        return Arrival(begun.secret, begun.session)
+        begun = await self._desk.sessions.start(standing, replace(INVITED, device=device), place, remembered)
+        return Arrival(begun.secret, begun.session, secret)
 
     async def _guess(self, kind: Kind, login: str, secret: str, place: Place) -> tuple[Proof, Guess]:
         """Something that is tried with a user name alone: counted, verified, and written down when it is wrong."""

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 SLOTS = 2
 WAITING_MAX = 64  # five seconds of hashing
-NICE = 5  # of a thread that hashes: beside two of them the event loop keeps 60 % of a single processor
+NICE = 10  # of a thread that hashes: beside two of them the event loop keeps four fifths of a single processor
 
 
 class Slots:

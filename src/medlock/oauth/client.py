@@ -57,6 +57,7 @@ class Client(msgspec.Struct, frozen=True, array_like=True):
     pkce_optional  it may do without PKCE: for old confidential clients, and told at every start
     introspects    it may ask about tokens of any client (SMART 2.2 "Token Introspection")
     role           as what it acts when it acts for itself
+    version        1, 2, 3 … with every change; the log names it, so that a row that was put back is found
     """
 
     id: str
@@ -81,6 +82,7 @@ class Client(msgspec.Struct, frozen=True, array_like=True):
     introspects: bool = False
     role: str = Role.BACKEND.value
     origins: tuple[str, ...] = ()
+    version: int = 1
 
     @property
     def confidential(self) -> bool:

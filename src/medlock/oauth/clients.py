@@ -21,7 +21,7 @@ from medlock.ids import random_bytes
 from medlock.ids import secret as new_secret
 from medlock.oauth.client import Client, Kind, Status
 from medlock.oauth.registering import Registration, checked, client_of
-from medlock.oauth.rows import Rows
+from medlock.oauth.rows import Roll, Rows
 from medlock.store.cabinet import Held
 from medlock.store.tables import Batch
 
@@ -30,6 +30,9 @@ PENDING_MAX = 100
 """Clients that registered themselves and wait: beyond that nobody may, until an administrator has looked."""
 
 _TRIES = 5
+_ALL = "all"
+_TAG = slice(-16, -8)
+"""The first half of a row's authentication tag: names this very row."""
 
 
 class Clients:
@@ -63,12 +66,28 @@ class Clients:
         secret = new_secret() if client.kind is Kind.SYMMETRIC else ""
         if secret:
             client = replace(client, secret=digest(secret))
-        batch = self._rows.clients.insert(self._rows.clients.key(client.id), client) + (also or Batch())
-        try:
-            await self._rows.commit(batch, self._event(Action.CLIENT_REGISTER, by, client))
-        except Raced:
-            raise Conflict("There is a client of this id already, or the initial token was used.") from None
+        await self._insert(client, by, also or Batch())
         return client, secret
+
+    async def _insert(self, client: Client, by: str, also: Batch) -> None:
+        """Write a new client and its name on the roll. Raises Conflict."""
+        rows = self._rows
+        for _ in range(_TRIES):
+            if await self.find(client.id) is not None:
+                raise Conflict("There is a client of this id already.")
+            key, roll = rows.roll.key(_ALL), await self._roll()
+            listed = Roll((*(roll.value.clients if roll else ()), client.id))
+            batch = rows.clients.insert(rows.clients.key(client.id), client) + also
+            batch += rows.roll.insert(key, listed) if roll is None else rows.roll.replace(roll, listed)
+            try:
+                await rows.commit(batch, self._event(Action.CLIENT_REGISTER, by, client, batch))
+            except Raced:
+                continue
+            return
+        raise Conflict("The initial token was used, or others register at the same moment. Try again.")
+
+    async def _roll(self) -> Held[Roll] | None:
+        return await self._rows.roll.get(self._rows.roll.key(_ALL))
 
     async def change(self, client_id: str, by: str, changes: Mapping[str, Any]) -> Client:
         """Change some fields; what comes out must make sense. Raises NotFound, BadRequest, Raced."""
@@ -76,11 +95,11 @@ class Clients:
             held = await self.find(client_id)
             if held is None:
                 raise NotFound("There is no client of this id; medlock client list shows them.")
-            client = replace(held.value, **changes)
+            client = replace(held.value, **changes, version=held.value.version + 1)
             checked(client)
             batch = self._rows.clients.replace(held, client)
             try:
-                await self._rows.commit(batch, self._event(Action.CLIENT_CHANGE, by, client))
+                await self._rows.commit(batch, self._event(Action.CLIENT_CHANGE, by, client, batch))
             except Raced:
                 continue
             return client
@@ -97,7 +116,9 @@ class Clients:
 
     async def every(self) -> list[Client]:
         """All of them, newest first."""
-        found = [held.value async for held in self._rows.clients.every()]
+        roll = await self._roll()
+        keys = [self._rows.clients.key(name) for name in (roll.value.clients if roll else ())]
+        found = [held.value for held in await self._rows.clients.get_many(keys)]
         return sorted(found, key=lambda client: client.created, reverse=True)
 
     async def fetches_from(self, host: str) -> bool:
@@ -119,15 +140,22 @@ class Clients:
         if len(waiting) >= PENDING_MAX:
             raise OAuthRefused("temporarily_unavailable", "Too many apps wait to be approved; ask the operator.")
 
-    def _event(self, action: Action, by: str, client: Client) -> Event:
-        """What an administrator, or a stranger, did to a client."""
+    def _event(self, action: Action, by: str, client: Client, batch: Batch) -> Event:
+        """What an administrator, or a stranger, did to a client; it names the very row."""
         told = (
             f"client {client.id} {client.kind} {client.status} policy {client.policy} grants {' '.join(client.grants)} "
             f"scopes {client.scopes} redirects {' '.join(client.redirect_uris)} verified {client.verified} "
             f"pkce_optional {client.pkce_optional} introspects {client.introspects}"
         )
         now = self._rows.clock.now_ms()
-        return Event(action, Outcome.SUCCESS, by, (), client.id, "HSYSADMIN", now, client.id, query=told)
+        _, key, row = (batch.inserts or batch.puts)[0]  # the client's own row comes first
+        about = mark(key, client.version, row)
+        return Event(action, Outcome.SUCCESS, by, (), client.id, "HSYSADMIN", now, about, query=told)
+
+
+def mark(key: int, version: int, row: bytes) -> str:
+    """How an event names a client's row: its place, its version, and the very bytes."""
+    return f"{key:016x}:{version}:{row[_TAG].hex()}"
 
 
 def digest(secret: str) -> bytes:

@@ -140,6 +140,12 @@ class Keys(msgspec.Struct, frozen=True, array_like=True):
     keys: tuple[Key, ...] = ()
 
 
+class Roll(msgspec.Struct, frozen=True, array_like=True):
+    """The ids of all clients, so that lists of them need not go through every approval."""
+
+    clients: tuple[str, ...] = ()
+
+
 class Invitation(msgspec.Struct, frozen=True, array_like=True):
     """An initial access token (RFC 7591 §3): so many registrations, until then."""
 
@@ -190,6 +196,7 @@ class Rows:
     log: Log
     labels: Prf
     clients: Drawer[Client]
+    roll: Drawer[Roll]
     pending: Drawer[Pending]
     pushed: Drawer[Pushed]
     launches: Drawer[Launch]
@@ -214,6 +221,7 @@ def open_rows(backend: Backend, keys: OAuthKeys, clock: Clock, log: Log) -> Rows
         log,
         keys.oauth_labels,
         cabinet.drawer("client", Client),
+        cabinet.drawer("clients", Roll),
         cabinet.drawer("pending", Pending),
         cabinet.drawer("pushed", Pushed),
         cabinet.drawer("launch", Launch),

@@ -7,17 +7,20 @@ their list.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from medlock.errors import Raced, Tampered
 from medlock.oauth.rows import Rows
 from medlock.oauth.tokens import TokenStore
+from medlock.store.cabinet import Drawer, Held
 from medlock.store.tables import Batch, Table
 
 SECONDS = 600
 GROUP = 500
+PAGE = 200
 
 
 class Sweeper:
@@ -41,28 +44,45 @@ class Sweeper:
         return count + await self._approvals(now)
 
     async def _over(self, now: int) -> AsyncIterator[tuple[Table, int]]:
-        """Where rows lie that are over."""
+        """Where rows lie that are over; whoever waits for this process comes first after every page."""
         rows = self._rows
-        drawers: tuple[tuple[Table, Any], ...] = (
-            (Table.OAUTH, rows.pending),
-            (Table.OAUTH, rows.pushed),
-            (Table.OAUTH, rows.launches),
-            (Table.OAUTH, rows.invitations),
-            (Table.ONCE, rows.marks),
-        )
-        for table, drawer in drawers:
-            async for held in drawer.every():
-                if now >= held.value.expires:
-                    yield table, held.key
-        async for label in self._tokens.over(now):
-            yield Table.TOKEN, label
+        drawers: dict[Table, tuple[Drawer[Any], ...]] = {
+            Table.ONCE: (rows.marks,),
+            Table.OAUTH: (rows.pending, rows.pushed, rows.launches, rows.invitations),
+        }
+        for table, kinds in drawers.items():
+            async for key, row in self._scan(table):
+                value = _opened(kinds, key, row)
+                if value is not None and now >= value.expires:
+                    yield table, key
+        async for key, row in self._scan(Table.TOKEN):
+            if self._tokens.is_over(key, row, now):
+                yield Table.TOKEN, key
 
     async def _approvals(self, now: int) -> int:
         """Approvals without a code, a refresh token or an access token that could still be used."""
-        count = 0
-        async for held in self._rows.approvals.every():
-            if now >= held.value.ends:
-                with suppress(Raced, Tampered):
-                    await self._rows.commit(self._rows.approvals.remove(held))
+        count, approvals = 0, self._rows.approvals
+        async for key, row in self._scan(Table.OAUTH):
+            value = _opened((approvals,), key, row)
+            if value is not None and now >= value.ends:
+                with suppress(Raced):
+                    await self._rows.commit(approvals.remove(Held(key, value, row)))
                     count += 1
         return count
+
+    async def _scan(self, table: Table) -> AsyncIterator[tuple[int, bytes]]:
+        """Every row of a table, in pages that take a few milliseconds."""
+        after: int | None = None
+        while page := await self._rows.backend.scan(table, after, PAGE):
+            for key, row in page:
+                yield key, row
+            after = page[-1][0]
+            await asyncio.sleep(0)
+
+
+def _opened(kinds: Sequence[Drawer[Any]], key: int, row: bytes) -> Any:
+    """What a row says, when it is of one of these kinds."""
+    for drawer in kinds:
+        with suppress(Tampered):
+            return drawer.open(key, row)
+    return None

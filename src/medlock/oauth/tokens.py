@@ -15,7 +15,7 @@ deleted when they end. Both kinds become a Principal here and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
@@ -226,15 +226,10 @@ class TokenStore:
         batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))])
         return NewToken(_id(label), label, secret, token, batch, event)
 
-    async def over(self, now: int) -> AsyncIterator[int]:
-        """Where tokens of the authorization server lie that have run out."""
-        after: int | None = None
-        while page := await self._backend.scan(Table.TOKEN, after, _PAGE):
-            for label, row in page:
-                token = open_token(self._keys, label, row)
-                if token.kind and now >= token.expires:
-                    yield label
-            after = page[-1][0]
+    def is_over(self, label: int, row: bytes, now: int) -> bool:
+        """Whether a row is a token of the authorization server that has run out."""
+        token = open_token(self._keys, label, row)
+        return bool(token.kind) and now >= token.expires
 
     async def of_client(self, client_id: str) -> list[int]:
         """Where the tokens of the authorization server lie that one client has."""
@@ -266,6 +261,13 @@ class TokenStore:
         if known.token.jkt:
             raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came without proof of its key")
         return known.principal
+
+    async def still(self, secret: str) -> Principal:
+        """Whose token this is, for a request that has shown it, and proof of its key if need be, and is going on.
+
+        Raises NotAuthenticated.
+        """
+        return (await self._valid(secret)).principal
 
     async def authenticate_bound(self, secret: str, jkt: str) -> Principal:
         """Whose token this is, for a caller that has just proven to have the key `jkt`. Raises NotAuthenticated."""

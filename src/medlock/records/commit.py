@@ -63,7 +63,7 @@ class Stage(msgspec.Struct):
 
 
 class Committer:
-    """Commits drafts for one visit; the rows and events of `extra` go into the same commit."""
+    """Commits drafts for one visit; the rows, events and expectations of `extra` go into the same commit."""
 
     def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Batch) -> None:
         self._extra = extra
@@ -83,6 +83,8 @@ class Committer:
     async def _commit(self, drafts: list[Draft]) -> list[Written]:
         stage = Stage()
         stage.batch.puts += self._extra.puts
+        stage.batch.deletes += self._extra.deletes
+        stage.batch.expects += self._extra.expects
         newborn = [draft.id for draft in drafts if draft.type == "Patient" and draft.crud != DELETE]
         if newborn:
             await self._allot(stage, newborn)
@@ -157,7 +159,7 @@ class Committer:
         slots = await self._owner_slots(stage, draft.patients)
         rid = self._vault.rid(reference)
         keys = self._vault.keystore.keys(slots[0])
-        ct = self._vault.seal(rid, keys, meta, body, stage.batch)
+        ct = self._vault.seal(rid, keys, meta, body, stage.batch, draft.content)
         stage.sealed[slots[0]] = min(keys.generation, stage.sealed.get(slots[0], keys.generation))
         if before is not None:
             stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))

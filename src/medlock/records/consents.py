@@ -250,6 +250,14 @@ class Consulted:
         return f"consent: {said[:_SAID_MAX]}"
 
 
+async def consulted(books: ConsentBooks, principal: Principal, now: int, *, whole: bool) -> Consulted:
+    """What consents leave to this caller now: looked up as they are reached, or those of everybody at once."""
+    heard = Heard(books, principal)
+    if whole:
+        await heard.ready_all()
+    return Consulted(heard, LOOKING, now)
+
+
 def may_each(rulings: Sequence[Ruling], type_: str, labels: tuple[str, ...]) -> bool:
     """Whether type and labels are enough for each ruling, or may be."""
     if not rulings:

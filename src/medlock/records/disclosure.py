@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from medlock.records.outflow import Outflow
+
 _RELEASED = object()
 
 
@@ -12,7 +14,7 @@ class Disclosure(msgspec.Struct, frozen=True):
 
     `version` gives the ETag, `updated` (ms) Last-Modified, `location` is relative to the FHIR base
     (`Patient/1/_history/1`). `body` is FHIR JSON, or empty; of an export it is a piece of a file, and `after` says
-    where the next one begins.
+    where the next one begins. `outflow`, where there is one, is what is sent, and `body` the Binary without its data.
     """
 
     status: int
@@ -23,6 +25,7 @@ class Disclosure(msgspec.Struct, frozen=True):
     sequence: int = -1
     _released: object = None
     after: str = ""
+    outflow: Outflow | None = None
 
     def __post_init__(self) -> None:
         """Refuse to be built before the audit entry is durable."""

@@ -22,7 +22,6 @@ from random import random
 
 import msgspec
 
-from medlock.access.consent.binding import LOOKING
 from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
@@ -52,10 +51,11 @@ from medlock.records import (
 )
 from medlock.records.claims import Claims
 from medlock.records.commit import Committer
-from medlock.records.consents import ConsentBooks, Consulted, Heard, Unheard, asked_by, ready_for
+from medlock.records.consents import ConsentBooks, Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.finding import Finding
+from medlock.records.inflow import Arriving, Received, received
 from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
@@ -93,6 +93,7 @@ class Visit(msgspec.Struct, frozen=True):
     now: int
     receipt: bytes = b""
     consents: Consulted | None = None
+    content: Received | None = None
 
     @property
     def granted(self) -> Grant:
@@ -150,27 +151,48 @@ class Door:
         """Tell whose records are about to be shown to whom; who must not see so many is refused."""
         self._onlooker = onlooker
 
-    async def answer(self, principal: Principal, question: Question, *, receipt: bytes = b"") -> Disclosure:
+    async def answer(
+        self, principal: Principal, question: Question, *, receipt: bytes = b"", arriving: Arriving | None = None
+    ) -> Disclosure:
         """The answer to one question. Raises MedlockError: the refusal is in the log by then.
 
+        `arriving` is the content of a Binary that the question brings, which is taken in only after a first decision.
         `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
         """
         scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
         try:
+            if arriving is not None:
+                return await self._receive(principal, question, scribe, arriving)
             finding, visit = await self._find(principal, question, scribe, receipt)
             return await self._release(finding, visit)
         except MedlockError as refusal:
             await self._write_down(refusal, scribe)
             raise
 
+    async def _receive(
+        self, principal: Principal, question: Question, scribe: Scribe, arriving: Arriving
+    ) -> Disclosure:
+        """The same for a question that brings a content: nothing is taken from who may not write it."""
+        decide(principal, question)
+        async with received(self._vault, self._clock.now_ms, arriving, self._limits.binary_bytes) as content:
+            finding, visit = await self._find(principal, question, scribe, content=content)
+            return await self._release(finding, visit)
+
     async def _find(
-        self, principal: Principal, question: Question, scribe: Scribe, receipt: bytes = b""
+        self,
+        principal: Principal,
+        question: Question,
+        scribe: Scribe,
+        receipt: bytes = b"",
+        content: Received | None = None,
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
         whole = False
         for tried in range(_TRIES):
-            consents = await self._consents(principal, scribe.now, whole=whole)
+            consents = await consulted(self._books, principal, scribe.now, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
+            if content is not None:
+                visit = msgspec.structs.replace(visit, content=content)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
             except Unheard:
@@ -186,13 +208,6 @@ class Door:
                 look(self._onlooker, principal, visit.question.interaction, finding)
             return finding, visit
         raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
-
-    async def _consents(self, principal: Principal, now: int, *, whole: bool) -> Consulted:
-        """What consents leave to this caller now: looked up as they are reached, or those of everybody."""
-        heard = Heard(self._books, principal)
-        if whole:
-            await heard.ready_all()
-        return Consulted(heard, LOOKING, now)
 
     def _decided(
         self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
@@ -224,7 +239,7 @@ class Door:
             sequence = await self._log.append(*visit.scribe.disclosure(finding))
         return Disclosure(
             *(finding.status, finding.body, finding.version, finding.updated, finding.location),
-            *(sequence, _RELEASED, finding.after),
+            *(sequence, _RELEASED, finding.after, finding.outflow),
         )
 
     async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
@@ -255,11 +270,8 @@ class Door:
     async def _paged(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         """A history or an operation whose answer has pages."""
         asked = visit.question
-        where = "/".join(
-            part
-            for part in (self._base, asked.type, asked.id, _TAILS.get(asked.interaction, f"${asked.interaction}"))
-            if part
-        )
+        tail = _TAILS.get(asked.interaction, f"${asked.interaction}")
+        where = "/".join(part for part in (self._base, asked.type, asked.id, tail) if part)
         text, count = (
             ("", None) if asked.options is None else (asked.options.text, getattr(asked.options, "count", None))
         )
@@ -285,7 +297,11 @@ class Door:
     def _context(self, visit: Visit) -> Context:
         limit = self._limits.resource_bytes
         who, claims, consents = visit.principal, self._claims, visit.consents
-        return Context(self._vault, who, self._base, visit.now, resource_bytes=limit, claims=claims, consents=consents)
+        context = Context(
+            self._vault, who, self._base, visit.now, resource_bytes=limit, claims=claims, consents=consents
+        )
+        context.content = None if visit.content is None else visit.content.content
+        return context
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         committer = self._committer(visit)
@@ -293,6 +309,8 @@ class Door:
 
     def _committer(self, visit: Visit) -> Committer:
         extra = self._receipt(visit.scribe, visit.receipt) if visit.receipt else Batch()
+        if visit.content is not None:
+            extra += visit.content.settling
         return Committer(self._vault, self._log, visit.scribe, extra)
 
     def _receipt(self, scribe: Scribe, digest: bytes) -> Batch:

@@ -24,6 +24,7 @@ from medlock.records.ownership import SPEAKING, owners, security_context, subjec
 from medlock.records.vault import Vault
 from medlock.settings import MIB
 from medlock.store.bodies import Opened
+from medlock.store.content import Content
 
 CREATE, UPDATE, DELETE = "C", "U", "D"
 
@@ -36,6 +37,7 @@ class Draft:
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     `labels` lie sealed beside it; `security` are those among them that its body does not have yet.
+    `content` lies in chunks beside the body.
     """
 
     type: str
@@ -50,6 +52,7 @@ class Draft:
     path: str = ""
     based_on: int = 0
     made_from: Opened | None = None
+    content: Content | None = None
     security: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -59,7 +62,8 @@ class Context:
 
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
     `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
-    `claims` are shared by all requests of the process. `consents` narrow what this caller is granted.
+    `claims` are shared by all requests of the process. `consents` narrow what this caller is granted. `content` was
+    received by itself, for the Binary in question.
     """
 
     vault: Vault
@@ -72,6 +76,7 @@ class Context:
     resource_bytes: int = MIB
     claims: Claims = field(default_factory=Claims)
     consents: Consulted | None = None
+    content: Content | None = None
 
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:

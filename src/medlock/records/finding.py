@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from medlock.audit.events import Touched
+from medlock.records.outflow import Outflow
 from medlock.store.bodies import Opened
 
 
@@ -15,7 +16,7 @@ class Finding(msgspec.Struct):
     writes each into the audit log. `about` is the slot and id of the one patient that the question names, for the
     log of a search that found nothing. `logged` says that the audit entry went with the commit of a write. `seen`
     are audit events shown: slot, patient, and what is noted of it. `after` is where the next piece of an export begins;
-    `deidentified`: `body` holds nothing else.
+    `deidentified`: `body` holds nothing else. `outflow` is sent in place of `body`, which says what it is.
     """
 
     status: int
@@ -29,3 +30,4 @@ class Finding(msgspec.Struct):
     seen: list[tuple[int, str, Touched]] = []
     after: str = ""
     deidentified: bool = False
+    outflow: Outflow | None = None

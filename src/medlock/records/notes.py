@@ -29,6 +29,8 @@ _PAIR = struct.Struct(">QQ")
 _SCOPE = struct.Struct(">QI")
 _STEP = 128
 _DONE = b"done"
+UPLOAD = b"upload|"
+_UPLOADING = struct.Struct(">IQ")
 _ROTATION = b"rotate|"
 
 
@@ -108,6 +110,15 @@ class Notes:
     def erasure(name: bytes, state: bytes) -> tuple[int, int] | None:
         """Slot and end in a note of an erasure, None for other notes."""
         return _PAIR.unpack(state) if name == SHRED or name.startswith(_ERASED) else None
+
+    def upload(self, stream: bytes, reach: int, touched: int) -> Row:
+        """The note that says: this stream is being received, has so many chunks at the most, and was seen then (ms)."""
+        return self.seal(UPLOAD + stream, _UPLOADING.pack(reach, touched))
+
+    @staticmethod
+    def uploading(name: bytes, state: bytes) -> tuple[bytes, int, int] | None:
+        """Stream, reach and time in such a note, None for other notes."""
+        return (name.removeprefix(UPLOAD), *_UPLOADING.unpack(state)) if name.startswith(UPLOAD) else None
 
     def buried_end(self, slot: int) -> int:
         """Where the end of a patient lies whose key was gone before the erasure: nobody can tell the next change."""

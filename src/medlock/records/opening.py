@@ -14,10 +14,11 @@ from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
 from medlock.records.door import Door
+from medlock.records.inflow import sweep_uploads
 from medlock.records.jobs import JobBook
 from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
-from medlock.records.site import site_of
+from medlock.records.site import consent_site
 from medlock.records.vault import Vault
 from medlock.settings import Settings
 from medlock.store.backends import open_backend
@@ -124,7 +125,7 @@ async def open_tables(
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
             projects = Projects(settings.deid_key_file, settings.deid_preset, settings.deid_text)
-            door = Door(vault, log, clock, settings.base_url, settings.limits, projects, site=site_of(settings))
+            door = Door(vault, log, clock, settings.base_url, settings.limits, projects, site=consent_site(settings))
             yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:
             await backend.close()
@@ -155,11 +156,15 @@ async def keep_house(records: Records, report: Callable[[BaseException], None]) 
             await records.log.append(_ratcheted(records.clock.now_ms()))
             await asyncio.to_thread(records.keystore.ratchet)
 
+    async def sweep() -> None:
+        await jobs.sweep()
+        await sweep_uploads(records.vault, records.clock.now_ms())
+
     jobs = JobBook(records.backend, records.vault.notes, records.clock)
     shredder = Shredder(records.vault, records.log, records.clock)
     async with asyncio.TaskGroup() as group:
         group.create_task(_repeat(shredder.resume, CHECKPOINT_SECONDS, report))
-        group.create_task(_repeat(jobs.sweep, JOB_SECONDS, report))
+        group.create_task(_repeat(sweep, JOB_SECONDS, report))
         group.create_task(_repeat(renew_epoch, EPOCH_LOOK_SECONDS, report))
         group.create_task(_repeat(follow_keys, KEY_SECONDS, report))
         group.create_task(_repeat(index_log, INDEX_SECONDS, report))

@@ -51,6 +51,8 @@ def _made_from(before: Opened, context: Context, grant: Grant, question: Questio
     demanded = question.preconditions.if_match
     if demanded is not None and demanded != str(before.meta.version):
         raise PreconditionFailed("The resource is not at the version in If-Match: read it again, then decide.")
+    if before.content is not None:
+        raise Unprocessable("A Binary with a large content is not patched: PUT it with its content.")
     if minimised(grant, before) != before.body:
         raise Denied("a patch of a resource of which part is hidden")
     kind = question.options.kind if isinstance(question.options, PatchOptions) else PatchKind.JSON

@@ -9,6 +9,7 @@ from medlock.records.admitting import told
 from medlock.records.consents import ready, why_not
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
+from medlock.records.outflow import in_json, outflow
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 
@@ -31,7 +32,7 @@ async def read(vault: Vault, grant: Grant, question: Question) -> Finding:
     opened = await visible(vault, grant, question)
     if opened.meta.deleted:
         raise Gone("This resource was deleted; its versions are in its history.")
-    return _answer(grant, opened)
+    return await _answer(vault, grant, question, opened)
 
 
 async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
@@ -45,9 +46,15 @@ async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
         raise NotFound(NOT_FOUND, reason="no such version within reach")
     if found.meta.deleted:
         raise Gone("This version is the deletion of the resource.")
-    return _answer(grant, found)
+    return await _answer(vault, grant, question, found)
 
 
-def _answer(grant: Grant, opened: Opened) -> Finding:
-    body = minimised(grant, opened)
-    return Finding(200, body, str(opened.meta.version), opened.meta.updated, disclosed=[opened])
+async def _answer(vault: Vault, grant: Grant, question: Question, opened: Opened) -> Finding:
+    body, flow = minimised(grant, opened), None
+    if opened.content is not None and question.raw:
+        flow = outflow(vault, grant, opened, opened.content)
+    elif opened.content is not None:
+        body = await in_json(vault, grant, opened, opened.content)
+    found = Finding(200, body, str(opened.meta.version), opened.meta.updated, disclosed=[opened])
+    found.outflow = flow
+    return found

@@ -147,15 +147,19 @@ class Shredder:
             older = [self._vault.history_key(opened.meta.reference, n) for n in range(1, opened.meta.version)]
             found = await self._vault.backend.get_many(Table.HISTORY, older)
             batch.deletes += [(Table.BODY, opened.rid), *((Table.HISTORY, key) for key in older)]
-            self._delete_further(opened.rid, [opened.ct, *found.values()], batch)
+            await self._delete_beside(opened.rid, [opened.ct, *found.values()], batch)
             versions += opened.meta.version
         batch.deletes += capsule.row_keys()
         return versions
 
-    def _delete_further(self, rid: int, rows: Iterable[bytes], batch: Batch) -> None:
-        """The further rows of these versions of a resource."""
-        headers = [self._vault.bodies.header(ct) for ct in rows]
-        batch.deletes += [(Table.BODY, key) for header in headers for key in self._vault.further_keys(rid, header)]
+    async def _delete_beside(self, rid: int, rows: Iterable[bytes], batch: Batch) -> None:
+        """The further rows and the chunks of these versions of a resource."""
+        for ct in rows:
+            header = self._vault.bodies.header(ct)
+            batch.deletes += [(Table.BODY, key) for key in self._vault.further_keys(rid, header)]
+            if header.content and (content := (await self._vault.open(rid, ct)).content) is not None:
+                keys = self._vault.chunk_keys(content.stream, content.chunks)
+                batch.deletes += [(Table.CHUNK, key) for key in keys]
 
     async def _blanks(self, capsule: Capsule) -> list[Blank]:
         """Versions from the time when a resource was this patient's, of those that are somebody else's now."""
@@ -181,7 +185,7 @@ class Shredder:
             keys = self._vault.sealing_keys(await self._vault.capsules.open(blank.now.slot))
             for key, (version, ct) in blank.versions.items():
                 batch.puts.append((Table.HISTORY, key, self._tombstone(blank.now, keys, version, batch)))
-                self._delete_further(blank.now.rid, [ct], batch)
+                await self._delete_beside(blank.now.rid, [ct], batch)
 
     def _tombstone(self, now: Opened, keys: PatientKeys, version: int, batch: Batch) -> bytes:
         meta = replace(now.meta, version=version, labels=(), deleted=True)

@@ -11,7 +11,7 @@ from medlock.settings import Settings
 _SWITCH = {"on": True, "off": False}
 
 
-def site_of(settings: Settings) -> Site:
+def consent_site(settings: Settings) -> Site:
     """The site's policy, its own purposes, and whether it takes all of R4. Raises SetupError."""
     if settings.consent_policy not in list(Policy):
         raise SetupError(f"MEDLOCK_CONSENT_POLICY is one of {', '.join(Policy)}.")

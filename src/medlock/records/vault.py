@@ -21,6 +21,7 @@ from medlock.records.plan import Planner
 from medlock.store.bodies import BodyCipher, Header, Meta, Opened, further_name, tag_of
 from medlock.store.capsule import Capsule, IndexRow
 from medlock.store.capsules import Capsules, Probe
+from medlock.store.content import Content, chunk_name
 from medlock.store.directory import Directory
 from medlock.store.keyport import Keys
 from medlock.store.keyring import PatientKeys
@@ -89,9 +90,19 @@ class Vault:
         """Where all further rows of a version lie."""
         return [self.further_key(rid, header.version, at) for at in range(header.further)]
 
-    def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch) -> bytes:
+    def chunk_key(self, stream: bytes, at: int) -> int:
+        """Where chunk number `at` of a content lies."""
+        return self._rid_label(chunk_name(stream, at))
+
+    def chunk_keys(self, stream: bytes, count: int) -> list[int]:
+        """Where the first so many chunks of a content lie."""
+        return [self.chunk_key(stream, at) for at in range(count)]
+
+    def seal(  # noqa: PLR0917 - what a row is made of
+        self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch, content: Content | None = None
+    ) -> bytes:
         """The row for one version of a resource; its further rows, if it has any, are added to the batch."""
-        ct, further = self.bodies.seal(rid, keys, meta, body)
+        ct, further = self.bodies.seal(rid, keys, meta, body, content)
         for at, each in enumerate(further):
             batch.inserts.append((Table.BODY, self.further_key(rid, meta.version, at), each))
         return ct

@@ -32,10 +32,13 @@ Check = Callable[[Evidence], AsyncIterator[Finding]]
 
 ACTS = (
     *(Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.OAUTH_ISSUE, Action.OAUTH_END),
+    *(Action.OAUTH_APPROVE, Action.CLIENT_REGISTER, Action.CLIENT_CHANGE),
+    *(Action.ACCOUNT_CREATE, Action.ACCOUNT_CHANGE, Action.ACCOUNT_DISABLE, Action.ACCOUNT_ENABLE),
+    *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
     *(Action.LOAD, Action.KEY_ROTATE),
 )
 _TRIES = 4
-_STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY)
+_STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY, Table.CHUNK)
 
 
 async def verify_all(records: Records, checks: Sequence[Check] = ()) -> list[Finding]:
@@ -208,6 +211,7 @@ class StoreVerifier:
     async def strangers(self) -> AsyncIterator[tuple[Table, int]]:
         """Rows that nothing vouches for; after all else."""
         known = {**self._known, **self._bodies.known, Table.DIRECTORY: self._directory.known}
+        known[Table.CHUNK] |= self._notes.arriving
         for table in _STRANGERS:
             async for key, ct in scan(self._vault.backend, table):
                 if key not in known[table] and not (table is Table.DELTA and self._is_end(key, ct)):
@@ -215,6 +219,8 @@ class StoreVerifier:
 
     def _stranger(self, table: Table, key: int) -> Finding:
         """A row that nothing vouches for. These do not say whose they are: with a lost key, they may be its."""
-        if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA}:
+        if self._bodies.silent and table is Table.CHUNK:
+            return Finding(table, key, Kind.UNREADABLE, "a chunk that nothing but a damaged body may vouch for")
+        if self._lost and table in {Table.BODY, Table.CAPSULE, Table.DELTA, Table.CHUNK}:
             return Finding(table, key, Kind.UNREADABLE, f"a row of {table} that nothing but a lost key may vouch for")
         return Finding(table, key, Kind.INSERTED, f"a row of {table} that nothing vouches for")

@@ -13,9 +13,10 @@ from itertools import count, islice
 from medlock.audit.findings import Finding, Kind
 from medlock.errors import MedlockError, NotFound, Tampered
 from medlock.records.vault import Vault
-from medlock.store.bodies import Meta, tag_of
+from medlock.store.bodies import Meta, Opened, tag_of
 from medlock.store.capsule import IndexRow
-from medlock.store.tables import Backend, Table
+from medlock.store.content import ChunkCipher, Content
+from medlock.store.tables import Backend, Table, rows_of
 
 _SCAN = 2_000
 _PAGE = 512
@@ -24,7 +25,7 @@ _PAGE = 512
 async def scan(backend: Backend, table: Table) -> AsyncIterator[tuple[int, bytes]]:
     """Every row of a table, ascending by key."""
     after = None
-    while rows := await backend.scan(table, after, _SCAN):
+    while rows := await backend.scan(table, after, rows_of(table, _SCAN)):
         for row in rows:
             yield row
         after = rows[-1][0]
@@ -37,13 +38,17 @@ class BodyCheck:
     known     rows accounted for
     patients  slot → the row of its Patient resource
     damaged   bodies that do not say what they are: their older versions are found by trying
+    silent    whether some version does not say which chunks are its
     """
 
     vault: Vault
     lost: Collection[int]  # slots whose key cannot be had: what lies under them is not judged
-    known: dict[Table, set[int]] = field(default_factory=lambda: {Table.BODY: set(), Table.HISTORY: set()})
+    known: dict[Table, set[int]] = field(
+        default_factory=lambda: {Table.BODY: set(), Table.HISTORY: set(), Table.CHUNK: set()}
+    )
     patients: dict[int, IndexRow] = field(default_factory=dict)
     damaged: set[int] = field(default_factory=set)
+    silent: bool = False
 
     async def named(self, slot: int, rows: Iterable[IndexRow]) -> AsyncIterator[Finding]:
         """The resources that the index of `slot` names: their bodies and every version before.
@@ -152,23 +157,46 @@ class BodyCheck:
 
     async def _meta(self, rid: int, ct: bytes) -> Meta | None:
         """What a sealed body says of itself; None when it does not open here, or not any more."""
+        opened = await self._read(rid, ct)
+        return None if opened is None else opened.meta
+
+    async def _read(self, rid: int, ct: bytes) -> Opened | None:
+        """A sealed body; what lies beside it is accounted for. None as above."""
         try:
             opened = await self.vault.open(rid, ct)
         except (Tampered, NotFound):
             return None
         self.known[Table.BODY].update(self.vault.further_keys(rid, self.vault.bodies.header(ct)))
-        return opened.meta
+        if opened.content is not None:
+            self.known[Table.CHUNK].update(self.vault.chunk_keys(opened.content.stream, opened.content.chunks))
+        return opened
 
     async def _opened(self, rid: int, version: int, ct: bytes | None) -> tuple[Meta | None, list[Finding]]:
-        """What a version says of itself, and what is wrong with its further rows.
+        """What a version says of itself, and what is wrong with its further rows and chunks.
 
         When it is not there, does not open or is another version, its further rows are still accounted for.
         """
-        meta = None if ct is None else await self._meta(rid, ct)
-        faults = [] if ct is None or meta is not None else await self._further(rid, ct)
-        if meta is None or meta.version != version:
+        opened = None if ct is None else await self._read(rid, ct)
+        faults = [] if ct is None or opened is not None else await self._further(rid, ct)
+        if opened is None or opened.meta.version != version:
+            self.silent = True
             await self._adopt(rid, version)
-        return meta, faults
+        elif opened.content is not None:
+            faults += [each async for each in self._chunks(opened.content)]
+        return None if opened is None else opened.meta, faults
+
+    async def _chunks(self, content: Content) -> AsyncIterator[Finding]:
+        """Chunks that are not as they were written."""
+        cipher = ChunkCipher(content.stream, content.key)
+        for at, key in enumerate(self.vault.chunk_keys(content.stream, content.chunks)):
+            row = await self.vault.backend.get(Table.CHUNK, key)
+            if row is None:
+                yield Finding(Table.CHUNK, key, Kind.DELETED, "a chunk of a content is gone")
+                continue
+            try:
+                cipher.open(at, row, last=at == content.chunks - 1)
+            except Tampered:
+                yield Finding(Table.CHUNK, key, Kind.EDITED, "a chunk of a content does not open")
 
     async def _further(self, rid: int, ct: bytes) -> list[Finding]:
         """Further rows that are not as they were written, where the first one is."""

@@ -1,6 +1,6 @@
 """Verification of table JOB: a receipt for each load in the log, notes of rotations and erasures, done or under way.
 
-Jobs (`records.jobs`) come and go without the log: of them only those that do not open are found.
+Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found.
 The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
 """
 
@@ -15,7 +15,7 @@ from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.errors import Tampered
 from medlock.records.holders import is_list, listed, page_name
 from medlock.records.jobs import is_job
-from medlock.records.notes import SHRED
+from medlock.records.notes import SHRED, UPLOAD
 from medlock.records.vault import Vault
 from medlock.records.verify_bodies import scan
 from medlock.records.verify_directory import keys_of
@@ -28,15 +28,22 @@ def rotations(evidence: Evidence) -> tuple[set[int], set[int]]:
     return {int(note, 16) for note, _, _ in named}, {int(line) for _, _, line in named if line}
 
 
+def _passing(name: bytes) -> bool:
+    """Whether a note is one of those that the log does not know."""
+    return is_job(name) or is_list(name) or name.startswith(UPLOAD)
+
+
 @dataclass(slots=True)
 class NoteCheck:
     """Checks the notes; `read` first.
 
-    ends  key of an end in table DELTA → the slot that ended
+    ends      key of an end in table DELTA → the slot that ended
+    arriving  keys of chunks that uploads under way may have written
     """
 
     vault: Vault
     ends: dict[int, int] = field(default_factory=dict)
+    arriving: set[int] = field(default_factory=set)
     _opened: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     _shut: list[int] = field(default_factory=list)
 
@@ -63,6 +70,10 @@ class NoteCheck:
                 self._opened[key] = self.vault.notes.open(key, ct)
             except Tampered:
                 self._shut.append(key)
+        for note in self._opened.values():
+            upload = self.vault.notes.uploading(*note)
+            if upload is not None:
+                self.arriving.update(self.vault.chunk_keys(*upload[:2]))
         erasures = [self.vault.notes.erasure(*note) for note in self._opened.values()]
         self.ends = {found[1]: found[0] for found in erasures if found is not None}
 
@@ -93,7 +104,7 @@ class NoteCheck:
         for key, (name, _) in self._opened.items():
             if name == SHRED and working is None:
                 yield Finding(Table.JOB, key, Kind.INSERTED, "the note of an erasure that was done is back")
-            elif name != SHRED and not (is_job(name) or is_list(name)) and key not in expected and evidence.whole:
+            elif name != SHRED and not _passing(name) and key not in expected and evidence.whole:
                 yield Finding(Table.JOB, key, Kind.INSERTED, "a note of something that the log does not know")
 
     def _shut_rows(self, missing: set[int]) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
             if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
-    draft = Draft(question.type, resource_id(), CREATE, question.body)
+    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
     await prepare(context, grant, draft)
     written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
     return answer(written)
@@ -60,6 +60,7 @@ async def _update(context: Context, grant: Grant, question: Question, committer:
     if asked.interaction is Interaction.CREATE:
         return await create(context, granted(context, asked), asked, committer)
     draft = update_draft(asked)
+    draft.content = context.content
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
     written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])

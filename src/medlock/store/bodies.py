@@ -10,7 +10,8 @@ by who holds both the tenant key and the patient's.
 
 Every row is 684 bytes long, the first and the further ones: lengths would tell types apart (docs/adr/0004).
 
-The sealed `Meta` in front of the JSON lets the door decide about a resource without parsing it.
+The sealed `Meta` in front of the JSON lets the door decide about a resource without parsing it. In form 2 it is
+followed by what is said of a large content, whose chunks lie by themselves (`store.content`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import zstandard
 from medlock.crypto.mask import HeaderMask
 from medlock.errors import Tampered, TooLarge
 from medlock.ids import random_bytes
+from medlock.store.content import SAID_BYTES, Content, unpack_content
 from medlock.store.keyring import PatientKeys
 
 NONCE = 12
@@ -46,6 +48,8 @@ DICTIONARY = 1
 """The zstd dictionary that new bodies use. Old ones stay in the package for as long as a row may name them."""
 FORM = 1
 """Format and dictionary of new bodies, together."""
+CONTENT_FORM = 2
+"""The same with a content in chunks."""
 
 
 class Meta(msgspec.Struct, array_like=True, frozen=True):
@@ -72,7 +76,7 @@ class Meta(msgspec.Struct, array_like=True, frozen=True):
 class Opened(msgspec.Struct, frozen=True):
     """One version of a resource, decrypted: sealed meta, JSON bytes, and where and under which key it lay.
 
-    `tag` is `tag_of(ct)`.
+    `tag` is `tag_of(ct)`; `content` what lies in chunks beside the body.
     """
 
     meta: Meta
@@ -83,16 +87,21 @@ class Opened(msgspec.Struct, frozen=True):
     generation: int = 0
     further: int = 0
     tag: int = 0
+    content: Content | None = None
 
 
 class Header(NamedTuple):
-    """A row's header revealed, and what it says; `further` is the number of further rows."""
+    """A row's header revealed, and what it says.
+
+    `further` is the number of further rows, `content` whether something lies in chunks beside it.
+    """
 
     raw: bytes
     slot: int
     version: int
     generation: int
     further: int
+    content: bool = False
 
 
 KeyFinder = Callable[[int, int], PatientKeys]
@@ -134,11 +143,14 @@ class BodyCipher:
         self._codec = codec or Codec()
         self._unpack = self._codec.unpack
 
-    def seal(self, rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
+    def seal(
+        self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, content: Content | None = None
+    ) -> tuple[bytes, list[bytes]]:
         """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted."""
         head = _encode_meta(meta)
-        packed = self._codec.pack(_LENGTH.pack(len(head)) + head + body)
-        return self._seal(rid, keys, meta.version, packed)
+        said = b"" if content is None else content.pack()
+        packed = self._codec.pack(_LENGTH.pack(len(head)) + head + said + body)
+        return self._seal(rid, keys, meta.version << 8 | (CONTENT_FORM if said else FORM), packed)
 
     def reseal(
         self, rid: int, ct: bytes, further: Sequence[bytes], keys: KeyFinder, to: PatientKeys
@@ -148,14 +160,16 @@ class BodyCipher:
         Raises as `open`.
         """
         header = self.header(ct)
-        return self._seal(rid, to, header.version, self._packed(rid, ct, header, keys, further))
+        form = CONTENT_FORM if header.content else FORM
+        return self._seal(rid, to, header.version << 8 | form, self._packed(rid, ct, header, keys, further))
 
-    def _seal(self, rid: int, keys: PatientKeys, version: int, packed: bytes) -> tuple[bytes, list[bytes]]:
+    def _seal(self, rid: int, keys: PatientKeys, formed: int, packed: bytes) -> tuple[bytes, list[bytes]]:
+        """`formed`: version and form, as the header has them."""
         nonce = random_bytes(NONCE)
         count = (len(packed) - FIRST) // FURTHER
-        if count > _FURTHER_MAX or version > _VERSION_MAX:
+        if count > _FURTHER_MAX or formed >> 8 > _VERSION_MAX:
             raise TooLarge("The resource is too large, or has too many versions, to be stored.")
-        header = _HEADER.pack(keys.slot, version << 8 | FORM, keys.generation, count)
+        header = _HEADER.pack(keys.slot, formed, keys.generation, count)
         sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
         ct = nonce + self._mask.hide(nonce, header) + sealed
         if not count:
@@ -247,15 +261,23 @@ class BodyCipher:
         meta = _decode_meta(plaintext[2:end])
         if meta.version != header.version:
             raise Tampered(f"row {rid} says version {header.version} outside and {meta.version} inside")
-        return Opened(meta, plaintext[end:], rid, header.slot, ct, header.generation, header.further, tag=tag_of(ct))
+        content = None
+        if header.content:
+            content, end = unpack_content(plaintext[end : end + SAID_BYTES]), end + SAID_BYTES
+        place = rid, header.slot, ct, header.generation, header.further, tag_of(ct)
+        return Opened(meta, plaintext[end:], *place, content)
 
 
-def _read_header(header: bytes) -> tuple[int, int, int, int]:
-    """Slot, version, key generation, number of further rows. Raises Tampered for what this program never writes."""
+def _read_header(header: bytes) -> tuple[int, int, int, int, bool]:
+    """Slot, version, key generation, number of further rows, whether there is a content.
+
+    Raises Tampered for what this program never writes.
+    """
     slot, version, generation, count = _HEADER.unpack(header)
-    if slot > SLOT_MAX or version & 0xFF != FORM:
+    form = version & 0xFF
+    if slot > SLOT_MAX or not FORM <= form <= CONTENT_FORM:
         raise Tampered("the header of a sealed body names a slot, format or dictionary that cannot be")
-    return slot, version >> 8, generation, count
+    return slot, version >> 8, generation, count, form == CONTENT_FORM
 
 
 def further_name(rid: int, version: int, at: int) -> bytes:

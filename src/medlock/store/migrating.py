@@ -10,14 +10,14 @@ are: nothing is opened, no key is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
 from medlock.errors import Tampered
-from medlock.store.tables import Row, Table
+from medlock.store.tables import Row, Table, rows_of
 
 CHUNK = 2_000
 """Rows that are compared at a time: about a megabyte and a half."""
@@ -88,6 +88,17 @@ class Migrated:
     held_ms: int = 0
 
 
+def _portions(names: Sequence[Name]) -> Iterator[list[Name]]:
+    """The names, those of long rows a few at a time."""
+    by_table: dict[Table, list[Name]] = {}
+    for name in names:
+        by_table.setdefault(name[0], []).append(name)
+    for table, some in by_table.items():
+        size = rows_of(table, CHUNK)
+        for start in range(0, len(some), size):
+            yield some[start : start + size]
+
+
 class Migration:
     """One run from a source to a target."""
 
@@ -115,7 +126,7 @@ class Migration:
         """Make the copy of a table as the table is, wherever it is not."""
         last = self._source.last_key(table) or 0
         after: int | None = None
-        while rows := self._source.scan(table, after, CHUNK):
+        while rows := self._source.scan(table, after, rows_of(table, CHUNK)):
             upto = rows[-1][0]
             there = await self._target.digests(table, after, upto)
             puts: list[Row] = [(table, key, ct) for key, ct in rows if there.pop(key, None) != sha256(ct).digest()]
@@ -134,9 +145,10 @@ class Migration:
     async def _copy_changed(self) -> int:
         """Copy the rows that changed, and see that they came; how many there were."""
         names = self._source.take_changed(CHUNK)
-        rows = self._source.rows(names)
-        here = {(table, key) for table, key, _ in rows}
-        await self._write(rows, [name for name in names if name not in here])
+        for some in _portions(names):
+            rows = self._source.rows(some)
+            here = {(table, key) for table, key, _ in rows}
+            await self._write(rows, [name for name in some if name not in here])
         return len(names)
 
     async def _write(self, puts: Sequence[Row], deletes: Sequence[Name]) -> None:

@@ -22,6 +22,7 @@ _NAMED_BY_PRF = (
     Table.IDENTITY,
     Table.OAUTH,
     Table.ONCE,
+    Table.CHUNK,
 )
 """Tables whose keys are no counters: in the others the order of keys is the order of writing."""
 _SIZE = """

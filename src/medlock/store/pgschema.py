@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from medlock.errors import SetupError
 from medlock.store.pgconnect import Connection
-from medlock.store.schema import COUNTER, FIRST_TABLES, IDENTITY_TABLES, VERSION, demand_known
+from medlock.store.schema import COUNTER, FIRST_TABLES, THIRD_TABLES, VERSION, demand_known
 from medlock.store.tables import Table
 
 LOCK = 0x6D65646C6F636B00
@@ -51,9 +51,9 @@ async def _take_short_entries(_db: Connection) -> None:
     """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
 
 
-async def _create_identity_tables(db: Connection) -> None:
-    """Version 3: tables of sign-in and of apps, and counters."""
-    for table in IDENTITY_TABLES:
+async def _create_third_tables(db: Connection) -> None:
+    """Version 3: tables of sign-in and of apps, of large contents, and counters."""
+    for table in THIRD_TABLES:
         await _create_sealed(db, table)
     await db.execute(
         f"CREATE TABLE IF NOT EXISTS {COUNTER} (key BIGINT PRIMARY KEY, n BIGINT NOT NULL, until BIGINT NOT NULL)"
@@ -63,7 +63,7 @@ async def _create_identity_tables(db: Connection) -> None:
 MIGRATIONS: Mapping[int, Callable[[Connection], Awaitable[None]]] = {
     1: _create_sealed_tables,
     2: _take_short_entries,
-    3: _create_identity_tables,
+    3: _create_third_tables,
 }
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 

@@ -21,8 +21,8 @@ CELL = "CAST(ct AS BLOB)"
 """What is read of a row. SQLite keeps a number in any column: as bytes it does not open, like all that was edited."""
 
 
-IDENTITY_TABLES = (Table.IDENTITY, Table.OAUTH, Table.ONCE)
-FIRST_TABLES = tuple(table for table in Table if table not in IDENTITY_TABLES)
+THIRD_TABLES = (Table.IDENTITY, Table.OAUTH, Table.ONCE, Table.CHUNK)
+FIRST_TABLES = tuple(table for table in Table if table not in THIRD_TABLES)
 COUNTER = "counter"
 """The table of counters (`store.counting`), the only one whose columns are in clear."""
 
@@ -37,9 +37,9 @@ def _take_short_entries(_db: sqlite3.Connection) -> None:
     """Version 2: the audit log takes shorter entries. Those that lie there stay as they are (spec/audit.md §12)."""
 
 
-def _create_identity_tables(db: sqlite3.Connection) -> None:
-    """Version 3: tables of sign-in and of apps, and counters."""
-    for table in IDENTITY_TABLES:
+def _create_third_tables(db: sqlite3.Connection) -> None:
+    """Version 3: tables of sign-in and of apps, of large contents, and counters."""
+    for table in THIRD_TABLES:
         db.execute(f"CREATE TABLE {table.value} (key INTEGER PRIMARY KEY, ct BLOB NOT NULL)")
     db.execute(f"CREATE TABLE {COUNTER} (key INTEGER PRIMARY KEY, n INTEGER NOT NULL, until INTEGER NOT NULL)")
 
@@ -47,7 +47,7 @@ def _create_identity_tables(db: sqlite3.Connection) -> None:
 MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _create_sealed_tables,
     2: _take_short_entries,
-    3: _create_identity_tables,
+    3: _create_third_tables,
 }
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 

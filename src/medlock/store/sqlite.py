@@ -71,8 +71,9 @@ def _proven(table: Table, width: int, deltas: int) -> str:
 class SqliteBackend:
     """`Backend` on one SQLite file. Use `open_sqlite`."""
 
-    def __init__(self, path: Path, read: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(self, path: Path, read: sqlite3.Connection, aside: sqlite3.Connection, writer: Writer) -> None:
         self._path = path
+        self._aside = aside
         self._pages = _page_count(read)
         self._read = read
         self._writer = writer
@@ -106,6 +107,8 @@ class SqliteBackend:
 
     async def get(self, table: Table, key: int) -> bytes | None:
         """One row, or None. Read once a turn: within it the answer cannot change, and requests ask for the same."""
+        if table is Table.CHUNK and not self._held:
+            return self._chunk(key)
         name = table, key
         if name in self._read_before:
             return self._read_before[name]
@@ -118,6 +121,14 @@ class SqliteBackend:
         if not self._held:
             self._read_before[name] = found
         return found
+
+    def _chunk(self, key: int) -> bytes | None:
+        """A chunk, on a connection that keeps no pages: a content would drive out of memory what others ask for."""
+        try:
+            row = self._aside.execute(_GET[Table.CHUNK], (key,)).fetchone()
+        except sqlite3.Error as fault:
+            raise _unreadable(fault) from fault
+        return None if row is None else row[0]
 
     async def get_many(self, table: Table, keys: Sequence[int]) -> dict[int, bytes]:
         """The rows that exist among `keys`, in one statement per 256."""
@@ -245,10 +256,11 @@ class SqliteBackend:
             raise Unavailable(f"The store cannot be laid out anew now ({fault}); it stays as it is.") from fault
 
     async def close(self) -> None:
-        """Finish queued commits and close both connections."""
+        """Finish queued commits and close all connections."""
         self._unpin()
         await self._writer.close()
         self._read.close()
+        self._aside.close()
 
 
 def _page_count(db: sqlite3.Connection) -> int:
@@ -281,14 +293,18 @@ def open_sqlite(path: Path, ledger: Ledger) -> SqliteBackend:
             write.execute("PRAGMA busy_timeout = 0")  # the writer waits by itself, without holding up the event loop
             read = opened.enter_context(closing(_connect(path)))
             schema.prepare(read)
-            read.execute("PRAGMA query_only = ON")
+            aside = opened.enter_context(closing(_connect(path)))
+            schema.prepare(aside)
+            aside.execute("PRAGMA cache_size = -512")
+            for each in (read, aside):
+                each.execute("PRAGMA query_only = ON")
             opened.pop_all()
     except (sqlite3.Error, OSError) as fault:
         raise SetupError(
             f"The store {path} cannot be opened ({fault}): check that the directory exists, that this user may "
             "write to it, that the disk is not full, and that the file is a medlock store."
         ) from fault
-    return SqliteBackend(path, read, Writer(write, ledger))
+    return SqliteBackend(path, read, aside, Writer(write, ledger))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 from medlock.store.counting import Counters
 from medlock.store.tally import Tally
 
+_CHUNKS_ARE = 256
 Row = tuple["Table", int, bytes]
 Wanted = tuple["Table", range]
 """All rows of a table whose keys are in a range."""
@@ -41,8 +42,14 @@ class Table(StrEnum):
     IDENTITY = "identity"  # PRF(kind, name) → accounts, factors, sessions
     OAUTH = "oauth"  # PRF(kind, name) → clients, codes, grants
     ONCE = "once"  # PRF(kind, name) → the mark of something that may be used once
+    CHUNK = "chunk"  # PRF(stream, n) → a piece of a large content
 
     __hash__ = str.__hash__  # an Enum's own is a function in Python, and every read looks a table up
+
+
+def rows_of(table: Table, rows: int) -> int:
+    """How many rows to take at a time where `rows` is right for most tables: those of CHUNK are 400 times as long."""
+    return max(1, rows // _CHUNKS_ARE) if table is Table.CHUNK else rows
 
 
 class Batch(msgspec.Struct):

@@ -27,7 +27,7 @@ from medlock.store.counterfile import Counting
 from medlock.store.diskthread import DiskThread
 from medlock.store.queueing import Queue, Take, Waiting
 from medlock.store.schema import CELL
-from medlock.store.tables import Batch, Ledger, Row, Table
+from medlock.store.tables import Batch, Ledger, Row, Table, rows_of
 from medlock.store.tally import Tally
 
 BUSY_SECONDS = 10.0
@@ -89,6 +89,8 @@ class Writer:
             await self._apply_all(group)
             await self._append_entries([waiting for waiting in group if not isinstance(waiting.result, MedlockError)])
             await self._disk.ask(lambda: self._db.execute("COMMIT"))
+            if any(_brings_chunks(waiting.batch) for waiting in group):
+                self._db.execute("PRAGMA shrink_memory")  # pages of a content are not asked for again
         except Raced as conflict:  # before the ledger was asked for anything: nothing to forget
             self._db.execute("ROLLBACK")
             for waiting in take():  # there is one
@@ -172,9 +174,10 @@ class Writer:
             by_table.setdefault(table, []).append(key)
         for table, keys in by_table.items():
             keys.sort()
-            for start in range(0, len(keys), ROWS_MAX):
-                _delete_some(self._db, table, keys[start : start + ROWS_MAX])
-                if start % ROWS_A_TURN == ROWS_A_TURN - ROWS_MAX:
+            some, turn = rows_of(table, ROWS_MAX), rows_of(table, ROWS_A_TURN)
+            for start in range(0, len(keys), some):
+                _delete_some(self._db, table, keys[start : start + some])
+                if (start + some) % turn == 0:
                     await asyncio.sleep(0)
 
     async def _append_entries(self, group: Sequence[Waiting]) -> None:
@@ -236,6 +239,11 @@ class Writer:
     def _cut(self) -> bool:
         """Try; whether a reader or another writer was in the way."""
         return bool(self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+
+def _brings_chunks(batch: Batch) -> bool:
+    rows = batch.inserts or batch.puts
+    return bool(rows) and rows[0][0] is Table.CHUNK
 
 
 def _unavailable(fault: sqlite3.Error) -> Unavailable:

@@ -89,7 +89,7 @@ class BulkApi:
             return self._replies.file(_nothing())
 
         async def again() -> Principal:
-            return await self._gate.authenticate(call.secret)
+            return await self._gate.still(call.secret)
 
         pieces = bulk.file(call.principal, name, file, again)
         first = await anext(pieces)

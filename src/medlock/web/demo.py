@@ -21,11 +21,13 @@ from medlock.errors import SetupError
 from medlock.fhir.clinic import clinic
 from medlock.fhir.query import Kind, SearchQuery, SortKey
 from medlock.fhir.question import Interaction, Question
+from medlock.identity.services import Identity
 from medlock.ids import secret
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import IssuedToken, TokenStore
 from medlock.records.opening import Records
 from medlock.settings import Settings
+from medlock.web.demo_people import Guest, guests
 
 
 class Desk(Protocol):
@@ -38,6 +40,10 @@ class Desk(Protocol):
     @property
     def tokens(self) -> TokenStore:
         """The tokens."""
+
+    @property
+    def identity(self) -> Identity:
+        """The people."""
 
     def operator(self, role: Role) -> Principal:
         """The operator in one of their roles."""
@@ -76,6 +82,7 @@ class Prepared:
     token: IssuedToken
     example: str
     settings: Settings
+    guests: tuple[Guest, ...] = ()
 
     def show(self, ready: Ready, *, json: bool) -> None:
         """Print where it is and what to try."""
@@ -89,6 +96,7 @@ class Prepared:
                     "token": self.token.secret,
                     "expires": expires,
                     "patients": self.patients,
+                    "accounts": [guest.plain(ready.url) for guest in self.guests],
                 }
             )
             return
@@ -99,6 +107,9 @@ class Prepared:
             f"Data in {self.settings.data_dir}, passphrase in {self.settings.passphrase_file}",
             f"A clinician's token, good until {expires}:\n\n  {self.token.secret}\n\nTry:\n",
             *(_curl(ready, self.token.secret, request) for request in self.requests()),
+            f"\nSign in at {ready.url}/sign-in, as one of them (each code works once):\n",
+            *(guest.line(ready.url) for guest in self.guests),
+            *_trust(ready),
             "\nCtrl-C stops the server; medlock demo starts it again.",
         )
         for line in lines:
@@ -139,7 +150,8 @@ async def prepare_demo(settings: Settings, open_: Open, demo: Demo, now: datetim
             await desk.records.backend.rewrite()
             found, example = await _some_patient(desk, loader)
         token = await desk.tokens.create(TokenRequest(Role.CLINICIAN, loader.account, account="demo-clinician"))
-    return Prepared(found, loaded, token, example, settings)
+        people_ = await guests(desk.identity, desk.records.door, loader, example)
+    return Prepared(found, loaded, token, example, settings, people_)
 
 
 async def _some_patient(desk: Desk, loader: Principal) -> tuple[int, str]:
@@ -169,6 +181,11 @@ async def _load(desk: Desk, loader: Principal, demo: Demo, now: datetime) -> int
 def _patients_in(bundle: dict[str, Any]) -> int:
     """For the bar."""
     return sum(entry["resource"]["resourceType"] == "Patient" for entry in bundle["entry"])
+
+
+def _trust(ready: Ready) -> tuple[str, ...]:
+    """Browsers use passkeys only where they trust the certificate."""
+    return (f"\nFor passkeys your browser must trust {ready.ca}.",) if ready.ca else ()
 
 
 def _curl(ready: Ready, token: str, request: str) -> str:

@@ -9,7 +9,7 @@ stands here; whatever arrives there leaves as a 500 that says nothing.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
@@ -27,7 +27,7 @@ from medlock.fhir.question import EXPORTS, Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
 from medlock.web.bearer import bearer_secret
-from medlock.web.body import read_body
+from medlock.web.body import arriving, flows, read_body, refuse_longer
 from medlock.web.bulk import Bulk
 from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
@@ -165,22 +165,51 @@ class FhirApi:
             return await self._waiting(method, path, principal, headers)
         if path.startswith(BULK):
             return await self._bulk.answer(Call(method, path, principal, secret), headers)
+        return await self._asked(scope, receive, asked, Call(method, path, principal, secret))
+
+    async def _asked(self, scope: Scope, receive: Receive, asked: Asked, call: Call) -> Reply:
+        """What one who is known asks, from 2 on."""
+        headers, principal = each_once(scope["headers"]), call.principal
+        flow = self._flow(call, receive, headers)
         body = b""
-        if method in _WITH_BODY:
-            body = await read_body(receive, headers, self._limit(path))  # 2
-        request = _request(scope, headers, body)
+        if flow is None and call.method in _WITH_BODY:
+            body = await read_body(receive, headers, self._limit(call.path))  # 2
+        request = _request(scope, headers, body, flows=flow is not None)
         question = self._question(request)  # 3
         asked.interaction = question.interaction
         weighs, patient = weight(question), patient_named(question)
         if not self._limiter.rest_at_once(principal, weighs, patient):
             asked.left = await self._limiter.rest(principal, weighs, patient) or asked.left
         if question.interaction in EXPORTS:
-            return await self._kick_off(method, principal, request)
-        later = self._later if method != "HEAD" and prefers_async(headers) else None
+            return await self._kick_off(call.method, principal, request)
+        later = self._later if call.method != "HEAD" and prefers_async(headers) else None
         if later is not None and (name := await later.begin(principal, question, request)):
             return self._replies.later(name)
-        disclosure = await self._door.answer(principal, question)  # 4
-        return await self._replies.disclosed(disclosure, question, headers)  # 5
+        if flow is None:
+            disclosure = await self._door.answer(principal, question)  # 4
+        else:
+            disclosure = await self._door.answer(principal, question, arriving=flow)
+        reply = await self._replies.disclosed(disclosure, question, headers)  # 5
+        if reply.pieces is None:
+            return reply
+        return reply._replace(pieces=None if call.method == "HEAD" else self._while_known(reply.pieces, call))
+
+    def _flow(self, call: Call, receive: Receive, headers: Mapping[bytes, bytes]) -> AsyncGenerator[bytes, None] | None:
+        """A content that is so long that it is taken in as it arrives (2). Raises TooLarge."""
+        if not call.path.startswith(_BINARY) or not flows(call.method, headers, self._limits.resource_bytes):
+            return None
+        refuse_longer(headers, self._limits.binary_bytes)
+        return arriving(receive)
+
+    async def _while_known(self, pieces: AsyncGenerator[bytes, None], call: Call) -> AsyncGenerator[bytes, None]:
+        """The pieces of an answer, each for who still has the right that it was given on: else it is cut off."""
+        try:
+            async for piece in pieces:
+                if await self._gate.still(call.secret) != call.principal:
+                    raise NotAuthenticated("Send a valid token.", reason="another right than at first")
+                yield piece
+        finally:
+            await pieces.aclose()
 
     async def _who(self, scope: Scope, headers: Mapping[bytes, bytes], asked: Asked) -> tuple[str, Principal]:
         """The token and whose it is. Raises NotAuthenticated, once that is written down."""
@@ -223,7 +252,7 @@ class FhirApi:
         """How long a body may be there."""
         if path in _ROOTS:
             return self._limits.bundle_bytes
-        return self._limits.binary_bytes if path.startswith(_BINARY) else self._limits.resource_bytes
+        return self._limits.binary_json_bytes if path.startswith(_BINARY) else self._limits.resource_bytes
 
     def _question(self, request: Request) -> Question:
         """The Question in the request."""
@@ -247,10 +276,10 @@ class FhirApi:
         self._log.request(Line(method, route, asked.interaction, reply.status, seconds * 1000, asked.id, asked.trace))
 
 
-def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes) -> Request:
+def _request(scope: Scope, headers: Mapping[bytes, bytes], body: bytes, *, flows: bool) -> Request:
     """The request, as it is read."""
     asked = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body)
+    return Request(asked, scope["raw_path"][len(PREFIX) :], scope["query_string"], headers, body, flows)
 
 
 async def _whole(scope: Scope, send: Send, reply: Reply) -> None:

@@ -39,6 +39,7 @@ class Told(StrEnum):
     RELOAD_FAILED = "reload-failed"
     LIMITS_ALONE = "limits-alone"
     MANY_PATIENTS = "many-patients"
+    WITHOUT_PKCE = "clients-without-pkce"
 
 
 class Sink(Protocol):

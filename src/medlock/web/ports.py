@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from medlock.access.principal import Principal
@@ -15,11 +16,16 @@ class Gate(Protocol):
     async def authenticate(self, secret: str) -> Principal:
         """Whose token this is. Raises NotAuthenticated, the same for every cause."""
 
+    async def still(self, secret: str) -> Principal:
+        """The same for a request that has shown it, and what else it must, and is going on."""
+
 
 class Door(Protocol):
     """The one way to data; `records.door` is it."""
 
-    async def answer(self, principal: Principal, question: Question) -> Disclosure:
+    async def answer(
+        self, principal: Principal, question: Question, *, arriving: AsyncIterator[bytes] | None = None
+    ) -> Disclosure:
         """Decide, fetch, check again, minimise, write down, release. Raises MedlockError."""
 
 

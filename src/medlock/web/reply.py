@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import NamedTuple
 
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, Problem, Throttled, TooMany, Unavailable
+from medlock.errors import (
+    MedlockError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    Problem,
+    RangeNotSatisfiable,
+    Throttled,
+    TooMany,
+    Unavailable,
+)
 from medlock.fhir import bundle
-from medlock.fhir.binary import Content, content_of
+from medlock.fhir.binary import content_of
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
 from medlock.records.disclosure import Disclosure
 from medlock.web.bearer import SENTENCE
 from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
 from medlock.web.headers import FHIR_JSON, NDJSON, RawHeaders, http_date, security_headers
+from medlock.web.ranges import span_of
 from medlock.web.whole import block, head
 
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
@@ -71,19 +81,29 @@ class Replies:
         if disclosure.status == 200 and question.unchanged(disclosure.version, disclosure.updated):
             return Reply(304, self._bare, headers)
         if question.raw and disclosure.status == 200:
-            return self._content(content_of(disclosure.body), headers)
+            return self._content(disclosure, headers, asked)
         return await self.json(disclosure.status, _preferred(disclosure, question), headers, asked)
 
-    def _content(self, content: Content, headers: RawHeaders) -> Reply:
-        """A Binary as what it holds; a browser saves it and never shows it as ours."""
+    def _content(self, disclosure: Disclosure, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
+        """A Binary as what it holds; a browser saves it and never shows it as ours. Raises RangeNotSatisfiable."""
+        content, flow = content_of(disclosure.body), disclosure.outflow
+        size = len(content.data) if flow is None else flow.size
+        span = span_of(asked, size)
+        start, stop = (0, size) if span is None else span
         headers += [
             (b"content-type", content.media.encode()),
             (b"content-disposition", b"attachment"),
-            (b"content-length", b"%d" % len(content.data)),
+            (b"accept-ranges", b"bytes"),
+            (b"content-length", b"%d" % (stop - start)),
         ]
+        if span is not None:
+            headers.append((b"content-range", b"bytes %d-%d/%d" % (start, stop - 1, size)))
         if content.context:
             headers.append((b"x-security-context", content.context.encode()))
-        return Reply(200, self._bare, headers, content.data)
+        status = 200 if span is None else 206
+        if flow is None:
+            return Reply(status, self._bare, headers, content.data[start:stop])
+        return Reply(status, self._bare, headers, pieces=flow.pieces(start, stop))
 
     async def json(self, status: int, body: bytes, headers: RawHeaders, asked: Mapping[bytes, bytes]) -> Reply:
         """FHIR JSON, deflated when that is wanted and worth it."""
@@ -138,6 +158,8 @@ class Replies:
             headers.append((b"www-authenticate", b'Bearer realm="medlock"'))
         elif isinstance(error, MethodNotAllowed):
             headers.append((b"allow", ", ".join(error.allow).encode()))
+        elif isinstance(error, RangeNotSatisfiable):
+            headers.append((b"content-range", b"bytes */%d" % error.size))
         elif isinstance(error, Unavailable | TooMany):
             headers += waiting(error)
         return self._outcome(error.http_status, problems, headers)

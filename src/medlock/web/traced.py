@@ -69,6 +69,10 @@ class TracedGate:
         with self._stages.stage(Stage.AUTHENTICATE):
             return await self._gate.authenticate(secret)
 
+    async def still(self, secret: str) -> Principal:
+        """Whose token this is, of a request that is going on."""
+        return await self._gate.still(secret)
+
 
 class TracedReplies(Replies):
     """`Replies`, timed."""

@@ -3,11 +3,13 @@
 A person is charged by account, and their app with all who use it; a program by itself; a request about one patient to
 that patient as well. Callers without valid credentials are charged by address, and nobody else is: many honest people
 share one. The charge of a caller who is known takes one look into a dict and a few subtractions, and waits for nothing
-while its purses hold enough. Requests that are refused here have touched no record.
+while its purses hold enough. Requests that are refused here have touched no record; a caller who goes on asking all the
+same is answered slowly.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import fields
 from typing import Protocol
 
@@ -21,6 +23,10 @@ from medlock.web.limits.purse import Purse, Term
 from medlock.web.limits.shares import Filling
 
 KEYS_MAX = 100_000
+PATIENCE = 20
+"""Refusals in a window that are answered at once; whoever goes on after that waits for each."""
+DELAY_SECONDS = 0.25
+SLOWED_MAX = 1_000
 _CROWD = "\0all others"
 _SWEEP_MS = 1_000
 
@@ -53,7 +59,7 @@ class Limiter:
         self._purses: dict[str, dict[str, Purse]] = {name: {} for name in self._terms}
         self._tabs: dict[str, Tab] = {}
         self._by_patient = rates.patient.amount > 0
-        self._swept = self._now = 0
+        self._swept = self._now = self._slowed = 0
 
     def at_once(self, principal: Principal) -> bytes | None:
         """Charge one to a caller, if that needs no waiting: what is left to them, as RateLimit says it; else None."""
@@ -121,9 +127,22 @@ class Limiter:
         """Count it, and write down the first of a window."""
         self._told.counted(refusal.quota)
         for purse in purses:
-            if purse.term.name == refusal.quota and not purse.noted:
-                purse.noted = True
-                await self._told.refused(refusal.quota, purse.key, account, client)
+            if purse.term.name == refusal.quota:
+                purse.refusals += 1
+                if purse.refusals == 1:
+                    await self._told.refused(refusal.quota, purse.key, account, client)
+                elif purse.refusals > PATIENCE:
+                    await self._slow_down()
+
+    async def _slow_down(self) -> None:
+        """Make a caller wait who goes on asking: what each of their connections can cost the others is bounded."""
+        if self._slowed >= SLOWED_MAX:
+            return
+        self._slowed += 1
+        try:
+            await asyncio.sleep(DELAY_SECONDS)
+        finally:
+            self._slowed -= 1
 
     def _tab(self, principal: Principal) -> Tab:
         """What a caller is charged to. Kept for as long as their token says the same."""

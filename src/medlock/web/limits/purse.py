@@ -55,8 +55,8 @@ class Term:
 class Purse(msgspec.Struct):
     """What is left to one key until `ends` (ms); `beyond`: what is left in the shared counter, as last seen.
 
-    spent   nothing is left there: whoever asks is refused without looking again
-    noted   the first refusal of this window is in the audit log
+    spent     nothing is left there: whoever asks is refused without looking again
+    refusals  so many in this window; the first is in the audit log
     """
 
     term: Term
@@ -65,13 +65,13 @@ class Purse(msgspec.Struct):
     ends: int = 0
     beyond: int = 0
     spent: bool = False
-    noted: bool = False
+    refusals: int = 0
     filling: asyncio.Future[None] | None = None
 
     def open(self, ends: int, left: int) -> None:
         """Begin a window."""
         self.left, self.ends, self.beyond = left, ends, 0
-        self.spent = self.noted = False
+        self.spent, self.refusals = False, 0
 
     def state(self, now: int) -> bytes:
         """RateLimit: what remains, and seconds until there is more."""

@@ -16,12 +16,13 @@ from medlock.web.signin.ports import ToApp
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A template with what it shows. `target` is the app that a form on it may end at."""
+    """A template and what it shows. `target`: the app that a form may end at; `wait`: seconds, for Retry-After."""
 
     template: str
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     status: int = 200
     target: str = ""
+    wait: int = 0
     cookies: tuple[Cookie, ...] = ()
 
 

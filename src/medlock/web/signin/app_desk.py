@@ -43,7 +43,7 @@ class AppDesk:
 
     async def decide(self, handle: str, visitor: Visitor, scopes: tuple[str, ...], patient: str) -> ToApp:
         """What they allow; nothing: they refused."""
-        found = await self._server.authorize.decide(handle, _seat(visitor), scopes, patient)
+        found = await self._server.authorize.decide(handle, seat(visitor), scopes, patient)
         return ToApp(found.address)
 
     async def of(self, visitor: Visitor) -> list[AppView]:
@@ -75,12 +75,13 @@ class AppDesk:
         )
 
 
-def _seat(visitor: Visitor) -> Seated:
+def seat(visitor: Visitor) -> Seated:
+    """A visitor, as the authorization server takes them."""
     return Seated(visitor.session, visitor.account, visitor.methods, visitor.acr, visitor.proven)
 
 
 def _seated(visitor: Visitor | None) -> Seated | None:
-    return None if visitor is None else _seat(visitor)
+    return None if visitor is None else seat(visitor)
 
 
 def _shown(found: authorize.Next) -> ToApp | NeedSignIn | AppRequest:

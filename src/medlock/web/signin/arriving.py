@@ -66,4 +66,4 @@ def again(visit: Visit, refusal: MedlockError, template: str, field: str, **fact
     said = visit.words.say(str(refusal))
     status = refusal.http_status if refusal.http_status in {400, 401, 409, 422, 429} else 400
     wait = refusal.retry_after if isinstance(refusal, TooMany) else 0
-    return Page(template, {**facts, "fault": said, "fault_field": field, "wait": wait}, status)
+    return Page(template, {**facts, "fault": said, "fault_field": field}, status, wait=wait)

@@ -17,6 +17,7 @@ from medlock.clock import Clock
 from medlock.errors import MedlockError, NotAuthenticated, TooMany, Unavailable
 from medlock.ids import secret
 from medlock.web.declared import Declared, Mounted, Permission
+from medlock.web.peer import NEAR, Peers
 from medlock.web.signin.answers import Answer, Data, Goto, Page
 from medlock.web.signin.cookies import BROWSER, DEVICE, SESSION, Cookie, read_cookies
 from medlock.web.signin.csrf import check_source, check_token
@@ -24,8 +25,8 @@ from medlock.web.signin.form import TYPE, Form, parse_form
 from medlock.web.signin.places import sign_in_for, step_up_for
 from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
 from medlock.web.signin.ports import Desks, Place, Visitor
-from medlock.web.signin.render import Frame, document
-from medlock.web.signin.routes import OWN_TOKEN, STATIC, UNSETTLED, WELCOME
+from medlock.web.signin.render import Look, document
+from medlock.web.signin.routes import FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
 from medlock.web.signin.static import shelf
 from medlock.web.signin.visit import Visit
 from medlock.web.signin.words import preferred, words
@@ -39,9 +40,10 @@ class Office:
 
     desks: Desks
     clock: Clock
-    frame: Frame
+    look: Look
     origin: str
     tls: bool
+    peers: Peers = NEAR
 
 
 class Counter:
@@ -69,6 +71,15 @@ class Counter:
 
         return STATIC.at(endpoint)
 
+    async def who(self, request: Request) -> Visitor:
+        """Who is signed in, for a script of ours that asks another endpoint. Raises NotAuthenticated, Foreign."""
+        check_source(request.headers, self._office.origin)
+        visit = await self._stranger(request)
+        visitor = replace(visit, visitor=await self._visitor(visit)).who
+        if visitor.unsettled:
+            raise NotAuthenticated("Please finish setting up your account.", reason="an account that is not settled")
+        return visitor
+
     async def _serve(self, declared: Declared, handler: Handler, request: Request) -> Response:
         """One visit. Errors that were raised on purpose become pages; all else goes up to the process's boundary."""
         visit = await self._stranger(request)
@@ -81,11 +92,9 @@ class Counter:
             elsewhere = self._elsewhere(declared, visit)
             # 4 the page
             return self._respond(visit, elsewhere or await handler(self._office.desks, visit))
-        except NotAuthenticated:
-            if declared.permission is Permission.PUBLIC:
-                raise
-            return self._respond(visit, Goto(sign_in_for(declared, visit)))
         except MedlockError as refusal:
+            if isinstance(refusal, NotAuthenticated) and declared.permission is not Permission.PUBLIC:
+                return self._respond(visit, Goto(sign_in_for(declared, visit)))
             return self._refused(visit, refusal)
 
     async def _stranger(self, request: Request) -> Visit:
@@ -97,7 +106,7 @@ class Counter:
         place = Place(
             cookies[BROWSER],
             cookies.get(DEVICE, ""),
-            request.client.host if request.client else "",
+            self._office.peers.address(request.scope, dict(request.scope["headers"])),
             headers.get("user-agent", "")[:300],
         )
         query = parse_form(request.scope.get("query_string", b""))
@@ -119,7 +128,7 @@ class Counter:
         if visit.method != "POST":
             return visit
         form = parse_form(await request.body()) if _is_form(request) else Form()
-        if declared not in OWN_TOKEN:
+        if declared not in FOREIGN_FORMS:
             check_source(request.headers, self._office.origin)
             check_token(form.one("csrf"), visit.bound)
         return replace(visit, form=form)
@@ -152,8 +161,9 @@ class Counter:
                 fresh = Cookie(BROWSER, secret())
                 visit = replace(visit, cookies={**visit.cookies, BROWSER: fresh.value})
                 cookies = (*cookies, fresh)
-            body = document(self._office.frame, visit, answer.template, answer.facts)
-            response = Response(body, answer.status, headers, "text/html; charset=utf-8")
+            body = document(self._office.look, visit, answer.template, answer.facts)
+            more = {"retry-after": str(answer.wait)} if answer.wait else {}
+            response = Response(body, answer.status, headers | more, "text/html; charset=utf-8")
         elif isinstance(answer, Data):
             response = Response(orjson.dumps(answer.body), 200, headers, "application/json")
         elif isinstance(answer, Goto):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from medlock.errors import BadRequest, Conflict, NotAuthenticated, TooMany
 from medlock.web.signin.answers import Answer, Goto, Page
 from medlock.web.signin.arriving import again, arrived
-from medlock.web.signin.ports import Desks
+from medlock.web.signin.ports import Desks, Holdings, Visitor
 from medlock.web.signin.routes import ACCOUNT, WELCOME
 from medlock.web.signin.visit import Visit
 
@@ -48,7 +48,16 @@ async def _join(desks: Desks, visit: Visit, kind: str) -> Answer:
 
 async def show_welcome(desks: Desks, visit: Visit) -> Answer:
     """What is still to do; nothing: the account page."""
-    held = await desks.factors.held(visit.who)
-    if held.settled and held.recovery_left and not visit.who.unsettled:
+    who, held = visit.who, await desks.factors.held(visit.who)
+    if held.settled and held.recovery_left and not who.unsettled:
         return Goto(ACCOUNT.path)
-    return Page("welcome.html", {"held": held})
+    return Page("welcome.html", {"held": held, "stage": _stage(who, held)})
+
+
+def _stage(who: Visitor, held: Holdings) -> str:
+    """What comes next: a way to sign in, another password, or recovery codes."""
+    if not held.settled or (who.unsettled and held.staff):
+        return "ways"
+    if who.unsettled:
+        return "password" if "pwd" in who.methods else "ways"
+    return "codes"

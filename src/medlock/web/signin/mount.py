@@ -5,14 +5,13 @@ from __future__ import annotations
 from medlock.web.declared import Declared, Mounted
 from medlock.web.signin import account, authorizing, enrolling, entering, joining, proving, remembering, routes
 from medlock.web.signin.answers import Answer
-from medlock.web.signin.counter import Counter, Handler, Office
+from medlock.web.signin.counter import Counter, Handler
 from medlock.web.signin.ports import Desks
 from medlock.web.signin.visit import Visit
 
 
-def mounted(office: Office) -> list[Mounted]:
+def mounted(counter: Counter) -> list[Mounted]:
     """Every page, bound to what answers there."""
-    counter = Counter(office)
     return [counter.static(), *(counter.at(declared, handler) for declared, handler in _table())]
 
 
@@ -20,13 +19,18 @@ def _table() -> list[tuple[Declared, Handler]]:
     """Addresses and handlers; two handlers for one address: the form's page, then the form."""
     return [
         (routes.HOME, entering.home),
-        (routes.SIGN_IN, _both(entering.show, entering.password)),
+        (routes.SIGN_IN, entering.show),
+        (routes.SIGN_IN_SENT, entering.password),
         (routes.SIGN_IN_OPTIONS, entering.passkey_options),
         (routes.SIGN_IN_PASSKEY, entering.passkey),
-        (routes.SECOND, _both(entering.show_second, entering.second)),
-        (routes.RECOVER, _both(entering.show_recover, entering.recover)),
-        (routes.INVITATION, _both(joining.show_invitation, joining.invitation)),
-        (routes.SIGN_UP, _both(joining.show_sign_up, joining.sign_up)),
+        (routes.SECOND, entering.show_second),
+        (routes.SECOND_SENT, entering.second),
+        (routes.RECOVER, entering.show_recover),
+        (routes.RECOVER_SENT, entering.recover),
+        (routes.INVITATION, joining.show_invitation),
+        (routes.INVITATION_SENT, joining.invitation),
+        (routes.SIGN_UP, joining.show_sign_up),
+        (routes.SIGN_UP_SENT, joining.sign_up),
         (routes.WELCOME, joining.show_welcome),
         (routes.STEP_UP, _both(proving.show, proving.password)),
         (routes.STEP_UP_OPTIONS, proving.passkey_options),
@@ -48,6 +52,7 @@ def _table() -> list[tuple[Declared, Handler]]:
         (routes.RECOVERY, _both(remembering.show_recovery, remembering.recovery)),
         (routes.PASSWORD, _both(remembering.show_password, remembering.set_password)),
         (routes.AUTHORIZE, authorizing.begin),
+        (routes.AUTHORIZE_SENT, authorizing.begin),
         (routes.AUTHORIZE_ON, authorizing.resume),
         (routes.DECIDE, authorizing.decide),
     ]

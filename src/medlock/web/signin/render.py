@@ -36,17 +36,17 @@ _SYSTEMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Look:
     """What all pages share: the name in the corner and in titles."""
 
     site: str
 
 
-def document(frame: Frame, visit: Visit, template: str, facts: Mapping[str, Any]) -> bytes:
+def document(look: Look, visit: Visit, template: str, facts: Mapping[str, Any]) -> bytes:
     """One page as HTML."""
     words = visit.words
     shared = {
-        "site": frame.site,
+        "site": look.site,
         "lang": words.language,
         "visitor": visit.visitor,
         "csrf": token_of(visit.bound) if visit.bound else "",

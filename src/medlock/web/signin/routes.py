@@ -8,9 +8,14 @@ from medlock.web.signin.form import BODY_BYTES
 _BOTH = ("GET", "POST")
 
 
-def _anyone(path: str, *methods: str, rate: Rate = Rate.LOGIN) -> Declared:
+def _shown(path: str) -> Declared:
     """A page for people who are not signed in."""
-    return Declared(path, methods or _BOTH, Permission.PUBLIC, rate, body=BODY_BYTES, face=Face.PAGE)
+    return Declared(path, ("GET",), Permission.PUBLIC, Rate.PAGE, face=Face.PAGE)
+
+
+def _sent(path: str, rate: Rate = Rate.LOGIN) -> Declared:
+    """A form of theirs, in which a secret is tried."""
+    return Declared(path, ("POST",), Permission.PUBLIC, rate, body=BODY_BYTES, face=Face.PAGE)
 
 
 def _signed_in(path: str, *methods: str) -> Declared:
@@ -24,16 +29,16 @@ def _proven(path: str, *methods: str) -> Declared:
 
 
 STATIC = Declared("/static/{file}", ("GET",), Permission.PUBLIC, Rate.FREE, face=Face.PAGE)
-HOME = Declared("/", ("GET",), Permission.PUBLIC, Rate.PAGE, face=Face.PAGE)
+HOME = _shown("/")
 
-SIGN_IN = _anyone("/sign-in")
-SIGN_IN_OPTIONS = _anyone("/sign-in/passkey/options", "POST", rate=Rate.PAGE)
-SIGN_IN_PASSKEY = _anyone("/sign-in/passkey", "POST")
-SECOND = _anyone("/sign-in/code")
-RECOVER = _anyone("/sign-in/recover")
-INVITATION = _anyone("/invitation")
-SIGN_UP = _anyone("/sign-up")
-SIGNED_OUT = _anyone("/signed-out", "GET", rate=Rate.PAGE)
+SIGN_IN, SIGN_IN_SENT = _shown("/sign-in"), _sent("/sign-in")
+SIGN_IN_OPTIONS = _sent("/sign-in/passkey/options", Rate.PAGE)
+SIGN_IN_PASSKEY = _sent("/sign-in/passkey")
+SECOND, SECOND_SENT = _shown("/sign-in/code"), _sent("/sign-in/code")
+RECOVER, RECOVER_SENT = _shown("/sign-in/recover"), _sent("/sign-in/recover")
+INVITATION, INVITATION_SENT = _shown("/invitation"), _sent("/invitation")
+SIGN_UP, SIGN_UP_SENT = _shown("/sign-up"), _sent("/sign-up")
+SIGNED_OUT = _shown("/signed-out")
 SIGN_OUT = _signed_in("/sign-out", "POST")
 
 WELCOME = _signed_in("/welcome", "GET")
@@ -57,8 +62,8 @@ TOTP_REMOVE = _proven("/account/authenticator/remove")
 RECOVERY = _proven("/account/recovery-codes")
 PASSWORD = _proven("/account/password")
 
-AUTHORIZE = _anyone("/oauth/authorize", rate=Rate.PAGE)
-AUTHORIZE_ON = _anyone("/oauth/authorize/continue", "GET", rate=Rate.PAGE)
+AUTHORIZE, AUTHORIZE_SENT = _shown("/oauth/authorize"), _sent("/oauth/authorize", Rate.PAGE)
+AUTHORIZE_ON = _shown("/oauth/authorize/continue")
 DECIDE = _proven("/oauth/authorize/decide", "POST")
 
 DECLARED: tuple[Declared, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Declared))
@@ -66,5 +71,5 @@ DECLARED: tuple[Declared, ...] = tuple(each for each in list(globals().values())
 UNSETTLED = frozenset({WELCOME, SIGN_OUT, PASSKEY_NEW, PASSKEY_OPTIONS, PASSKEY_NAME, TOTP_NEW, RECOVERY, PASSWORD})
 """Where somebody may go who must enrol before anything else; steps of proof beside them."""
 
-OWN_TOKEN = frozenset({AUTHORIZE})
+FOREIGN_FORMS = frozenset({AUTHORIZE_SENT})
 """Where an app may send a form: the request is checked by oauth, changes nothing, and shows a page."""
