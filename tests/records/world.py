@@ -21,13 +21,15 @@ from medlock.fhir.question import Interaction, Preconditions, Question
 from medlock.fhir.request import Frame, Request, continued, parse
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
+from medlock.records.holders import is_list
 from medlock.records.opening import StoreKeys as Keys
 from medlock.records.vault import Vault
+from medlock.records.verify_bodies import scan
 from medlock.settings import Limits, Settings
 from medlock.store.backends import open_backend
 from medlock.store.kek.passphrase import Cost, PassphraseFile
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Backend
+from medlock.store.tables import Backend, Table
 
 BASE = "https://localhost:8443/fhir"
 START = 1_760_000_000_000
@@ -152,6 +154,12 @@ class World:
 def ids(bundle: dict[str, Any]) -> set[str]:
     """Type/id of every entry."""
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
+
+
+async def notes_left(vault: Vault) -> list[bytes]:
+    """Names of all notes but the pages of the list of consents, which is always there."""
+    found = [vault.notes.open(key, ct)[0] async for key, ct in scan(vault.backend, Table.JOB)]
+    return [name for name in found if not is_list(name)]
 
 
 def store_of(directory: Path) -> str:

@@ -84,7 +84,7 @@ class Relabeller:
         return [each for each in drafts if each.security or LABELLED not in former[f"{each.type}/{each.id}"]]
 
     async def _current(self, slot: int) -> Iterable[Opened]:
-        """Every current version that this index owns; not those of a Binary whose content lies apart: it has no codes."""
+        """Every current version that this index owns, but for a Binary whose content lies apart: it has no codes."""
         capsule = await self._vault.capsules.open(slot)
         rows = capsule.living()
         found: list[Opened] = []
