@@ -20,9 +20,12 @@ from medlock.audit.search import AuditQuery
 from medlock.backup.shelf import look
 from medlock.errors import NotFound, SetupError, Unavailable
 from medlock.fhir.question import Interaction, Question
+from medlock.ids import random_bytes
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import TokenStore
-from medlock.store.tables import Table
+from medlock.records.inflow import sweep_uploads
+from medlock.store.content import CHUNK, CHUNK_ROW
+from medlock.store.tables import Batch, Table
 from records.world import World, clinician, open_world
 
 LOGGED = {Table.LOG, Table.TILE, Table.TIP, Table.LOGINDEX}
@@ -263,3 +266,37 @@ async def test_a_store_that_was_put_back_is_not_continued(tmp_path: Path, world:
         await forked.close()
     assert len(look(tmp_path / "shelf").held) == 2
     assert not [path for path in (tmp_path / "shelf").iterdir() if path.name.startswith(".partial")]
+
+
+async def test_large_contents_are_in_a_backup(tmp_path: Path, world: World) -> None:
+    """Chunks in a full backup and in an increment come back to the byte; those of half an upload are swept later."""
+    first, second = random_bytes(3 * CHUNK), random_bytes(2 * CHUNK + 5)
+    await world.bring("PUT /Binary/scan", first, x_security_context="Patient/ann")
+    await back_up(world, tmp_path / "shelf")
+    await world.bring("PUT /Binary/scan", second, x_security_context="Patient/ann")
+    half = world.vault.notes.upload(bytes(16), 4, 0)
+    stray = [(Table.CHUNK, key, bytes(CHUNK_ROW)) for key in world.vault.chunk_keys(bytes(16), 4)]
+    await world.backend.commit(Batch(inserts=[half, *stray]))
+    await back_up(world, tmp_path / "shelf", incremental=True)
+    before = await rows(world)
+    assert len(before[Table.CHUNK]) == 10
+    await restore(tmp_path / "new", tmp_path / "shelf", world.keystore.export())
+    async with opened(tmp_path / "new") as again:
+        taken(before, await rows(again))
+        await sweep_uploads(again.vault, again.clock.now_ms())
+        assert len((await rows(again))[Table.CHUNK]) == 6
+        for line, content in (("Binary/scan", second), ("Binary/scan/_history/1", first)):
+            shown = await again.send(clinician(), f"GET /{line}", accept="*/*")
+            assert shown.outflow is not None
+            assert b"".join([each async for each in shown.outflow.pieces(0, len(content))]) == content
+
+
+async def test_contents_of_the_erased_are_not_restored(tmp_path: Path, world: World) -> None:
+    """An older backup holds a content of somebody erased since: of its chunks none is left in the restored store."""
+    await world.bring("PUT /Binary/scan", random_bytes(3 * CHUNK), x_security_context="Patient/erin")
+    await world.bring("PUT /Binary/kept", random_bytes(CHUNK), x_security_context="Patient/ann")
+    await back_up(world, tmp_path / "shelf")
+    await shred(world, "erin")
+    await restore(tmp_path / "new", tmp_path / "shelf", world.keystore.export())
+    async with opened(tmp_path / "new") as again:
+        assert len((await rows(again))[Table.CHUNK]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import pytest
 
 from acceptance.scene import rotate
 from acceptance.verifier import offline
-from medlock.access.principal import Principal
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Principal, Role
+from medlock.access.scopes import parse_scopes
 from medlock.audit.findings import Kind
 from medlock.audit.search import AuditQuery
 from medlock.errors import (
@@ -28,11 +31,14 @@ from medlock.errors import (
     TooLarge,
     Unprocessable,
 )
-from medlock.fhir.question import Question
+from medlock.fhir.options import ExportOptions, ExportPart
+from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.records import outflow
 from medlock.records.disclosure import Disclosure
+from medlock.records.export import Exporter
 from medlock.records.inflow import STALE_MS, TOGETHER, sweep_uploads
+from medlock.records.load import Loader, found_files
 from medlock.records.shred import Shredder
 from medlock.settings import Limits
 from medlock.store.content import CHUNK, CHUNK_ROW
@@ -369,3 +375,55 @@ async def test_a_content_moves_with_its_binary(small: Clinic) -> None:
     with pytest.raises(NotFound):
         await small.get("GET /Binary/scan/_history/1")
     assert await offline(world.directory).verify() == []
+
+
+async def exported(small: Clinic) -> list[dict[str, Any]]:
+    """The Binaries of a bulk export, piece after piece."""
+    found: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        slot, _, rid = after.partition(".")
+        part = ExportPart("Binary", int(slot or 0), int(rid or 0))
+        shown = await small.world.ask(clinician(), Interaction.EXPORT, options=ExportOptions(part=part))
+        found += [json.loads(line) for line in shown.body.splitlines()]
+        after = shown.after
+        if not after:
+            return found
+
+
+async def test_in_an_export(small: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line has the data as long as it can be held whole; a longer one is marked, and fetched from its address."""
+    monkeypatch.setattr(outflow, "WHOLE_BYTES", 2 * CHUNK)
+    contents = {f"x{size}": noise(size * CHUNK) for size in (1, 2, 3)}
+    for name, content in contents.items():
+        await small.put(content, id_=name)
+    found = {each["id"]: each for each in await exported(small)}
+    assert {name: b64decode(each["data"]) for name, each in found.items() if "data" in each} == {
+        name: contents[name] for name in ("x1", "x2")
+    }
+    assert found["x3"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+async def test_exported_to_files_and_loaded_again(small: Clinic, tmp_path: Path) -> None:
+    """`medlock export` writes all of a content into its line, and `medlock load` takes it in as it was, tags included."""
+    contents = {f"x{size}": noise(size) for size in (4 * CHUNK + 1, 4 * CHUNK + 2, 9 * CHUNK)}
+    for name, content in contents.items():
+        await small.put(content, id_=name)
+    loader = mint_principal("loader", frozenset({Role.LOADER}), parse_scopes("system/*.cruds"), purpose="HOPERAT")
+    await Exporter(small.world.door, loader).export(tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out/Binary.ndjson").read_text().splitlines()]
+    assert {each["id"]: b64decode(each["data"]) for each in lines} == contents
+    assert not any("tag" in each["meta"] for each in lines)
+    lines[0]["meta"]["tag"] = [{"system": "urn:x", "code": "mine"}]
+    (tmp_path / "out/Binary.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    other = await open_world(tmp_path / "other", Limits(binary_bytes=LIMIT))
+    report = await Loader(other.door, loader).load(found_files(tmp_path / "out"))
+    assert report.well, report.refused
+    again = Clinic(other)
+    for name, content in contents.items():
+        assert await again.get(f"GET /Binary/{name}", patient("ann")) == content
+    shown = await other.send(clinician(), f"GET /Binary/{lines[0]['id']}", accept="application/fhir+json")
+    tagged = json.loads(shown.body)
+    assert tagged["meta"]["tag"] == [{"system": "urn:x", "code": "mine"}]
+    assert await offline(other.directory).verify() == []
+    await other.close()

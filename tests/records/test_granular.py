@@ -36,7 +36,7 @@ def holder(scopes: str, held: str = "", role: Role = Role.CLINICIAN) -> Principa
 
 
 def observation(id_: str, category: str, **more: Any) -> dict[str, Any]:
-    """An observation of Ann in one category."""
+    """An observation of Ann in one category; laboratory results have the value 1, all others 2."""
     made = {
         "resourceType": "Observation",
         "id": id_,
@@ -45,14 +45,15 @@ def observation(id_: str, category: str, **more: Any) -> dict[str, Any]:
         "code": {"coding": [{"system": "http://loinc.org", "code": "1-1"}]},
         "subject": {"reference": "Patient/ann"},
         "effectiveDateTime": "2024-01-01",
+        "valueQuantity": {"value": 1 if category == "laboratory" else 2},
     }
     return made | more
 
 
-@pytest.fixture(params=["", "&code=http://loinc.org|"], ids=["columns", "bodies"])
+@pytest.fixture(params=[LAB, "value-quantity=1"], ids=["columns", "bodies"])
 def lab(request: pytest.FixtureRequest) -> str:
-    """Laboratory results, as a query that columns decide, and as one that bodies must."""
-    return LAB + str(request.param)
+    """Laboratory results, as a query that columns decide, and as one of which they know nothing."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -61,6 +62,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await open_world(tmp_path / "data")
     for patient in ("ann", "bob"):
         await world.put({"resourceType": "Patient", "id": patient, "name": [{"family": patient}]})
+    await world.put(observation("oldest", "procedure", code={"text": "other"}))
     await world.put(observation("lab1", "laboratory"))
     await world.put(observation("lab2", "laboratory", status="preliminary", effectiveDateTime="2024-02-01"))
     await world.put(observation("soc", "social-history", effectiveDateTime="2024-03-01"))
@@ -116,7 +118,7 @@ async def test_what_columns_cannot_decide_is_decided_on_bodies(world: World) -> 
     await world.put(observation("odd", "") | {"category": [{"coding": [{"system": "http://x", "code": "1"}]}]})
     who = holder(f"patient/Observation.rs?category={CATEGORY}|", "ann")
     found = await world.search(who, "Observation", "_count=10")
-    assert (len(ids(found)), found["total"]) == (4, 4)
+    assert (len(ids(found)), found["total"]) == (5, 5)
     assert "Observation/odd" not in ids(found)
 
 
@@ -156,10 +158,10 @@ async def test_writes_stay_within_the_scope(world: World, lab: str) -> None:
     assert isinstance(await refused(world, who, "POST /Observation", fresh), Denied)
     assert isinstance(await refused(world, who, "PUT /Observation/lab1", observation("lab1", "survey")), Denied)
     assert (await world.send(who, "PUT /Observation/lab1", observation("lab1", "laboratory"))).status == 200
-    assert (
-        await world.send(who, "POST /Observation", fresh | {"category": observation("", "laboratory")["category"]})
-    ).status == 201
-    move = json.dumps([{"op": "replace", "path": "/category/0/coding/0/code", "value": "survey"}]).encode()
+    within = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
+    assert (await world.send(who, "POST /Observation", within)).status == 201
+    out = {"/category/0/coding/0/code": "survey", "/valueQuantity/value": 2}
+    move = json.dumps([{"op": "replace", "path": path, "value": value} for path, value in out.items()]).encode()
     patched = await refused(world, who, "PATCH /Observation/lab1", move, content_type="application/json-patch+json")
     assert isinstance(patched, Denied)
     assert (await world.send(who, "DELETE /Observation/lab1")).status == 204

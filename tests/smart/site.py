@@ -16,7 +16,7 @@ from medlock.access.principal import Role
 from medlock.app import _authorization, _site, open_app
 from medlock.clock import Clock
 from medlock.identity.accounts import NewAccount
-from medlock.identity.ground import Place, again
+from medlock.identity.ground import Place
 from medlock.identity.sessions import Proven
 from medlock.oauth.client import Kind
 from medlock.oauth.launching import LaunchRequest
@@ -136,18 +136,12 @@ class Site:
 
     async def person(self, name, role, resource):
         """An account that may act, in a session of its own."""
-        accounts, rows = self.app.identity.accounts, self.app.oauth.rows
-        account = await accounts.create(NewAccount(name, (role,), resource=resource), "test")
-
-        async def taken():
-            batch, _ = accounts.take_up(await accounts.held(account.id), f"{account.id}@example.org")
-            await rows.commit(batch)
-
-        await again(taken)
-        held = await accounts.held(account.id)
-        begun = await self.app.identity.sessions.start(
-            held, Proven(("hwk", "user"), "phishing-resistant"), Place("192.0.2.7")
-        )
+        identity, place = self.app.identity, Place("192.0.2.7")
+        account = await identity.accounts.create(NewAccount(name, (role,), resource=resource), "test")
+        invited = await identity.invitations.invite(account.id, "test")
+        await identity.sign_in.join(invited.code, f"{name.lower()}@example.org", "", place)
+        held = await identity.accounts.held(account.id)
+        begun = await identity.sessions.start(held, Proven(("hwk", "user"), "phishing-resistant"), place)
         return begun.session
 
     async def launch(self, client, session, **context):

@@ -1,4 +1,4 @@
-"""Bulk data authorisation, over HTTPS: rows K-03 to K-10, X-K13 and X-B29, by a backend service with a key of its own."""
+"""Bulk data authorisation, over HTTPS: rows K-03 to K-10, X-K12 to X-K14 and X-B29, by a backend service with a key of its own."""
 
 import json
 import time
@@ -60,6 +60,10 @@ class Site:
     def __init__(self, server, signers, ids):
         self.server, self._signers, self._ids = server, signers, ids
         self._numbers = iter(range(1_000))
+
+    def turn(self, how, name):
+        """Disable or approve one of the services; the command's exit code."""
+        return medlock(self.server.directory, "client", how, self._ids[name]).returncode
 
     @contextmanager
     def service(self, name, scope="system/*.rs"):
@@ -161,3 +165,34 @@ def test_x_b29_and_what_a_scope_leaves_out(site):
         assert http.get("Group/pair/$export", params={"_type": "Observation"}, headers=LATER).status_code == 403
     with site.service("two", "system/Observation.rs") as http:
         assert http.get("Group/pair/$export", headers=LATER).status_code == 403
+
+
+def test_x_k12(site):
+    """X-K12: what is withheld makes no difference that can be seen: the file in `error` is the same to the byte."""
+    said = []
+    for scope in ("system/*.rs", "system/Patient.rs"):
+        with site.service("one", scope) as http:
+            where = kick_off(http, "Patient/$export")
+            (notice,) = manifest(http, where)["error"]
+            assert notice["type"] == "OperationOutcome"
+            said.append(http.get(notice["url"]).content)
+            assert http.delete(where).status_code == 202
+    assert said[0] == said[1]
+    assert json.loads(said[0])["issue"][0]["severity"] == "information"
+    assert not any(each in said[0].decode() for each in (*MEMBERS, "cyn"))
+
+
+def test_x_k14(site):
+    """X-K14: who left the Group since the kick-off is in no file; after the service is disabled there is none."""
+    group = {"resourceType": "Group", "id": "pair", "type": "person", "actual": True}
+    with site.service("one") as http, site.server.client(new_token(site.server.directory)[0]) as dr:
+        where = kick_off(http)
+        done = manifest(http, where)
+        _put(dr, group | {"member": [{"entity": {"reference": "Patient/bob"}}]})
+        (patients,) = [each["url"] for each in done["output"] if each["type"] == "Patient"]
+        assert [json.loads(line)["id"] for line in http.get(patients).text.splitlines()] == ["bob"]
+        _put(dr, group | {"member": [{"entity": {"reference": f"Patient/{each}"}} for each in MEMBERS]})
+        assert site.turn("disable", "one") == 0
+        for address in (where, patients):
+            assert http.get(address).status_code == 401
+        assert site.turn("approve", "one") == 0

@@ -248,3 +248,32 @@ async def test_a_writer_that_does_not_end_is_waited_for_in_vain(path, url, monke
         await move(path, url)
     holder.execute("ROLLBACK")
     assert moved_to(path) is None
+
+
+async def test_long_rows_are_moved_a_few_at_a_time(path, url):
+    """Chunks of large contents arrive, also those written while the rest is copied; never many are held together."""
+    store = open_sqlite(path, CountingLedger())
+    long = {key << 40: bytes([key]) * 262_160 for key in range(1, 60)}
+    await store.commit(Batch(puts=[(Table.CHUNK, *row) for row in long.items()]))
+    most = 0
+    async with arriving_database(url, STORE) as target:
+        write = target.write
+
+        async def watched(puts, deletes):
+            nonlocal most
+            most = max(most, sum(len(ct) for _, _, ct in puts))
+            if len(long) < 120:
+                more = {(len(long) + 1 + at) << 40: b"x" * 262_160 for at in range(30)}
+                long.update(more)
+                await store.commit(Batch(puts=[(Table.CHUNK, *row) for row in more.items()]))
+            await write(puts, deletes)
+
+        target.write = watched
+        with leaving_file(path) as source:
+            await Migration(source, target, lambda: 0, silent).run()
+        await target.open_to_all()
+    await store.close()
+    arrived = await open_postgres(url, CountingLedger(), STORE)
+    assert {key: ct for (table, key), ct in (await contents(arrived)).items() if table is Table.CHUNK} == long
+    await arrived.close()
+    assert most <= 8 * 262_160

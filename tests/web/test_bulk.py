@@ -172,7 +172,9 @@ async def test_an_export_belongs_to_whom_it_was_made_for(small):
     manifest = await small.manifest(small.dr, where)
     assert manifest["requiresAccessToken"] is True
     assert manifest["request"] == f"{BASE}/$export?_type=Patient"
-    assert manifest["error"] == []
+    (notice,) = manifest["error"]
+    said = await small.client.get(notice["url"], headers=small.dr)
+    assert said.json()["issue"][0]["severity"] == "information"
     file = manifest["output"][0]["url"]
     others = [await small.token(Role.CLINICIAN, account="else"),
               await small.token(Role.CLINICIAN, "user/Patient.rs", account="dr"),

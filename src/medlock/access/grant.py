@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from medlock.access.residual import Described, Residuals, Seen, holds
+from medlock.access.residual import Described, Residuals, Seen, settled
 
 _ISSUED = object()
 
@@ -45,6 +45,10 @@ class Version(Protocol):
     @property
     def body(self) -> bytes:
         """Its JSON, empty for a tombstone."""
+
+    @property
+    def tag(self) -> int:
+        """Names its very bytes, under whatever key they lay; 0 when nothing does."""
 
 
 class Consents(Protocol):
@@ -85,7 +89,7 @@ class Rules(msgspec.Struct, frozen=True):
     def admits(self, seen: Seen) -> bool:
         """Whether the residual rule of its type holds. A tombstone says nothing, so where one is asked for: no."""
         rule = self.residuals.get(seen.meta.type)
-        return rule is None or (not seen.meta.deleted and holds(rule, seen))
+        return rule is None or (not seen.meta.deleted and settled(rule, seen))
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -152,14 +156,14 @@ class Grant(msgspec.Struct, frozen=True):
         meta = version.meta
         if not self.covers(meta):
             return False
-        return not self.needs_body(meta.type) or self.shows(Seen(meta, version.body))
+        return not self.needs_body(meta.type) or self.shows(Seen(meta, version.body, mark=version.tag))
 
     def shows(self, seen: Seen) -> bool:
         """The same of a resource that is not stored, or not yet: a draft, an event of the log."""
         meta = seen.meta
         if not meta.patients:
             rule = self.shared_residuals.get(meta.type)
-            return meta.type in self.shared and (rule is None or (not meta.deleted and holds(rule, seen)))
+            return meta.type in self.shared and (rule is None or (not meta.deleted and settled(rule, seen)))
         return any(self.through(patient, seen) for patient in meta.patients)
 
     def through(self, patient: str, seen: Seen) -> bool:

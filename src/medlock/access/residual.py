@@ -59,12 +59,21 @@ class Described(Protocol):
 
 
 class Seen:
-    """One version of a resource as rules look at it: parsed, and taken apart, when a rule first asks."""
+    """One version of a resource as rules look at it: parsed, and taken apart, when a rule first asks.
+
+    `mark` names its very bytes, 0 when nothing does: what a rule said of them once is remembered under it.
+    """
 
     def __init__(
-        self, meta: Described, body: bytes, resource: dict[str, Any] | None = None, values: Values | None = None
+        self,
+        meta: Described,
+        body: bytes,
+        resource: dict[str, Any] | None = None,
+        values: Values | None = None,
+        mark: int = 0,
     ) -> None:
         self.meta = meta
+        self.mark = mark
         self._body = body
         if resource is not None:
             self.resource = resource
@@ -115,6 +124,29 @@ class Asked(msgspec.Struct, frozen=True):
 Rule: TypeAlias = Met | AllOf | AnyOf | Unless | Asked
 Residuals: TypeAlias = Mapping[str, Rule]
 """Resource type → the rule that each of its resources must meet; a type that is not named has none."""
+
+
+_SETTLED: dict[tuple[int, int], tuple[Rule, bool]] = {}
+SETTLED_MAX = 16_384
+
+
+def settled(rule: Rule, seen: Seen) -> bool:
+    """`holds`, remembered: a page is asked about twice, and the same pages again and again.
+
+    The answer follows from the rule and the bytes alone. The rule is kept with it, so that its place in memory is not
+    taken by another.
+    """
+    if not seen.mark:
+        return holds(rule, seen)
+    at = seen.mark, id(rule)
+    known = _SETTLED.get(at)
+    if known is not None and known[0] is rule:
+        return known[1]
+    answer = holds(rule, seen)
+    if len(_SETTLED) >= SETTLED_MAX:
+        _SETTLED.clear()
+    _SETTLED[at] = rule, answer
+    return answer
 
 
 def holds(rule: Rule, seen: Seen) -> bool:

@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from medlock.errors import BadRequest, UnsupportedMedia
-from medlock.fhir.document import SUBSETTED, split
+from medlock.fhir.document import SUBSETTED, Members, split
 
 FHIR_TYPES: Final = frozenset({"application/fhir+json", "application/json+fhir"})
 _TOKEN: Final = r"[A-Za-z0-9!#$&^_.+\-]{1,100}"
 _MEDIA = re.compile(rf"{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN})*")
 _CONTEXT = re.compile(r"(?:https?://[A-Za-z0-9.:\-/_]{1,200}/)?[A-Z][A-Za-z]{1,40}/[A-Za-z0-9\-.]{1,64}")
+_SUBSETTED: Final = (SUBSETTED["system"], SUBSETTED["code"])
 _OCTETS: Final = "application/octet-stream"
 
 Headers = Mapping[bytes, bytes]
@@ -72,11 +73,37 @@ def wrapped(body: bytes | None, headers: Headers, logical_id: str) -> bytes:
 
 
 def with_data(resource: bytes, data: bytes) -> bytes:
-    """A Binary that lay without its data, with it; `data` is base64. It is whole then, so SUBSETTED no more."""
+    """A Binary that lay without its data, with it at its end; `data` is base64. Whole, it is SUBSETTED no more."""
     members = split(resource)
     meta = split(members.get("meta", b"{}"))
-    meta.pop("tag", None)
+    tags = [each for each in _tags(meta) if not _is_subsetted(each)]
+    meta = {name: value for name, value in meta.items() if name != "tag"} | ({"tag": tags} if tags else {})
+    members.pop("data", None)
     return msgspec.json.encode(members | {"meta": meta, "data": data.decode()})
+
+
+def without_data(resource: bytes) -> tuple[bytes, str]:
+    """A Binary as it lies beside its content, and its data; "" when it has none."""
+    members = split(resource)
+    data = msgspec.json.decode(members.pop("data", b'""'))
+    meta = split(members.get("meta", b"{}"))
+    marked = meta | {"tag": [*_tags(meta), SUBSETTED]}
+    return msgspec.json.encode(members | {"meta": marked}), data if isinstance(data, str) else ""
+
+
+def lies_beside(resource: bytes) -> bool:
+    """Whether a Binary is one whose content is not in it."""
+    members = split(resource)
+    return "data" not in members and any(map(_is_subsetted, _tags(split(members.get("meta", b"{}")))))
+
+
+def _tags(meta: Members) -> list[msgspec.Raw]:
+    return msgspec.json.decode(meta.get("tag", b"[]"), type=list[msgspec.Raw])
+
+
+def _is_subsetted(tag: msgspec.Raw) -> bool:
+    found = msgspec.json.decode(tag)
+    return isinstance(found, dict) and (found.get("system"), found.get("code")) == _SUBSETTED
 
 
 def refuse_context(headers: Headers) -> None:

@@ -10,6 +10,7 @@ of `Grant.admits` in any case.
 from __future__ import annotations
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,9 +26,29 @@ class Told(NamedTuple):
     certain: Mask
 
 
+LONG = 256
+"""Rows of a segment for which masks are kept: of shorter ones they are made as fast as looked up."""
+KEPT = 8
+_MADE: WeakKeyDictionary[Segment, dict[tuple[int, str], tuple[Rule, Mask]]] = WeakKeyDictionary()
+
+
 def possible(planner: Planner, rule: Rule, type_: str, segment: Segment) -> Mask:
-    """Rows of which a rule on resources of a type may hold. Rows of other types, and dead ones, mean nothing in it."""
-    return _told(planner, rule, type_, segment).possible
+    """Rows of which a rule on resources of a type may hold. Rows of other types, and dead ones, mean nothing in it.
+
+    A segment never changes but for which of its rows are dead, so masks of long ones are kept with them.
+    """
+    if len(segment) < LONG:
+        return _told(planner, rule, type_, segment).possible
+    made = _MADE.setdefault(segment, {})
+    at = id(rule), type_
+    known = made.get(at)
+    if known is not None and known[0] is rule:
+        return known[1]
+    mask = _told(planner, rule, type_, segment).possible
+    if len(made) >= KEPT:
+        made.clear()
+    made[at] = rule, mask
+    return mask
 
 
 def exact(planner: Planner, rule: Rule, type_: str) -> bool:

@@ -2,11 +2,13 @@
 
 First what belongs to no patient, then patients one after another by $everything; each page is decided, re-checked and
 audited like any other answer. The files are plaintext: where they go is the operator's choice and duty. A `Change` sees
-each record whole before any of it is written, and decides what is written in its place (`export_deid`).
+each record whole before any of it is written, and decides what is written in its place (`export_deid`). Unless it is
+changed, a Binary whose content lies beside it is written with it, piece by piece.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +19,7 @@ import msgspec
 
 from medlock.access.principal import Principal
 from medlock.errors import SetupError
+from medlock.fhir.binary import lies_beside, with_data
 from medlock.fhir.options import EverythingOptions
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
@@ -43,9 +46,14 @@ class _Bundle(msgspec.Struct):
     link: list[_Link] = []
 
 
+class _Meta(msgspec.Struct):
+    versionId: str = ""  # noqa: N815 - FHIR's spelling
+
+
 class _Named(msgspec.Struct):
     resourceType: str  # noqa: N815 - FHIR's spelling
     id: str
+    meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
 class Exporter:
@@ -97,33 +105,54 @@ class Exporter:
             bundle = await self._bundle(question)
             page = [bytes(each.resource) for each in bundle.entry]
             if self._change is None:
-                self._write(page, page)
+                await self._write(page, page)
             else:
                 whole += page
             self._progress(len(page))
             question = _next(question, bundle)
         if self._change is not None:
-            self._write(whole, self._change(patient, whole))
+            await self._write(whole, self._change(patient, whole))
 
     async def _bundle(self, question: Question) -> _Bundle:
         shown = await self._door.answer(self._principal, question)
         return msgspec.json.decode(shown.body, type=_Bundle)
 
-    def _write(self, resources: list[bytes], lines: list[bytes]) -> None:
+    async def _write(self, resources: list[bytes], lines: list[bytes]) -> None:
         """One line for each resource, once: a resource of two patients comes by twice."""
         for resource, line in zip(resources, lines, strict=True):
             named = msgspec.json.decode(resource, type=_Named)
             mark = hash((named.resourceType, named.id))
             if mark not in self._written:
                 self._written.add(mark)
-                self._line(named, line)
+                await self._line(named, line)
 
-    def _line(self, named: _Named, line: bytes) -> None:
+    async def _line(self, named: _Named, line: bytes) -> None:
         if named.resourceType not in self._files:
             path = self._directory / f"{named.resourceType}.ndjson"
             self._files[named.resourceType] = self._stack.enter_context(path.open("xb"))
-        self._files[named.resourceType].write(line + b"\n")
+        file = self._files[named.resourceType]
+        if named.resourceType == "Binary" and self._change is None and lies_beside(line):
+            await self._content(named, line, file)
+        else:
+            file.write(line)
+        file.write(b"\n")
         self.counts[named.resourceType] = self.counts.get(named.resourceType, 0) + 1
+
+    async def _content(self, named: _Named, line: bytes, file: BinaryIO) -> None:
+        """A Binary with what lies beside this version of it, never held whole."""
+        question = Question(Interaction.VREAD, "Binary", named.id, named.meta.versionId, raw=True)
+        shown = await self._door.answer(self._principal, question)
+        if shown.outflow is None:
+            file.write(line)
+            return
+        file.write(with_data(line, b"").removesuffix(b'"}'))
+        rest = b""
+        async for piece in shown.outflow.pieces(0, shown.outflow.size):
+            whole = rest + piece
+            end = len(whole) - len(whole) % 3
+            file.write(b64encode(whole[:end]))
+            rest = whole[end:]
+        file.write(b64encode(rest) + b'"}')
 
 
 def _claim(directory: Path) -> None:

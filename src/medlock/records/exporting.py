@@ -33,6 +33,7 @@ from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
 from medlock.records.minimise import minimised_all
+from medlock.records.outflow import in_line, length
 from medlock.records.projects import Projects
 from medlock.records.reach import Reach, reach_of
 from medlock.records.studied import members_of
@@ -70,7 +71,7 @@ class Walk(NamedTuple):
 
     def first(self, opened: Opened) -> str:
         """With whom of its patients a resource comes; "" for nobody."""
-        meta, seen = opened.meta, Seen(opened.meta, opened.body)
+        meta, seen = opened.meta, Seen(opened.meta, opened.body, mark=opened.tag)
         for patient in meta.patients:
             within = self.patients is None or patient in self.patients
             if within and self.reach.grant.through(patient, seen):
@@ -108,6 +109,8 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
             bodies = minimised_all(grant, shown)
             if grant.deidentified:
                 bodies = await deidentified(vault, question, projects, list(zip(shown, bodies, strict=True)), now)
+            else:
+                bodies = [await in_line(vault, grant, *each) for each in zip(shown, bodies, strict=True)]
             lines = b"".join(body + b"\n" for body in bodies)
             after = _after(piece, len(opened))
             return Finding(200, lines, disclosed=shown, after=after, deidentified=grant.deidentified)
@@ -120,7 +123,7 @@ async def _fetched(vault: Vault, piece: _Piece, at_once: int) -> list[Opened | N
     size = 0
     while len(found) < len(piece.rows) and size < BYTES:
         some = await vault.fetch(piece.rows[len(found) : len(found) + at_once])
-        size += sum(len(each.body) for each in some if each is not None)
+        size += sum(length(each) for each in some if each is not None)
         found += some
     return found
 

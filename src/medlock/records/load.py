@@ -21,7 +21,7 @@ import orjson
 from medlock.access.principal import Principal
 from medlock.errors import MedlockError, Problem, SetupError, Unprocessable
 from medlock.records.door import Door
-from medlock.records.parcels import Parcel, parcels
+from medlock.records.parcels import Parcel, parcels, parted
 
 _PATIENT = re.compile(rb'"resourceType"\s*:\s*"Patient"')
 _SUFFIXES = (".json", ".json.gz", ".ndjson", ".ndjson.gz")
@@ -128,7 +128,8 @@ class Loader:
     async def _try(self, parcel: Parcel) -> list[tuple[Parcel, Refusal]]:
         """Load one parcel. A refusal that another round may cure comes back; any other goes into the report."""
         try:
-            await self._door.answer(self._principal, parcel.question, receipt=parcel.receipt)
+            question, arriving = parted(parcel.question)
+            await self._door.answer(self._principal, question, receipt=parcel.receipt, arriving=arriving)
         except MedlockError as fault:
             refusal = Refusal(parcel.file, parcel.place, fault.http_status, fault.problems)
             if isinstance(fault, Unprocessable) and any(each.code == "not-found" for each in fault.problems):

@@ -20,7 +20,7 @@ def minimised(grant: Grant, opened: Opened) -> bytes:
     hidden: frozenset[str] | None = None
     for patient in opened.meta.patients:
         rules = grant.rules_for(patient)
-        if rules is None or (rules.residuals and not rules.admits(Seen(opened.meta, opened.body))):
+        if rules is None or (rules.residuals and not rules.admits(Seen(opened.meta, opened.body, mark=opened.tag))):
             continue
         if not rules.masks:
             return opened.body

@@ -53,6 +53,18 @@ async def in_json(vault: Vault, grant: Grant, opened: Opened, content: Content) 
     return with_data(minimised(grant, opened), b64encode(data))
 
 
+async def in_line(vault: Vault, grant: Grant, opened: Opened, body: bytes) -> bytes:
+    """A resource as it is exported: a Binary with its data, if it is not too long to be held whole."""
+    if opened.content is None or opened.content.size > WHOLE_BYTES:
+        return body
+    return await in_json(vault, grant, opened, opened.content)
+
+
+def length(opened: Opened) -> int:
+    """How many bytes a resource comes to, with what lies beside it."""
+    return len(opened.body) + (0 if opened.content is None else opened.content.size)
+
+
 def _demand_shown(grant: Grant, opened: Opened) -> None:
     """Raise NotFound unless data of this Binary would be shown, if it stood in its body."""
     sample = msgspec.structs.replace(opened, body=with_data(opened.body, _SAMPLE))

@@ -5,7 +5,8 @@ A transaction is one piece; an entry of a batch or collection, a line of NDJSON,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,9 +14,11 @@ import msgspec
 
 from medlock.errors import BadRequest
 from medlock.fhir import bundle
+from medlock.fhir.binary import without_data
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.request import Frame
 from medlock.records import bundles
+from medlock.settings import MIB
 
 
 @dataclass(slots=True)
@@ -47,6 +50,23 @@ def parcels(name: str, data: bytes, digest: bytes, frame: Frame) -> Iterator[Par
             yield Parcel(name, f"Bundle.entry[{number}]", bundles.question(entry, frame), 1)
     else:
         yield from _pieces(name, head)
+
+
+def parted(question: Question) -> tuple[Question, AsyncIterator[bytes] | None]:
+    """A long Binary without its data, and its content as it is received; any other question as it is."""
+    if question.type != "Binary" or len(question.body) <= MIB:
+        return question, None
+    try:
+        body, data = without_data(question.body)
+        content = b64decode(data, validate=True)
+    except (msgspec.MsgspecError, ValueError):
+        return question, None  # refused by whoever validates it
+    return (msgspec.structs.replace(question, body=body), _flowing(content)) if content else (question, None)
+
+
+async def _flowing(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), MIB):
+        yield content[start : start + MIB]
 
 
 class _Entry(msgspec.Struct):

@@ -105,8 +105,8 @@ class Reach(msgspec.Struct, frozen=True):
             return True
         everyone = [] if self.grant.everyone is None else [self.grant.everyone]
         every = [self.grant.shared_residuals, *(each.residuals for each in (*self.by_slot.values(), *everyone))]
-        rules = {residuals[type_] for residuals in every if type_ in residuals}
-        return not all(exact(self.planner, rule, type_) for rule in rules)
+        rules = {id(residuals[type_]): residuals[type_] for residuals in every if type_ in residuals}
+        return not all(exact(self.planner, rule, type_) for rule in rules.values())
 
     def undecided_rows(self, segment: Segment) -> Mask:
         """Rows of which only the body can say whether they may be seen."""

@@ -24,8 +24,9 @@ import orjson
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock, instant
-from medlock.errors import MedlockError, NotFound, Raced, TooMany
+from medlock.errors import MedlockError, NotFound, Problem, Raced, TooMany
 from medlock.fhir.options import ExportOptions, ExportPart
+from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Question
 from medlock.fhir.request import Request
 from medlock.records.deidentifying import PROVENANCE
@@ -37,6 +38,13 @@ KEPT_SECONDS: Final = 3_600
 CLAIM_SECONDS: Final = 30
 STREAM_SECONDS: Final = 60
 STREAMS: Final = 2
+_NOTICE: Final = (
+    "Records that patients do not share with you, or that the law keeps apart, are in no export. This note is in every "
+    "one and says nothing about this one."
+)
+NOTICE: Final = "notice"
+"""The file in `error`. It is in every export: one that came only when something is withheld would tell that it is."""
+NOTICE_LINE: Final = operation_outcome((Problem("informational", _NOTICE, severity="information"),)) + b"\n"
 TASKS: Final = 16
 """Exports that one process counts at once; the others are begun and go on when their status is asked for."""
 _RENEW_MS: Final = STREAM_SECONDS * 500
@@ -186,9 +194,10 @@ class Bulk:
     def manifest(self, job: Job, name: str) -> bytes:
         """The output manifest (Bulk Data 2.0, Response - Complete Status)."""
         where = f"{self._base}/_bulk/{name}/"
-        output = [{"type": file.partition("-")[0], "url": f"{where}{file}"} for file in files_of(job)]
+        output = [{"type": file.partition("-")[0], "url": f"{where}{file}"} for file in outputs_of(job)]
         manifest: dict[str, Any] = {"transactionTime": instant(job.began), "request": self._address(job.asked)}
-        return orjson.dumps(manifest | {"requiresAccessToken": True, "output": output, "error": []})
+        error = [{"type": "OperationOutcome", "url": f"{where}{NOTICE}"}]
+        return orjson.dumps(manifest | {"requiresAccessToken": True, "output": output, "error": error})
 
     def _address(self, asked: Asked) -> str:
         query = asked.query.decode("latin-1")
@@ -202,6 +211,9 @@ class Bulk:
         held = await self._book.find(Kind.EXPORT, principal, name)
         if file not in files_of(held.job):
             raise NotFound(_UNKNOWN)
+        if file == NOTICE:
+            yield NOTICE_LINE
+            return
         stream = randbits(62)
         held = await self._sending(held, stream, most=STREAMS)
         self._projects.lend(name, drawn_key(held.job, name))
@@ -261,7 +273,10 @@ class Bulk:
 
 def files_of(job: Job) -> list[str]:
     """What there is to fetch, by the names of the files; nothing before all is counted."""
-    if not job.counted:
-        return []
+    return [*outputs_of(job), NOTICE] if job.counted else []
+
+
+def outputs_of(job: Job) -> list[str]:
+    """Those of them that hold records, or tell what was done to these."""
     about = [PROVENANCE] if job.types and job.deidentified else []
     return [*sorted(job.types), *about]
