@@ -71,6 +71,13 @@ async def test_an_export_of_the_clinic_is_what_searches_show(tmp_path):
         shared = {"Practitioner", "PractitionerRole", "Organization", "Location", "Medication"}
         assert set(flat(held)) == {name for name in whole if name.partition("/")[0] not in shared}
         one = min(name for name in whole if name.startswith("Patient/")).partition("/")[2]
+        for query in ("category=laboratory", "value-quantity=gt50"):  # of one of them the index knows nothing
+            narrow = await site.token(Role.CLINICIAN, f"user/Observation.rs?{query} user/Patient.rs", account="narrow")
+            some = flat(await site.export(narrow))
+            assert some == await site.visible(narrow, types)
+            plain = await site.visible(dr, ["Observation"], f"&{query}")
+            assert {name for name in some if name.startswith("Observation/")} == set(plain)
+            assert 10 < len(plain) < len(await site.visible(dr, ["Observation"]))
         own = await site.token(Role.PATIENT, patient=one)
         assert flat(await site.export(own)) == await site.visible(own, types)
         mine = flat(await site.export(own, "Patient/$export"))

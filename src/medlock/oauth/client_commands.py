@@ -119,12 +119,10 @@ class ClientCommands:
         if json:
             show_json([shown(client) for client in clients])
             return
-        table = Table(Column("id", no_wrap=True), "name", "kind", "status", "verified", "scopes", "registered by")
+        table = Table(Column("id", no_wrap=True), "name", "kind", "status", "verified")
         for client in clients:
             verified = "yes" if client.verified else "no"
-            table.add_row(
-                client.id, client.name, client.kind, client.status, verified, client.scopes, client.registered_by
-            )
+            table.add_row(client.id, client.name, client.kind, client.status, verified)
         people().print(table)
 
     async def _every(self, settings: Settings) -> list[Client]:

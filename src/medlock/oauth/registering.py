@@ -143,7 +143,7 @@ def _check_grants(client: Client) -> None:
     if REFRESH in client.grants and CODE not in client.grants:
         raise BadRequest("There is nothing to refresh without authorization_code.")
     if CREDENTIALS in client.grants and client.kind is not Kind.ASYMMETRIC:
-        raise BadRequest("client_credentials needs an asymmetric client (SMART Backend Services).")
+        raise BadRequest("The grant client_credentials needs an asymmetric client (SMART Backend Services).")
     if Role(client.role) not in _MACHINES:
         raise BadRequest("A client acts for itself as backend, loader or researcher.")
 
@@ -167,7 +167,7 @@ def scopes_of(client: Client) -> Asked:
     if CREDENTIALS in client.grants and ScopeKind.SYSTEM not in kinds:
         raise BadRequest("A client that acts for itself names its system/ scopes.")
     if ScopeKind.SYSTEM in kinds and CREDENTIALS not in client.grants:
-        raise BadRequest("system/ scopes are for client_credentials.")
+        raise BadRequest("Scopes of system/ are for client_credentials.")
     if kinds - {ScopeKind.SYSTEM} and CODE not in client.grants:
-        raise BadRequest("patient/ and user/ scopes are for authorization_code.")
+        raise BadRequest("Scopes of patient/ and user/ are for authorization_code.")
     return scopes

@@ -15,7 +15,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from medlock.errors import BadRequest, Denied, NotAuthenticated, OAuthRefused
+from medlock.errors import MedlockError, NotAuthenticated, OAuthRefused
 from medlock.oauth import discovery
 from medlock.oauth.launching import LaunchRequest
 from medlock.oauth.people import SignedIn
@@ -134,8 +134,9 @@ class OAuthApi:
         async def watched(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (BadRequest, NotAuthenticated, Denied) as refusal:
-                await self._watch.refused(f"{declared.path}: {refusal.reason}", "oauth")
+            except MedlockError as refusal:
+                if refusal.http_status < 500:
+                    await self._watch.refused(f"{declared.path}: {refusal.reason}", "oauth")
                 raise
 
         return watched
