@@ -43,6 +43,7 @@ from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
+from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
@@ -236,7 +237,7 @@ def _site(
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
-        door = TracedDoor(tracer, *parts)
+        door = TracedDoor(tracer, *parts, site=consent_site(settings))
     started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
