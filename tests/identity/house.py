@@ -17,8 +17,7 @@ from medlock.identity.ground import Place
 from medlock.identity.passwords.blocklist import Blocklist, shipped
 from medlock.identity.passwords.profiles import Policies
 from medlock.identity.pending import PendingBook
-from medlock.identity.services import Identity
-from medlock.identity.signin import SignIn
+from medlock.identity.services import identity_of
 from medlock.identity.slots import Slots
 from medlock.store.memory import Disk, MemoryBackend
 
@@ -26,6 +25,7 @@ PASSWORD = "kettle orbit marmalade 93"
 WRONG = "marmalade kettle orbit 94"
 ABROAD = Place("203.0.113.5", "browser-2", "", "Chrome")
 SLOTS = Slots()
+SLOTS._pool._initializer = None  # tests share the machine with others: threads that step back would wait for minutes
 RULES = Rules(Policies(), Blocklist((shipped(),)), Site(RP, ORIGIN, "Lakeside Clinic"))
 
 
@@ -49,7 +49,8 @@ class House(Process):
         self.pendings = PendingBook(self.ground)
         parts = self.accounts, self.sessions, self.pendings, self.devices, self.lockout, self.book, self.kit
         self.desk = Desk(self.ground, *parts)
-        self.door = SignIn(self.ground, self.desk, self.invitations)
+        self.whole = identity_of(self.desk, self.invitations, SLOTS)
+        self.door = self.whole.sign_in
 
     async def person(self, *kinds: Kind, role: Role = Role.PATIENT, login: str = "ann@example.org") -> Person:
         """Somebody who has these factors."""
@@ -86,8 +87,7 @@ class House(Process):
 
     async def unlock(self, account_id: str) -> None:
         """As `identity.services` does it, by the operator."""
-        parts = self.accounts, self.sessions, self.invitations, self.devices, self.lockout, self.book, self.pendings
-        await Identity(self.ground, *parts, self.kit, SLOTS).unlock(account_id, "cli:boss")
+        await self.whole.unlock(account_id, "cli:boss")
 
     async def by_passkey(self, person: Person, place=HOME):
         """Sign in with it."""

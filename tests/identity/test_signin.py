@@ -226,6 +226,18 @@ async def test_an_unknown_passkey_says_so_to_the_browser() -> None:
     await refused(house.by_passkey(person))
 
 
+async def test_a_flood_of_strange_passkeys_does_not_fill_the_log() -> None:
+    """Sixty a minute are written down; how many more there were stands in the next one."""
+    house = MemoryHouse()
+    for _ in range(200):
+        await refused(house.door.passkey("no ticket", "{}", ABROAD))
+    failures = [event for event in house.log.events if event.action is Action.SIGN_IN_FAILED]
+    assert len(failures) == 60
+    house.clock.ms += MINUTE
+    await refused(house.door.passkey("no ticket", "{}", ABROAD))
+    assert "140 more" in house.log.events[-1].reason
+
+
 def owner_of(person: Person):
     """What a factor is told of somebody."""
     return Owner(person.id, person.login)

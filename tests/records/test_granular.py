@@ -16,9 +16,10 @@ from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.residual import AnyOf
 from medlock.access.scopes import parse_scopes
-from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, PreconditionFailed, Tampered, Unprocessable
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction, Question
+from medlock.records import read
 from medlock.records.commit import Committer
 from medlock.records.exporting import export
 from medlock.records.projects import Projects
@@ -264,6 +265,33 @@ async def test_columns_that_lie_let_nothing_out(
     assert await world.read(clinician(), "Observation/sur") == before
 
 
+async def test_columns_that_lie_find_nothing_by_criteria(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of criteria: in If-None-Exist, in a reference, and of an update that would create."""
+    monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
+    monkeypatch.setattr(Reach, "undecided", lambda *_: False)
+    who = holder(f"user/Observation.cruds?{lab}")
+    plain = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
+    assert (await world.send(who, "POST /Observation", plain, if_none_exist="category=survey")).status == 201
+    assert (await world.send(who, "PUT /Observation?category=survey", plain)).status == 201
+    pointing = plain | {"hasMember": [{"reference": "Observation?category=survey"}]}
+    assert isinstance(await refused(world, who, "POST /Observation", pointing), Unprocessable)
+
+
+async def test_a_handler_that_forgets_is_stopped_at_the_door(
+    world: World, lab: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a handler to bring what no scope means, the door would not let it go."""
+
+    async def forgetful(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(read, "told", forgetful)
+    with pytest.raises(Tampered):
+        await world.send(holder(f"user/Observation.rs?{lab}"), "GET /Observation/sur")
+
+
 async def test_a_file_of_an_export_and_its_count(world: World, lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file holds what the scope means, its count is that of the file; columns that lie add nothing to the file."""
     who = holder(f"user/Observation.rs?{lab}")
@@ -275,8 +303,14 @@ async def test_a_file_of_an_export_and_its_count(world: World, lab: str, monkeyp
     wanted = {"lab1", "lab2", "bobs"}
     assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
     assert json.loads(await piece(""))["types"] == {"Observation": 3}
+    for active in (True, False):
+        await world.put({"resourceType": "Practitioner", "id": f"p-{active}", "active": active})
     monkeypatch.setattr(Reach, "narrowed", lambda _self, seen, *_: seen)
     assert {json.loads(line)["id"] for line in (await piece("Observation")).splitlines()} == wanted
+    options = ExportOptions(types=frozenset({"Practitioner"}), part=ExportPart(file="Practitioner"))
+    asked = Question(Interaction.EXPORT, options=options)
+    (line,) = (await world.door.answer(holder("user/Practitioner.rs?active=true"), asked)).body.splitlines()
+    assert json.loads(line)["id"] == "p-True"
 
 
 async def test_of_two_patients_the_one_who_shows_it(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,8 @@ QUERIES = (
     "subject=Patient/{0}", "patient={0}", "_id={0}-o", f"_id={{0}}-o,{MINE}-o", "_id={0}-o&_summary=count",
     "subject=Patient/{0}&_include=Observation:subject", "_has:Observation:has-member:_id={0}-m", "has-member={0}-o",
     "subject:Patient.family={0}", "_sort=code&_count=1", "_revinclude=Observation:has-member&_id={0}-o",
+    "_list={0}-l",
+    "code-value-concept=x$y&subject=Patient/{0}",
 )  # fmt: skip
 VARYING = {"x-request-id", "date", "server", "content-length"}
 
@@ -183,3 +186,20 @@ async def test_whoever_asks_about_themselves_is_told_of_nobody_else(
         assert "bobs" not in answer.text + str(answer.headers), each
         shown_mine += f'"{MINE}' in answer.text
     assert shown_mine > 20
+
+
+@pytest.mark.parametrize("name", SCOPES)
+async def test_an_answer_that_is_fetched_later_is_the_same(site: tuple[App, httpx.AsyncClient], name: str) -> None:
+    """With Prefer: respond-async a search finds what it finds at once."""
+    app, client = site
+    headers = await bearer(app, *SCOPES[name])
+    at_once = (await client.get("Observation", headers=headers)).json()
+    asked = await client.get("Observation", headers=headers | {"prefer": "respond-async"})
+    assert asked.status_code == 202
+    answer = asked
+    while answer.status_code == 202:
+        answer = await client.get(asked.headers["content-location"], headers=headers)
+        await asyncio.sleep(0.01)
+    (entry,) = answer.json()["entry"]
+    assert entry["resource"]["total"] == at_once["total"] == 2
+    assert "bobs" not in answer.text

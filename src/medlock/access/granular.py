@@ -16,6 +16,7 @@ from medlock.fhir.directives import DIRECTIVES
 from medlock.fhir.form import pairs
 from medlock.fhir.grammar import parse_search
 from medlock.fhir.query import (
+    CompositeValue,
     Condition,
     DateValue,
     NumberValue,
@@ -64,6 +65,8 @@ def _check_names(names: Sequence[str], *, common: bool) -> None:
 
 def _moves(value: Value) -> bool:
     """Whether what a value means depends on when it is asked: `ap` of a date measures from now."""
+    if isinstance(value, CompositeValue):
+        return any(map(_moves, value.parts))
     return isinstance(value, DateValue) and value.prefix is Prefix.AP
 
 

@@ -62,12 +62,7 @@ class Identity:
     pendings: PendingBook
     kit: Kit
     slots: Slots
-
-    @property
-    def sign_in(self) -> SignIn:
-        """From nobody to somebody."""
-        parts = self.accounts, self.sessions, self.pendings, self.devices, self.lockout, self.book, self.kit
-        return SignIn(self.ground, Desk(self.ground, *parts), self.invitations)
+    sign_in: SignIn
 
     def enrolment(self, words: Words = no_words) -> Enrolment:
         """Factors come and go."""
@@ -123,15 +118,23 @@ def open_identity(
     base, slots = ground(backend, keys, clock, log), Slots()
     sessions = Sessions(base)
     accounts = Accounts(base, (sessions, *endings))
+    kit = kit_of(backend, keys, clock, rules, slots)
+    desk = Desk(base, accounts, sessions, PendingBook(base), Devices(base), Lockout(base), AttemptBook(base), kit)
+    return identity_of(desk, Invitations(base, accounts), slots)
+
+
+def identity_of(desk: Desk, invitations: Invitations, slots: Slots) -> Identity:
+    """All of it, of what sign-in works with."""
     return Identity(
-        base,
-        accounts,
-        sessions,
-        Invitations(base, accounts),
-        Devices(base),
-        Lockout(base),
-        AttemptBook(base),
-        PendingBook(base),
-        kit_of(backend, keys, clock, rules, slots),
+        desk.ground,
+        desk.accounts,
+        desk.sessions,
+        invitations,
+        desk.devices,
+        desk.lockout,
+        desk.book,
+        desk.pendings,
+        desk.kit,
         slots,
+        SignIn(desk.ground, desk, invitations),
     )

@@ -18,6 +18,7 @@ from dataclasses import replace
 from medlock.audit.events import Action, Outcome
 from medlock.errors import BadRequest, Conflict, NotAuthenticated, Raced, TooMany
 from medlock.identity.account import Account, Status, canonical_login
+from medlock.identity.burst import Burst
 from medlock.identity.entering import Arrival, Desk, Proofs, enter
 from medlock.identity.factors.shape import REFUSED, Answer, Kind, Offer, Proof
 from medlock.identity.ground import Ground, Place
@@ -39,6 +40,7 @@ class SignIn:
         self._ground = ground
         self._desk = desk
         self._invitations = invitations
+        self._burst = Burst(ground.clock)
 
     async def password(self, login: str, password: str, place: Place) -> Arrival | Pending:
         """The first factor by password. Raises NotAuthenticated, Waits, Unavailable."""
@@ -72,7 +74,7 @@ class SignIn:
         try:
             proof = await self._desk.kit.passkey.verify("", answer)
         except NotAuthenticated as refusal:
-            await self._failed(None, Kind.PASSKEY, place, refusal.reason)
+            await self._strange(place, refusal.reason)
             raise
         return await self._unless_disabled(proof, place)
 
@@ -174,6 +176,13 @@ class SignIn:
         if waits:
             events.append(self._ground.event(Action.SIGN_IN_WAITS, name, name, about, outcome=Outcome.DENIED))
         await self._ground.commit(await self._desk.book.failed(name, how, place), *events)
+
+    async def _strange(self, place: Place, reason: str) -> None:
+        """Write down a passkey that is none, unless there were too many of them this minute. Raises Unavailable."""
+        before = self._burst.take()
+        if before is not None:
+            told = f"{reason}; {before} more were refused and not written down" if before else reason
+            await self._failed(None, Kind.PASSKEY, place, told)
 
     async def _waits(self, account_id: str, how: str, refusal: TooMany) -> None:
         """Write down the first attempt that is refused unseen. Not every one: a flood would fill the log."""
