@@ -16,7 +16,7 @@ from medlock.identity.accounts import NewAccount
 from medlock.settings import from_environment
 from web.running import environment
 
-PATIENTS = ("ann", "ben", "cara", "dora", "tess", "yan", "zoe")
+PATIENTS = ("ann", "ben", "cara", "dora", "nia", "otto", "tess", "yan", "zoe")
 STAFF = ("bo",)
 PASSWORD = "kettle orbit marmalade 93"
 
