@@ -88,7 +88,7 @@ def test_python_fhirclient(trusting, person):
     app.handle_callback(came)
     assert app.ready
     assert app.patient.id == "quin"
-    found = Observation.where(struct={"patient": "quin"}).perform_resources(app.server)
+    found = Observation.where(struct={"patient": "quin"}).perform_resources_iter(app.server)
     assert {each.id for each in found} == {"quin-laboratory", "quin-vital-signs"}
     assert app.reauthorize()
     assert app.patient.id == "quin"
