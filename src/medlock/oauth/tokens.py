@@ -30,7 +30,7 @@ from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock
 from medlock.crypto.aead import Aead
 from medlock.crypto.prf import Prf
-from medlock.errors import BadRequest, NotAuthenticated, NotFound, Tampered
+from medlock.errors import BadRequest, NotAuthenticated, NotFound, Tampered, TokenEnded
 from medlock.ids import secret as new_secret
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
 from medlock.oauth.rows import decode_context
@@ -287,9 +287,9 @@ class TokenStore:
         if known is None or row != known.row:
             known = self._recognise(digest, label, row)
         if known.token.revoked:
-            raise NotAuthenticated(_SENTENCE, reason=f"revoked token {_id(label)}")
+            raise TokenEnded(_SENTENCE, reason=f"revoked token {_id(label)}")
         if self._clock.now_ms() >= known.token.expires:
-            raise NotAuthenticated(_SENTENCE, reason=f"expired token {_id(label)}")
+            raise TokenEnded(_SENTENCE, reason=f"expired token {_id(label)}")
         return known
 
     def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:
