@@ -30,6 +30,7 @@ from many import growth_measures, memory_measures
 from oauth_case import oauth_measures
 from postgres import postgres_measures
 from servers import Bench, open_bench
+from sign_in import sign_in_measures
 from storage import storage_measures
 from throttle import limit_measures
 from workers import workers_measures
@@ -78,7 +79,7 @@ class Plan:
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "consent": lambda: consent_measures(rounds),
             "oauth": lambda: oauth_measures(bench, rounds),
-            "identity": lambda: identity_measures(rounds),
+            "identity": lambda: identity_measures(rounds) + sign_in_measures(bench, corpus),
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

@@ -43,6 +43,7 @@ from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
 from medlock.records.rotate import ALL, Rotated, Rotator, Turn
+from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
@@ -51,6 +52,7 @@ from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
 from medlock.web.counts import Counts
+from medlock.web.declared import Mounted
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
@@ -69,6 +71,7 @@ from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.own_words import OwnWords
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -235,7 +238,7 @@ def _site(
     if tracer is not None:
         replies = TracedReplies(settings.base_url, tracer, tls=settings.tls)
         parts = records.vault, records.log, records.clock, settings.base_url, settings.limits, records.projects
-        door = TracedDoor(tracer, *parts)
+        door = TracedDoor(tracer, *parts, site=consent_site(settings))
     started, server = instant(records.clock.now_ms()), _authorization(app, door)
 
     @cache
@@ -274,11 +277,8 @@ def _site(
         ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    counter = Counter(_office(app, server, protection.peers))
-    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
-    oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
+    rest = outer.app(_mounted(app, server, protection))
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -291,8 +291,16 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
 
 
+def _mounted(app: App, server: AuthorizationServer, protection: Protection) -> list[Mounted]:
+    """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
+    return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
+
+
 def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
     origin = site_of(settings.base_url).origin
-    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)
+    desks = desks_of(app.identity, server, OwnWords(records.door, records.clock, settings.base_url))
+    return Office(desks, records.clock, Look("medlock"), origin, settings.tls, peers)

@@ -99,6 +99,9 @@ class Settings:
     deid_key_file   key of the project that the server de-identifies for; None: for none
     deid_preset     how it does it for researchers
     deid_text       what becomes of notes: drop, known, clean
+    consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
+    consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
+    consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -128,6 +131,9 @@ class Settings:
     deid_key_file: Path | None = None
     deid_preset: str = "safe-harbor"
     deid_text: str = "drop"
+    consent_policy: str = "permit-all"
+    consent_purposes: str = ""
+    consent_r4: str = "off"
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -172,6 +178,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         deid_key_file=Path(deid_key) if deid_key else None,
         deid_preset=environ.get("MEDLOCK_DEID_PRESET", "safe-harbor"),
         deid_text=environ.get("MEDLOCK_DEID_TEXT", "drop"),
+        consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
+        consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
+        consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),

@@ -18,8 +18,12 @@ from medlock.access.principal import Role
 from medlock.audit.events import Action
 from medlock.audit.search import AuditQuery
 from medlock.backup.shelf import look
-from medlock.errors import NotFound, SetupError, Unavailable
+from medlock.errors import NotAuthenticated, NotFound, SetupError, Unavailable
 from medlock.fhir.question import Interaction, Question
+from medlock.identity.accounts import Accounts, NewAccount
+from medlock.identity.ground import Place, ground
+from medlock.identity.invitations import Invitations
+from medlock.identity.sessions import Proven, Sessions
 from medlock.ids import random_bytes
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokens import TokenStore
@@ -160,6 +164,30 @@ async def test_nothing_of_the_erased_is_left_in_a_restored_store(tmp_path: Path,
     assert len(gone) > 80
     changed = {ct for table in (Table.DELTA, Table.CAPSULE) for ct in before[table].values()}
     assert not (gone - changed) & left
+
+
+async def test_sessions_and_invitations_end(tmp_path: Path, world: World) -> None:
+    """One that was ended after the backup does not live again; accounts are as they were."""
+    base = ground(world.backend, world.keystore.tenant, world.clock, world.log)
+    sessions = Sessions(base)
+    accounts = Accounts(base, (sessions,))
+    invitations = Invitations(base, accounts)
+    account = await accounts.create(NewAccount("Ann", ("patient",), "", "Patient/ann"), "operator")
+    first = (await invitations.invite(account.id, "operator")).code
+    _, taken = await invitations.take(first, "ann", "")
+    await world.backend.commit(taken.batch)
+    begun = await sessions.start(await accounts.standing(account.id), Proven(("pwd",), "aal1"), Place())
+    code = (await invitations.invite(account.id, "operator")).code
+    await back_up(world, tmp_path / "shelf")
+    report = await restore(tmp_path / "new", tmp_path / "shelf", world.keystore.export())
+    assert report.tokens == 2
+    async with opened(tmp_path / "new") as again:
+        base = ground(again.backend, again.keystore.tenant, again.clock, again.log)
+        with pytest.raises(NotAuthenticated):
+            await Sessions(base).find(begun.secret)
+        with pytest.raises(NotAuthenticated):
+            await Invitations(base, Accounts(base)).take(code, "ann", "")
+        assert (await Accounts(base).get(account.id)).login == "ann"
 
 
 async def test_tokens_end(tmp_path: Path, world: World) -> None:

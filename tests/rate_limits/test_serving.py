@@ -8,11 +8,15 @@ from medlock.access.principal import Role
 from medlock.app import _site, open_app
 from medlock.audit.search import AuditQuery
 from medlock.clock import Clock
+from medlock.errors import Throttled
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings, rates_of
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.making import limits_of
+from medlock.web.limits.patients import Patients
+from medlock.web.limits.stored import StoredCounter
 from medlock.web.oplog import OpLog
+from rate_limits.world import Ears, caller
 from web.small_world import Lines
 
 BASE = "https://localhost:8443/fhir"
@@ -146,6 +150,20 @@ async def test_a_scraper_is_stopped_and_named(world):
     events = await limit_events(app)
     assert [event.account for event in events] == ["dr-curious"]
     assert any('"event":"many-patients"' in line and "curious" not in line for line in lines)
+
+
+async def test_workers_share_what_was_seen_in_the_store(world):
+    """Two guards over the store's real counters: a patient seen through both counts once, different ones add up."""
+    app, _, _ = await world("")
+    counter = StoredCounter(app.records.backend, app.records.keystore.tenant.counter_labels)
+    crew = [Patients(rates_of("people_patients=40/h"), Clock(), Ears(), counter) for _ in range(2)]
+    for each, slots in zip(crew, (range(20), range(10, 30)), strict=True):
+        each.saw(caller(), slots)
+        await each.share(counter)
+    assert crew[1]._accounts["dr"].total == 30
+    with pytest.raises(Throttled):
+        crew[1].saw(caller(), range(100, 111))
+    crew[1].saw(caller(), range(100, 110))
 
 
 async def test_a_patients_own_app_is_not_counted(world):

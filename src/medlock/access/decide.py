@@ -20,7 +20,8 @@ from types import MappingProxyType
 
 from msgspec import structs
 
-from medlock.access.grant import _ISSUED, Grant, Rules
+from medlock.access.consent.binding import binds
+from medlock.access.grant import _ISSUED, Consents, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
 from medlock.access.masking import refuse_masked, refuse_masked_scopes
 from medlock.access.principal import Principal, Role
@@ -72,11 +73,24 @@ _ONE_TYPE = MappingProxyType({name: frozenset({name}) for name in ALL_TYPES})
 _RULES = MappingProxyType({name: Rules(types, MappingProxyType({})) for name, types in _ONE_TYPE.items()})
 
 
-def decide(principal: Principal, question: Question) -> Grant:
+def decide(principal: Principal, question: Question, consents: Consents | None = None) -> Grant:
     """The Grant for one question. Raises Denied, with the private reason, when any part of it is not allowed.
 
-    Batch and transaction are refused here: the door decides on each entry's own Question.
+    Batch and transaction are refused here: the door decides on each entry's own Question. `consents` narrow the Grant
+    where they bind this caller.
     """
+    return narrowed(_decided(principal, question), principal, question, consents)
+
+
+def narrowed(grant: Grant, principal: Principal, question: Question, consents: Consents | None) -> Grant:
+    """A Grant within what consents leave of it."""
+    if consents is None or not binds(principal, question):
+        return grant
+    return structs.replace(grant, consents=consents)
+
+
+def _decided(principal: Principal, question: Question) -> Grant:
+    """The Grant as role and scope give it."""
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
@@ -102,12 +116,13 @@ def _decide_one(principal: Principal, question: Question) -> Grant:
     return _reach(principal, types, needed, types - own)
 
 
-def decide_criteria(principal: Principal, query: SearchQuery) -> Grant:
+def decide_criteria(principal: Principal, query: SearchQuery, consents: Consents | None = None) -> Grant:
     """The Grant for criteria in place of an id: what they find is told of, and changed or shown. Raises Denied."""
     types = _searched(principal, query, query.type, _LOOK)
     grant = _reach(principal, types, _LOOK, types)
-    refuse_masked(principal.scopes, grant, Question(Interaction.SEARCH, query.type, query=query))
-    return grant
+    asked = Question(Interaction.SEARCH, query.type, query=query)
+    refuse_masked(principal.scopes, grant, asked)
+    return narrowed(grant, principal, asked, consents)
 
 
 @lru_cache(maxsize=4_096)

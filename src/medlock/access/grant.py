@@ -51,6 +51,26 @@ class Version(Protocol):
         """Names its very bytes, under whatever key they lay; 0 when nothing does."""
 
 
+class Consents(Protocol):
+    """What the patients' consents, and the site where they say nothing, leave of a Grant. It only ever narrows.
+
+    It knows the patients that were looked up before; asked about another one it raises, and nothing is shown.
+    """
+
+    def may(self, patient: str, resource: Sealed) -> bool:
+        """Whether the header of a resource lets it be seen by this patient's consents, as far as headers tell."""
+
+    def permits(self, patient: str, seen: Seen) -> bool:
+        """Whether this very resource may be seen by them."""
+
+    def needs_body(self, resource_type: str) -> bool:
+        """Whether the header does not tell enough of some resource of a type."""
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether it does not of some type."""
+
+
 class Rules(msgspec.Struct, frozen=True):
     """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides."""
 
@@ -78,7 +98,8 @@ class Grant(msgspec.Struct, frozen=True):
     `rules` gives each named patient's own Rules; `everyone`, when set, those of any patient not named there.
     `shared` lists the types of shared (tenant-owned) resources that may be seen, `shared_residuals` what those must
     meet. `basis` says in words why, for the audit log. `deidentified`: nothing may leave but what was
-    de-identified; `studies`: the caller may never see anything else.
+    de-identified; `studies`: the caller may never see anything else. `consents`, when set, must agree: those of the
+    patient who owns a resource, and those of the patient through whose rules it is reached.
     """
 
     account: str
@@ -91,6 +112,7 @@ class Grant(msgspec.Struct, frozen=True):
     studies: bool = False
     shared_residuals: Residuals = {}
     by_body: frozenset[str] = frozenset()
+    consents: Consents | None = None
 
     def __post_init__(self) -> None:
         """Refuse to be built anywhere but in `access.decide`; note which types are decided by the body."""
@@ -109,34 +131,41 @@ class Grant(msgspec.Struct, frozen=True):
         """Whether the header of a resource lets it be seen: some patient it belongs to allows it, or it is shared."""
         if not resource.patients:
             return resource.type in self.shared
-        for patient in resource.patients:
-            rules = self.rules_for(patient)
-            if rules is not None and rules.allow(resource):
-                return True
-        return False
+        if self.consents is not None and not self.consents.may(resource.patients[0], resource):
+            return False
+        return any(self._reaches(patient, resource) for patient in resource.patients)
+
+    def _reaches(self, patient: str, resource: Sealed) -> bool:
+        """Whether the header lets a resource be seen through this one of its patients."""
+        rules = self.rules_for(patient)
+        if rules is None or not rules.allow(resource):
+            return False
+        return self.consents is None or patient == resource.patients[0] or self.consents.may(patient, resource)
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether some resource of a type can be covered and still not be admitted."""
-        return resource_type in self.by_body
+        return resource_type in self.by_body or (self.consents is not None and self.consents.needs_body(resource_type))
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether that is so of any type."""
+        return bool(self.by_body) or (self.consents is not None and self.consents.looks_inside)
 
     def admits(self, version: Version) -> bool:
         """Whether this very version may leave. Tombstones of a type that is decided by the body may not."""
         meta = version.meta
-        if not meta.patients:
-            return meta.type in self.shared and (
-                meta.type not in self.shared_residuals or self.shows(Seen(meta, version.body, mark=version.tag))
-            )
-        seen: Seen | None = None
-        for patient in meta.patients:
-            rules = self.rules_for(patient)
-            if rules is None or not rules.allow(meta):
-                continue
-            if not rules.residuals:
-                return True
-            seen = seen or Seen(meta, version.body, mark=version.tag)
-            if rules.admits(seen):
-                return True
-        return False
+        if not self.covers(meta):
+            return False
+        return not self.needs_body(meta.type) or self.shows(Seen(meta, version.body, mark=version.tag))
+
+    def counts_on(self, version: Version) -> bool:
+        """Whether a Group may say whom an export is of: by role, scope and reach. Nothing of it is shown by that.
+
+        Consents are asked for what is: for each member's records, and for the Group where it comes out itself. Else
+        one member's no would take all others out of the export, and the export would tell of it.
+        """
+        alone = msgspec.structs.replace(self, consents=None)
+        return alone.admits(version)
 
     def shows(self, seen: Seen) -> bool:
         """The same of a resource that is not stored, or not yet: a draft, an event of the log."""
@@ -144,8 +173,17 @@ class Grant(msgspec.Struct, frozen=True):
         if not meta.patients:
             rule = self.shared_residuals.get(meta.type)
             return meta.type in self.shared and (rule is None or (not meta.deleted and settled(rule, seen)))
-        each = (self.rules_for(patient) for patient in meta.patients)
-        return any(rules is not None and rules.allow(meta) and rules.admits(seen) for rules in each)
+        return any(self.through(patient, seen) for patient in meta.patients)
+
+    def through(self, patient: str, seen: Seen) -> bool:
+        """Whether a resource may be seen through this one of its patients; its owner's consents are asked as well."""
+        rules = self.rules_for(patient)
+        if rules is None or not rules.allow(seen.meta) or not rules.admits(seen):
+            return False
+        return all(self._permitted(each, seen) for each in {patient, seen.meta.patients[0]})
+
+    def _permitted(self, patient: str, seen: Seen) -> bool:
+        return self.consents is None or self.consents.permits(patient, seen)
 
     def judge(self) -> Callable[[Version], bool]:
         """`admits`, remembering what headers decide: the resources of a page are mostly alike in all that does."""
@@ -153,7 +191,7 @@ class Grant(msgspec.Struct, frozen=True):
 
         def admits(version: Version) -> bool:
             meta = version.meta
-            if meta.type in self.by_body:
+            if self.needs_body(meta.type):
                 return self.admits(version)
             alike = meta.type, meta.patients, meta.labels
             answer = known.get(alike)
@@ -165,10 +203,10 @@ class Grant(msgspec.Struct, frozen=True):
 
     def admits_all(self, versions: Iterable[Version]) -> bool:
         """Whether every one may leave; tombstones, which show nothing, by their headers."""
-        if self.by_body:
-            return all(self.covers(each.meta) if each.meta.deleted else self.admits(each) for each in versions)
         alike = {(each.meta.type, each.meta.patients, each.meta.labels): each.meta for each in versions}
-        return all(map(self.covers, alike.values()))
+        if not all(map(self.covers, alike.values())):
+            return False
+        return not self.looks_inside or all(each.meta.deleted or self.admits(each) for each in versions)
 
     def types(self) -> frozenset[str]:
         """Every type that it allows of somebody; whose, `covers` says."""

@@ -234,7 +234,7 @@ def _show(report: Restored, *, json: bool, sentence: str) -> None:
         f"Backup {' > '.join(report.backups)}, made {instant(report.made)}.",
         f"{report.rows} rows are as they were written, {report.log} of them in the log; medlock verify finds nothing.",
         f"Patients erased since the backup and now again: {report.erased} ({report.swept} rows).",
-        f"Tokens ended: {report.tokens}.",
+        f"Tokens, approvals of apps, sessions and invitations ended: {report.tokens}.",
         *report.remarks,
         "Seconds: " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in report.seconds.items()) + ".",
     ):

@@ -19,10 +19,10 @@ from medlock.access.principal import Principal
 from medlock.audit.events import Action, Event, Outcome
 from medlock.backup.fill import compare, demand_empty, fill
 from medlock.backup.fitting import Fit, stale
+from medlock.backup.given import end_given
 from medlock.backup.shelf import Shelf, sync
 from medlock.clock import Clock
 from medlock.errors import SetupError, Tampered
-from medlock.oauth.tokens import TokenStore
 from medlock.records.bury import Burial
 from medlock.records.opening import Records, open_records, open_tables
 from medlock.records.verify import Check, keyless, unvouched, verify_all
@@ -49,7 +49,7 @@ class Restored:
     log       entries of the log, root included in the signed manifest
     erased    patients who were erased since the backup, and were erased again
     swept     rows of theirs that were taken out
-    tokens    grants of access that were ended
+    tokens    tokens, approvals of apps, sessions and invitations that were ended
     remarks   what the operator must know
     """
 
@@ -137,7 +137,7 @@ class Restorer:
             await self._demand_known(records)
         async with open_records(ground.settings, ground.clock, provider=ground.provider) as records:
             await records.log.append(self._event())
-            tokens = await self._end_tokens(records)
+            tokens = await end_given(records, ground.by)
             swept = 0
             if dead:
                 with self._timed("burial"):
@@ -165,15 +165,6 @@ class Restorer:
                 f"Forked: the log in backup {self._fit.held.name} is not the one that had {known.size} entries at the "
                 "checkpoint. Somebody made these backups from another history of this store."
             )
-
-    async def _end_tokens(self, records: Records) -> int:
-        """End every grant of access: one that was revoked since the backup must not live again."""
-        tokens = TokenStore(records.backend, records.keystore.tenant, records.clock, records.log)
-        now = records.clock.now_ms()
-        living = [token for token in await tokens.every() if not token.revoked and token.expires > now]
-        for token in living:
-            await tokens.revoke(token.id, self._ground.by)
-        return len(living)
 
     async def _demand_well(self) -> None:
         """All of `medlock verify`. Raises SetupError."""

@@ -27,6 +27,7 @@ from medlock.store.tables import Batch
 
 HOURS_MAX = 24 * 30
 _HOUR_MS = 3_600_000
+_END_OF_TIME = 1 << 62
 SENTENCE = "This code does not work. Check what you entered; if it still does not, ask for a new code where you got it."
 
 
@@ -116,7 +117,15 @@ class Invitations:
 
     async def sweep(self) -> int:
         """Remove codes whose time is over; how many."""
-        now, gone = self._ground.clock.now_ms(), 0
+        return await self._remove(self._ground.clock.now_ms())
+
+    async def withdraw(self) -> int:
+        """Remove all codes that are out; how many."""
+        return await self._remove(_END_OF_TIME)
+
+    async def _remove(self, now: int) -> int:
+        """Remove codes whose time is over at a moment; how many."""
+        gone = 0
         async for held in self._rows.every():
             if now >= held.value.expires:
                 await self._ground.backend.commit(self._rows.clear(held.key))

@@ -22,7 +22,8 @@ R = TypeVar("R")
 
 SLOTS = 2
 WAITING_MAX = 64  # five seconds of hashing
-NICE = 10  # of a thread that hashes: beside two of them the event loop keeps four fifths of a single processor
+NICE = 10
+"""By how much a thread that hashes steps back: beside two of them the loop keeps four fifths of a single core."""
 
 
 class Slots:
@@ -55,4 +56,5 @@ class Slots:
 def _step_back() -> None:
     """Lower this thread's priority; where threads have none of their own, nothing happens."""
     with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICE))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from medlock.access.grant import Grant
 from medlock.errors import BadRequest, Problem
+from medlock.records.consents import ready_for
 from medlock.records.turns import TURN
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
@@ -46,6 +47,7 @@ async def admitted(vault: Vault, grant: Grant, rows: Sequence[IndexRow]) -> set[
         opened = await vault.fetch(rows[start : start + TURN])
         if None in opened:
             return None
+        await ready_for(grant, opened)
         found |= {each.rid for each in opened if each is not None and grant.admits(each)}
         await asyncio.sleep(0)
     return found

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.clock import instant
 from medlock.errors import BadRequest, MedlockError, Problem, TooLarge, Unprocessable
@@ -31,7 +30,7 @@ from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.turns import in_turns
-from medlock.records.write import bind, may_replace, prepare, refuse_orphans, update_draft
+from medlock.records.write import bind, granted, may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
@@ -84,7 +83,7 @@ async def _steps(context: Context, parts: Sequence[bundle.Entry], frame: Frame) 
     async for at, entry in in_turns(enumerate(parts)):
         with _naming(f"Bundle.entry[{at}].request", always=True):  # else parameters would be named as if paths
             asked = question(entry, frame)
-            steps.append(Step(f"Bundle.entry[{at}]", entry.full_url, asked, decide(context.principal, asked)))
+            steps.append(Step(f"Bundle.entry[{at}]", entry.full_url, asked, granted(context, asked)))
     return steps
 
 
@@ -203,7 +202,7 @@ async def _settle(context: Context, step: Step) -> None:
         raise _twice()
     step.question = await settled(context, step.question)
     if step.question.interaction is Interaction.CREATE:
-        step.grant = decide(context.principal, step.question)
+        step.grant = granted(context, step.question)
 
 
 def _twice() -> Unprocessable:

@@ -23,6 +23,7 @@ from medlock.fhir.query import Condition, Kind, Linked, ReferenceValue, SearchQu
 from medlock.fhir.searchparams import parameter
 from medlock.fhir.targets import split_local
 from medlock.fhir.values import Values
+from medlock.records.consents import ready_for
 from medlock.records.hitlist import Hit
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
@@ -41,6 +42,7 @@ class Chains:
 
     def __init__(self, vault: Vault, grant: Grant, find: Find) -> None:
         self._vault = vault
+        self._grant = grant
         self._admits = grant.judge()
         self._find = find
 
@@ -71,6 +73,7 @@ class Chains:
             _bound(len(hits), LINKED_MAX)
             opened = await self._opened(hits)
             if opened is not None:
+                await ready_for(self._grant, opened)
                 return [each for each in opened if self._admits(each)]
         raise Conflict("These records are being changed right now; try again.")
 

@@ -58,6 +58,7 @@ class Stage(msgspec.Struct):
     sealed: dict[int, int] = {}  # slot → generation under which its bodies were sealed
     before: dict[int, list[tuple[int, int]]] = {}  # slot → rids and tags of what is replaced
     indexes: list[Appended] = []
+    consents: set[int] = set()  # slots whose records get a Consent
     slots: dict[str, int] = {}  # patient → slot, as it was when the locks were taken
 
 
@@ -185,6 +186,8 @@ class Committer:
             here = Place(place.rid, place.slot, place.tag, flags | POINTER if at else flags)
             stage.entries.setdefault(slot, []).append(self._vault.indexer.entry(meta, here, values))
             stage.patients[slot] = meta.patients[at] if meta.patients else ""
+        if meta.type == "Consent":
+            stage.consents.update(slot for slot in slots if slot != TENANT)
         if meta.type == "Patient":
             entry = stage.entries[slots[0]][-1]
             stage.directory.append(entry)
@@ -212,6 +215,8 @@ class Committer:
             appended = capsule.change(stage.patients[slot], entries, stage.batch)
             stage.indexes.append(appended)
             positions[slot] = Position(slot, appended.delta.number, appended.tag)
+        if stage.consents:
+            await self._vault.holders.add(stage.consents, stage.batch)
         if stage.directory:
             await self._vault.directory.refresh()
             slots = [entry.slot for entry in stage.directory]

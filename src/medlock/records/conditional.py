@@ -14,6 +14,7 @@ from medlock.access.decide import decide_criteria
 from medlock.errors import BadRequest, NotFound, PreconditionFailed, Problem
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.question import Interaction, Question
+from medlock.records.consents import looking, ready_for
 from medlock.records.drafts import Context
 from medlock.records.hits import Finder
 from medlock.records.reach import reach_of
@@ -27,13 +28,14 @@ async def existing(context: Context, query: SearchQuery) -> Opened | None:
     Raises PreconditionFailed when there are several. The criteria are a search, and what they find is told of: the
     caller must be allowed to search and to read it.
     """
-    grant = decide_criteria(context.principal, query)
+    grant = decide_criteria(context.principal, query, looking(context.consents))
     hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
     if len(hits) > 1:
         raise PreconditionFailed("Several resources match the criteria: name what you mean more exactly.")
     if not hits:
         return None
     (opened,) = await context.vault.fetch([hits[0].row])
+    await ready_for(grant, [opened])
     return opened if opened is not None and grant.admits(opened) else None
 
 

@@ -14,6 +14,7 @@ from medlock.errors import BadRequest, Problem
 from medlock.fhir.grammar import parse_criteria
 from medlock.fhir.question import Interaction, Question
 from medlock.fhir.references import literal_references, rewrite
+from medlock.records.consents import looking, ready_for
 from medlock.records.drafts import Context, checked, unresolved
 from medlock.records.hits import Finder
 from medlock.records.reach import reach_of
@@ -77,9 +78,10 @@ async def _resolve(context: Context, reference: str) -> str:
         return known
     type_, _, text = reference.partition("?")
     query = parse_criteria(type_, text, now_ms=context.now)
-    grant = decide(context.principal, Question(Interaction.SEARCH, type_, query=query))
+    grant = decide(context.principal, Question(Interaction.SEARCH, type_, query=query), looking(context.consents))
     hits = await Finder(context.vault, await reach_of(context.vault, grant)).find(query)
     opened = (await context.vault.fetch([hits[0].row]))[0] if len(hits) == 1 else None
+    await ready_for(grant, [opened])
     if opened is None or not grant.admits(opened):
         raise unresolved("")
     context.criteria[reference] = opened.meta.reference

@@ -22,6 +22,7 @@ from random import random
 
 import msgspec
 
+from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.access.principal import Principal
@@ -50,6 +51,7 @@ from medlock.records import (
 )
 from medlock.records.claims import Claims
 from medlock.records.commit import Committer
+from medlock.records.consents import ConsentBooks, Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.finding import Finding
@@ -90,6 +92,7 @@ class Visit(msgspec.Struct, frozen=True):
     scribe: Scribe
     now: int
     receipt: bytes = b""
+    consents: Consulted | None = None
     content: Received | None = None
 
     @property
@@ -104,7 +107,15 @@ class Door:
     """Opens for who may come in, and writes down who did."""
 
     def __init__(  # noqa: PLR0917 - all that an answer is made of
-        self, vault: Vault, log: AuditLog, clock: Clock, base: str, limits: Limits, projects: Projects | None = None
+        self,
+        vault: Vault,
+        log: AuditLog,
+        clock: Clock,
+        base: str,
+        limits: Limits,
+        projects: Projects | None = None,
+        *,
+        site: Site = PERMISSIVE,
     ) -> None:
         self._vault = vault
         self._log = log
@@ -112,6 +123,7 @@ class Door:
         self._base = base
         self._limits = limits
         self._projects = projects or Projects()
+        self._books = ConsentBooks(vault, site, base)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -175,32 +187,41 @@ class Door:
         content: Received | None = None,
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
+        whole = False
         for tried in range(_TRIES):
-            visit = self._decided(principal, question, scribe, receipt)
+            consents = await consulted(self._books, principal, scribe.now, whole=whole)
+            visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
                 visit = msgspec.structs.replace(visit, content=content)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
+            except Unheard:
+                whole = True
+                continue
             except Raced:
                 await asyncio.sleep(random() * tried / 500)  # noqa: S311 - no secret; who lost often waits a little
                 continue
+            if visit.grant is not None:
+                await ready_for(visit.grant, finding.disclosed)
             _recheck(finding, visit)
             if self._onlooker is not None:
                 look(self._onlooker, principal, visit.question.interaction, finding)
             return finding, visit
         raise Conflict("These records are being changed by many at once; nothing was written. Try again.")
 
-    def _decided(self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes) -> Visit:
+    def _decided(
+        self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
+    ) -> Visit:
         """The visit with its Grant. A page token is opened first: its question is decided like any other."""
         now = scribe.now
         question = self._continued(principal, asked, now) if asked.page else asked
         grant = None
         if question.interaction not in _IN_PARTS:
-            grant = decide(principal, question)
+            grant = decide(principal, question, asked_by(consents, question))
             question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        decided = Scribe(principal, question, now, scribe.request, basis)
-        return Visit(principal, question, grant, decided, now, receipt)
+        decided = Scribe(principal, question, now, scribe.request, basis, consents.why)
+        return Visit(principal, question, grant, decided, now, receipt, consents)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
         """The question that a page token goes on with."""
@@ -249,11 +270,8 @@ class Door:
     async def _paged(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:
         """A history or an operation whose answer has pages."""
         asked = visit.question
-        where = "/".join(
-            part
-            for part in (self._base, asked.type, asked.id, _TAILS.get(asked.interaction, f"${asked.interaction}"))
-            if part
-        )
+        tail = _TAILS.get(asked.interaction, f"${asked.interaction}")
+        where = "/".join(part for part in (self._base, asked.type, asked.id, tail) if part)
         text, count = (
             ("", None) if asked.options is None else (asked.options.text, getattr(asked.options, "count", None))
         )
@@ -278,8 +296,9 @@ class Door:
 
     def _context(self, visit: Visit) -> Context:
         limit = self._limits.resource_bytes
+        who, claims, consents = visit.principal, self._claims, visit.consents
         context = Context(
-            self._vault, visit.principal, self._base, visit.now, resource_bytes=limit, claims=self._claims
+            self._vault, who, self._base, visit.now, resource_bytes=limit, claims=claims, consents=consents
         )
         context.content = None if visit.content is None else visit.content.content
         return context

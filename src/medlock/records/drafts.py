@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medlock.access.decide import decide_naming
+from medlock.access.decide import decide_naming, narrowed
 from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.errors import BadRequest, Problem, Unprocessable
 from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
+from medlock.fhir.question import Interaction, Question
 from medlock.fhir.references import local_target
 from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.claims import Claims
+from medlock.records.consents import Consulted, naming, ready_for
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
@@ -60,7 +62,8 @@ class Context:
 
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
     `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
-    `claims` are shared by all requests of the process. `content` was received by itself, for the Binary in question.
+    `claims` are shared by all requests of the process. `consents` narrow what this caller is granted. `content` was
+    received by itself, for the Binary in question.
     """
 
     vault: Vault
@@ -72,6 +75,7 @@ class Context:
     criteria: dict[str, str] = field(default_factory=dict)
     resource_bytes: int = MIB
     claims: Claims = field(default_factory=Claims)
+    consents: Consulted | None = None
     content: Content | None = None
 
 
@@ -142,19 +146,26 @@ async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
     opened = await context.vault.current(*target)
     if opened is None or opened.meta.deleted or not _reached(grant, opened.meta.patients):
         return False
-    if not _known_to(context, opened):  # as if it were not there
+    if not await _known_to(context, opened):  # as if it were not there
         return False
     context.resolved.add(name)
     return True
 
 
-def _known_to(context: Context, opened: Opened) -> bool:
+async def _known_to(context: Context, opened: Opened) -> bool:
     """Whether a caller may name what they refer to, where resources of its type are hidden from them one by one.
 
     Who has no right on a type at all may refer to it, as a lab does to an order that it cannot read.
     """
     grant = decide_naming(context.principal, opened.meta.type)
-    return grant is None or not grant.needs_body(opened.meta.type) or grant.admits(opened)
+    if grant is None:
+        return True
+    asked = Question(Interaction.READ, opened.meta.type)
+    grant = narrowed(grant, context.principal, asked, naming(context.consents))
+    await ready_for(grant, [opened])
+    if grant.consents is not None and not grant.covers(opened.meta):
+        return False
+    return not grant.needs_body(opened.meta.type) or grant.admits(opened)
 
 
 def _reached(grant: Grant, patients: tuple[str, ...]) -> bool:

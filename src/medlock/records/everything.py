@@ -15,6 +15,7 @@ from medlock.fhir.options import EverythingOptions
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.admitting import admitted
+from medlock.records.consents import ready_for, ready_slots
 from medlock.records.finding import Finding
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.minimise import minimised_all
@@ -45,6 +46,7 @@ async def everything(vault: Vault, grant: Grant, question: Question, page: Page,
         start = _start(rows, page)
         opened = await vault.fetch(rows[start : start + page.size])
         if None not in opened:
+            await ready_for(grant, opened)
             admits = grant.judge()
             shown = [each for each in opened if each is not None and admits(each)]
             beside = await _pointed_at(vault, grant, shown, options) if slot != TENANT else []
@@ -70,6 +72,7 @@ async def _rows(
 
     None when one of those that had to be opened has changed since.
     """
+    await ready_slots(reach.grant, [slot])
     capsule = await vault.capsules.open(slot)
     found: list[IndexRow] = []
     unsure: list[IndexRow] = []

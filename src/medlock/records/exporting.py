@@ -27,6 +27,7 @@ from medlock.fhir.options import ExportOptions
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
 from medlock.records.admitting import admitted
+from medlock.records.consents import ready_for, ready_slots
 from medlock.records.deidentifying import PROVENANCE, deidentified
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
@@ -72,9 +73,8 @@ class Walk(NamedTuple):
         """With whom of its patients a resource comes; "" for nobody."""
         meta, seen = opened.meta, Seen(opened.meta, opened.body, mark=opened.tag)
         for patient in meta.patients:
-            rules = self.reach.grant.rules_for(patient)
             within = self.patients is None or patient in self.patients
-            if rules is not None and within and rules.allow(meta) and rules.admits(seen):
+            if within and self.reach.grant.through(patient, seen):
                 return patient
         return ""
 
@@ -99,6 +99,7 @@ async def export(vault: Vault, grant: Grant, question: Question, projects: Proje
         piece = await _look(vault, walk, options)
         opened = await _fetched(vault, piece, 1 if options.part.file == "Binary" else _AT_ONCE)
         if None not in opened:
+            await ready_for(grant, opened)
             admits = grant.judge()
             shown = [
                 each
@@ -159,7 +160,7 @@ async def _count(vault: Vault, walk: Walk, options: ExportOptions, *, deidentifi
     slots = walk.slots[start : start + LOOKED]
     counts: Counter[str] = Counter()
     for slot in slots:
-        capsule = await _opened(vault, slot)
+        capsule = await _opened(vault, walk, slot)
         if capsule is None:
             continue
         for segment in capsule.view():
@@ -196,7 +197,7 @@ async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:
     for at, slot in enumerate(walk.slots[start:]):
         if at == LOOKED:
             return piece._replace(after=f"{slot}.0")
-        capsule = await _opened(vault, slot)
+        capsule = await _opened(vault, walk, slot)
         if capsule is None:
             continue
         after = options.part.rid if slot == options.part.slot else 0
@@ -209,8 +210,9 @@ async def _look(vault: Vault, walk: Walk, options: ExportOptions) -> _Piece:
     return piece
 
 
-async def _opened(vault: Vault, slot: int) -> Capsule | None:
+async def _opened(vault: Vault, walk: Walk, slot: int) -> Capsule | None:
     """An index; None when its patient was erased a moment ago."""
+    await ready_slots(walk.reach.grant, [slot])
     try:
         return await vault.capsules.open(slot)
     except NotFound:

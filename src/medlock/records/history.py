@@ -25,6 +25,7 @@ from medlock.fhir.options import HistoryOptions
 from medlock.fhir.question import Interaction, Question
 from medlock.records.admitting import told
 from medlock.records.changes import Lines, is_stored, line_of, newest_lines, row_of
+from medlock.records.consents import ready_for
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
 from medlock.records.reach import reach_of
@@ -100,6 +101,7 @@ class _Walk:
     def __init__(self, vault: Vault, grant: Grant, options: HistoryOptions, after: Place) -> None:
         self.vault = vault
         self.grant = grant
+        self._weighs = bool(grant.by_body) or grant.consents is not None
         self._more = False
         self._hidden: set[int] = set()  # of which the current version may not be told of
         self._options = options
@@ -136,6 +138,7 @@ class _Walk:
         found = [each for each in opened if each is not None]
         if len(found) < len(rows):
             raise _Changed
+        await ready_for(self.grant, found)
         return found
 
     async def _enter(self, newest: Opened) -> None:
@@ -166,7 +169,7 @@ class _Walk:
         self._fresh.reverse()
         self._times.reverse()
         looked = 0
-        most = size + (1 if self.grant.by_body else 0)
+        most = size + (1 if self._weighs else 0)
         while len(self.shown) < most and looked < LOOKED_MAX and (step := await self._next(size)) is not None:
             looked += 1
             if looked % TURN == 0:
@@ -182,7 +185,8 @@ class _Walk:
 
     async def _shows(self, step: _Step) -> bool:
         """Whether a version may be told of: it may, and so may what is current now."""
-        if not self.grant.by_body:
+        await ready_for(self.grant, [step.opened])
+        if not self._weighs:
             return self.grant.covers(step.opened.meta)
         if step.opened is step.newest and not await told(self.vault, self.grant, step.newest):
             self._hidden.add(step.newest.rid)

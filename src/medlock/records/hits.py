@@ -17,11 +17,12 @@ from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.records.chains import Chains
+from medlock.records.consents import Consulted, ready_for, ready_slots
 from medlock.records.hitlist import Hit, Part, hits_of, merged
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.narrowing import narrowed
 from medlock.records.plan import Plan
-from medlock.records.reach import Reach
+from medlock.records.reach import Reach, allowed_by
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import Capsule
@@ -63,17 +64,21 @@ class Finder:
             query = await Chains(self._vault, self._reach.grant, further.find).unlinked(query)
         query = narrowed(query)
         plan = self._vault.planner.plan(query)
-        opens = bool(plan.undecided) or self._reach.undecided(query.type)
-        hits = hits_of(await self._candidates(query, plan, prove_later=self._prove_later and not opens))
-        return await self._decide(query.type, hits, plan.undecided) if opens else hits
+        hits = hits_of(await self._candidates(query, plan))
+        return await self._decide(query.type, hits, plan.undecided) if self._opens(plan) else hits
 
-    async def _candidates(self, query: SearchQuery, plan: Plan, *, prove_later: bool) -> list[Part]:
+    def _opens(self, plan: Plan) -> bool:
+        """Whether bodies must be opened to know what matches and may be seen; asked once consents are looked up."""
+        return bool(plan.undecided) or self._reach.undecided(plan.type)
+
+    async def _candidates(self, query: SearchQuery, plan: Plan) -> list[Part]:
         if query.type == "Patient":
             await self._vault.directory.refresh()
             self._note(await self._within(_named_by_id(query)))
-            return self._patients(plan)
+            return await self._patients(plan)
         slots = await self._scope(query)
-        if len(slots) == 1 and prove_later:
+        await ready_slots(self._reach.grant, slots)
+        if len(slots) == 1 and self._prove_later and not self._opens(plan):
             return self._in_capsule(await self._peek(slots[0]), plan)
         found: list[Part] = []
         for count, slot in enumerate(slots):
@@ -89,12 +94,13 @@ class Finder:
             self.unproven.append(probe)
         return capsule
 
-    def _patients(self, plan: Plan) -> list[Part]:
+    async def _patients(self, plan: Plan) -> list[Part]:
         """Patients come from the directory; a row is visible when the rules of its slot allow it."""
         found: list[Part] = []
         for segment in self._vault.directory.view():
             rows = np.asarray(plan.rows(segment), np.intp)
             if len(rows):
+                await ready_slots(self._reach.grant, np.unique(segment.rows["slot"][rows]).tolist())
                 found.append(Part(segment, rows[self._patients_seen(segment, rows)]))
         return found
 
@@ -105,7 +111,19 @@ class Finder:
         for slot, rules in self._reach.by_slot.items():
             own = slots == np.uint64(slot)
             seen = np.where(own, self._allowed(rules, segment, rows), seen)
-        return seen
+        return seen if self._reach.consents is None else self._consented(self._reach.consents, seen, segment, rows)
+
+    @staticmethod
+    def _consented(consents: Consulted, seen: Mask, segment: Segment, rows: Rows) -> Mask:
+        """Those that consents may let be seen: the site's policy, and of whom it was looked up, their own."""
+        every = np.ones(len(segment), np.bool_)
+        left: Mask = seen & allowed_by(consents.silent, every, segment, "Patient")[rows]
+        slots = segment.rows["slot"][rows]
+        for slot in consents.others():
+            own = slots == np.uint64(slot)
+            if own.any():
+                left = np.where(own, seen & allowed_by(consents.of_slot(slot), every, segment, "Patient")[rows], left)
+        return left
 
     def _allowed(self, rules: Rules | None, segment: Segment, rows: Rows) -> Mask:
         """Which of these rows of the directory may be seen under some rules, as far as columns tell."""
@@ -157,7 +175,9 @@ class Finder:
         kept: list[Hit] = []
         for start in range(0, len(hits), _YIELD_EVERY):
             part = hits[start : start + _YIELD_EVERY]
-            for hit, opened in zip(part, await self._vault.fetch([hit.row for hit in part]), strict=True):
+            found = await self._vault.fetch([hit.row for hit in part])
+            await ready_for(self._reach.grant, found)
+            for hit, opened in zip(part, found, strict=True):
                 if opened is not None and self._reach.grant.admits(opened) and decided(type_, opened, conditions):
                     kept.append(hit)
             await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from medlock.errors import BadRequest, Problem
 from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import Include, SearchQuery
+from medlock.records.consents import ready_for, ready_slots
 from medlock.records.indexing import TYPE_NUMBERS, whole_text
 from medlock.records.reach import Reach
 from medlock.records.vault import TENANT, Vault
@@ -74,6 +75,7 @@ class Includer:
         if rid in seen:
             return
         opened = await self._vault.current(type_, id_)
+        await ready_for(self._reach.grant, [opened])
         if opened is None or opened.meta.deleted or not self._reach.grant.admits(opened):
             return
         self._bound(1)
@@ -97,7 +99,9 @@ class Includer:
     async def _take(self, rows: list[IndexRow], seen: set[int]) -> None:
         """Open these rows, a few at a time, and take what may be seen."""
         for start in range(0, len(rows), _YIELD_EVERY):
-            for opened in await self._vault.fetch(rows[start : start + _YIELD_EVERY]):
+            some = await self._vault.fetch(rows[start : start + _YIELD_EVERY])
+            await ready_for(self._reach.grant, some)
+            for opened in some:
                 if opened is not None and opened.rid not in seen and self._reach.grant.admits(opened):
                     self._bound(1)
                     seen.add(opened.rid)
@@ -115,6 +119,7 @@ class Includer:
         return [slot for slot in sorted(slots) if slot == TENANT or self._reach.rules(slot) is not None]
 
     async def _rows(self, slot: int, type_: str, hashes: list[int]) -> list[IndexRow]:
+        await ready_slots(self._reach.grant, [slot])
         capsule = await self._vault.capsules.open(slot)
         rows: list[IndexRow] = []
         for segment in capsule.view():

@@ -18,6 +18,7 @@ from medlock.records.inflow import sweep_uploads
 from medlock.records.jobs import JobBook
 from medlock.records.projects import Projects
 from medlock.records.shred import Shredder
+from medlock.records.site import consent_site
 from medlock.records.vault import Vault
 from medlock.settings import Settings
 from medlock.store.backends import open_backend
@@ -124,7 +125,7 @@ async def open_tables(
             log = AuditLog(backend, keys, clock, keystore.set_watermark)
             vault = Vault(backend, keystore)
             projects = Projects(settings.deid_key_file, settings.deid_preset, settings.deid_text)
-            door = Door(vault, log, clock, settings.base_url, settings.limits, projects)
+            door = Door(vault, log, clock, settings.base_url, settings.limits, projects, site=consent_site(settings))
             yield Records(settings, clock, keystore, backend, log, vault, door, projects)
         finally:
             await backend.close()

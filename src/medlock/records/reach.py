@@ -6,18 +6,21 @@ so that totals, sorting and paging only ever see rows that the caller may know o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 
+from medlock.access.consent.ruling import Ruling
 from medlock.access.grant import Grant, Rules
 from medlock.access.residual import Residuals
 from medlock.records.columns import exact, possible
+from medlock.records.consents import Consulted, may_each, ready
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS
 from medlock.records.plan import Planner
 from medlock.records.vault import TENANT, Vault
 from medlock.store.capsule import Capsule
+from medlock.store.entries import POINTER
 from medlock.store.segment import Mask, Segment
 
 
@@ -56,7 +59,29 @@ class Reach(msgspec.Struct, frozen=True):
         seen = None if rules is None else allowed_rows(rules, capsule.patient, segment, type_)
         if rules is None or seen is None:
             return None
-        return self.narrowed(seen, rules.residuals, type_, segment)
+        seen = self.narrowed(seen, rules.residuals, type_, segment)
+        return seen if self.consents is None else self._consented(self.consents, seen, capsule, segment, type_)
+
+    @property
+    def consents(self) -> Consulted | None:
+        """The consents that narrow the Grant."""
+        return self.grant.consents if isinstance(self.grant.consents, Consulted) else None
+
+    @staticmethod
+    def _consented(consents: Consulted, seen: Mask, capsule: Capsule, segment: Segment, type_: str) -> Mask:
+        """Those of the rows that consents may let be seen: the index's patient's, and of pointers the owner's.
+
+        Raises Unheard where those were not looked up.
+        """
+        consents.heard.note(capsule.slot, capsule.patient)
+        seen = allowed_by(consents.of_slot(capsule.slot), seen, segment, type_)
+        pointing = (segment.rows["flags"] & POINTER) != 0
+        if pointing.any():
+            pointing &= segment.of_type(TYPE_NUMBERS[type_]) & segment.alive
+            for slot in np.unique(segment.rows["slot"][pointing]).tolist():
+                own = pointing & (segment.rows["slot"] == np.uint64(slot))
+                seen = np.where(own, allowed_by(consents.of_slot(slot), seen, segment, type_), seen)
+        return seen
 
     def narrowed(self, seen: Mask, residuals: Residuals, type_: str, segment: Segment) -> Mask:
         """Those of the rows of which the residual rule of their type may hold."""
@@ -76,6 +101,8 @@ class Reach(msgspec.Struct, frozen=True):
         """Whether bodies must be opened to know which resources of a type may be seen."""
         if not self.grant.needs_body(type_):
             return False
+        if self.consents is not None and self.consents.needs_body(type_):
+            return True
         everyone = [] if self.grant.everyone is None else [self.grant.everyone]
         every = [self.grant.shared_residuals, *(each.residuals for each in (*self.by_slot.values(), *everyone))]
         rules = {id(residuals[type_]): residuals[type_] for residuals in every if type_ in residuals}
@@ -83,9 +110,23 @@ class Reach(msgspec.Struct, frozen=True):
 
     def undecided_rows(self, segment: Segment) -> Mask:
         """Rows of which only the body can say whether they may be seen."""
-        numbers = [TYPE_NUMBERS[name] for name in self.grant.by_body if self.undecided(name)]
+        names = self.grant.by_body
+        if self.consents is not None and self.consents.looks_inside:
+            names = frozenset(TYPE_NAMES[number] for number in np.unique(segment.rows["type"]).tolist())
+        numbers = [TYPE_NUMBERS[name] for name in names if self.undecided(name)]
         mask: Mask = np.isin(segment.rows["type"], numbers) if numbers else np.zeros(len(segment), np.bool_)
         return mask
+
+
+def allowed_by(rulings: Sequence[Ruling], seen: Mask, segment: Segment, type_: str) -> Mask:
+    """Those of the rows, were they of this type, that consents may let be seen by their labels."""
+    if not rulings:
+        return seen
+    allowed = np.array([may_each(rulings, type_, labels) for labels in segment.labels], np.bool_)
+    if allowed.all():
+        return seen
+    mask: Mask = seen & allowed[segment.rows["label"]]
+    return mask
 
 
 async def reach_of(vault: Vault, grant: Grant) -> Reach:
@@ -95,6 +136,7 @@ async def reach_of(vault: Vault, grant: Grant) -> Reach:
         slot = await vault.patient_slot(patient)
         if slot is not None:
             by_slot[slot] = rules
+    await ready(grant, grant.rules)
     return Reach(grant, by_slot, vault.planner)
 
 

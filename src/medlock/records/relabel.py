@@ -84,10 +84,11 @@ class Relabeller:
         return [each for each in drafts if each.security or LABELLED not in former[f"{each.type}/{each.id}"]]
 
     async def _current(self, slot: int) -> Iterable[Opened]:
-        """Every current version that this index owns."""
+        """Every current version that this index owns, but for a Binary whose content lies apart: it has no codes."""
         capsule = await self._vault.capsules.open(slot)
         rows = capsule.living()
         found: list[Opened] = []
         for start in range(0, len(rows), _TOGETHER):
-            found += [each for each in await self._vault.fetch(rows[start : start + _TOGETHER]) if each is not None]
+            some = await self._vault.fetch(rows[start : start + _TOGETHER])
+            found += [each for each in some if each is not None and each.content is None]
         return found

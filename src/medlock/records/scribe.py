@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import msgspec
@@ -68,6 +68,7 @@ class Scribe(msgspec.Struct, frozen=True):
     now: int
     request: str
     basis: str = ""
+    why: Callable[[str], str] | None = None
 
     def event(
         self,
@@ -94,9 +95,14 @@ class Scribe(msgspec.Struct, frozen=True):
             tuple(touched),
             self._query(),
             reason,
-            self.basis,
+            self._basis(whom.patient),
             position,
         )
+
+    def _basis(self, patient: str) -> str:
+        """Why, in words; with what the patient's consent says of it."""
+        said = self.why(patient) if self.why is not None and patient else ""
+        return f"{self.basis}; {said}" if said else self.basis
 
     def refusal(self, outcome: Outcome, refusal: MedlockError) -> list[Event]:
         """Events of a refusal: one for each resource that it tells of; at least one in all."""

@@ -12,6 +12,7 @@ from medlock.errors import Conflict
 from medlock.fhir import bundle
 from medlock.fhir.document import elements_subset, summary
 from medlock.fhir.query import SearchQuery
+from medlock.records.consents import ready_for
 from medlock.records.finding import Finding
 from medlock.records.hitlist import Hit, Hits
 from medlock.records.hits import Finder
@@ -79,6 +80,7 @@ async def search(vault: Vault, grant: Grant, query: SearchQuery, page: Page, lin
         opened = await vault.fetch([hit.row for hit in hits[start : start + page.size]], finder.unproven)
         if None not in opened:
             shown = [each for each in opened if each is not None]
+            await ready_for(grant, shown)
             finding = await _assemble(vault, reach, query, Cut(hits, start, shown), links)
             finding.about = finder.about
             return finding

@@ -17,6 +17,7 @@ from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import SearchQuery
 from medlock.fhir.values import Values
+from medlock.records.consents import ready_for
 from medlock.records.finding import Finding
 from medlock.records.hits import Finder
 from medlock.records.minimise import minimised_all
@@ -66,6 +67,7 @@ async def looked_into(vault: Vault, grant: Grant, rows: Sequence[IndexRow]) -> l
         opened = await vault.fetch(rows[start : start + TURN])
         if None in opened:
             return None
+        await ready_for(grant, opened)
         seen = [each for each in opened if each is not None and admits(each)]
         found += [Sought(each, extract(parse_json(each.body))) for each in seen]
         await asyncio.sleep(0)

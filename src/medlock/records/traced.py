@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from medlock.access.principal import Principal
 from medlock.errors import MedlockError
 from medlock.fhir.question import Interaction, Question
+from medlock.records.consents import Consulted
 from medlock.records.disclosure import Disclosure
 from medlock.records.door import Door, Handler, Visit
 from medlock.records.finding import Finding
@@ -43,8 +44,8 @@ class Stages(Protocol):
 class TracedDoor(Door):
     """`Door`, timed."""
 
-    def __init__(self, stages: Stages, *parts: Any) -> None:
-        super().__init__(*parts)
+    def __init__(self, stages: Stages, *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
         self._stages = stages
         self._handlers = {each: self._timed(each, handler) for each, handler in self._handlers.items()}
 
@@ -59,9 +60,11 @@ class TracedDoor(Door):
 
         return timed
 
-    def _decided(self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes) -> Visit:
+    def _decided(
+        self, principal: Principal, asked: Question, scribe: Scribe, receipt: bytes, consents: Consulted
+    ) -> Visit:
         with self._stages.stage(Stage.DECIDE):
-            return super()._decided(principal, asked, scribe, receipt)
+            return super()._decided(principal, asked, scribe, receipt, consents)
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         if finding.logged:

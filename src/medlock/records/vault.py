@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from medlock.errors import Conflict, NotFound, Tampered
+from medlock.records.holders import Holders
 from medlock.records.indexing import Indexer
 from medlock.records.notes import Notes
 from medlock.records.paging import Place, open_place, seal_place
@@ -48,6 +49,7 @@ class Vault:
         self.indexer = Indexer(keystore.tenant.values)
         self.planner = Planner(self.indexer, self.rid)
         self.notes = Notes(keystore.tenant)
+        self.holders = Holders(backend, self.notes, self.directory, self.capsules)
         self._rid_label = keystore.tenant.rid.label
         self._known_rid = lru_cache(RIDS_KEPT)(self._rid_of)
         self._locks: dict[int, asyncio.Lock] = {}

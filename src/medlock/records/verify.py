@@ -17,6 +17,7 @@ from medlock.audit.events import Action, Position
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.audit.verify import verify_log
 from medlock.errors import Tampered, Unavailable
+from medlock.records.holders import consent_rows
 from medlock.records.opening import Records, StoreKeys
 from medlock.records.vault import TENANT, Vault
 from medlock.records.verify_bodies import BodyCheck, scan
@@ -167,6 +168,9 @@ class StoreVerifier:
         if report.capsule is None:
             self._blind.add(slot)
             return
+        missing = self._notes.unlisted(slot) if slot != TENANT and consent_rows(report.capsule) else None
+        if missing is not None:
+            yield missing
         rows = list(report.capsule.rows())
         self._note_patient(slot, rows)
         async for finding in self._bodies.named(slot, rows):

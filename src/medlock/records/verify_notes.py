@@ -13,6 +13,7 @@ from medlock.audit.acts import Evidence
 from medlock.audit.events import Action
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.errors import Tampered
+from medlock.records.holders import is_list, listed, page_name
 from medlock.records.jobs import is_job
 from medlock.records.notes import SHRED, UPLOAD
 from medlock.records.vault import Vault
@@ -29,7 +30,7 @@ def rotations(evidence: Evidence) -> tuple[set[int], set[int]]:
 
 def _passing(name: bytes) -> bool:
     """Whether a note is one of those that the log does not know."""
-    return is_job(name) or name.startswith(UPLOAD)
+    return is_job(name) or is_list(name) or name.startswith(UPLOAD)
 
 
 @dataclass(slots=True)
@@ -75,6 +76,20 @@ class NoteCheck:
                 self.arriving.update(self.vault.chunk_keys(*upload[:2]))
         erasures = [self.vault.notes.erasure(*note) for note in self._opened.values()]
         self.ends = {found[1]: found[0] for found in erasures if found is not None}
+
+    def unlisted(self, slot: int) -> Finding | None:
+        """A record with consents that the list of those does not have, although its part is there."""
+        key = self.vault.notes.key(page_name(slot))
+        page, found = 0, self._opened.get(key)
+        if found is None:
+            return None
+        while found is not None and slot not in listed(found[1]):
+            page += 1
+            found = self._opened.get(self.vault.notes.key(page_name(slot, page)))
+        if found is not None:
+            return None
+        sentence = f"slot {slot} has consents, and the list of those who do does not have it"
+        return Finding(Table.JOB, key, Kind.ROLLED_BACK, sentence)
 
     def _working(self, erased: set[int]) -> int | None:
         """The slot whose erasure is under way: noted, and not noted as done."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from medlock.access.consent.refusing import refusals
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.access.residual import Seen
-from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
+from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem, Unprocessable
 from medlock.fhir.question import Interaction, Question
 from medlock.ids import resource_id
 from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
+from medlock.records.consents import asked_by, ready, ready_for
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
@@ -36,6 +39,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
     if exists is not None:
         found = await existing(context, exists)
         if found is not None:
+            await ready_for(grant, [found])
             if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
@@ -54,7 +58,7 @@ async def update(context: Context, grant: Grant, question: Question, committer: 
 async def _update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
     asked = await settled(context, question)
     if asked.interaction is Interaction.CREATE:
-        return await create(context, decide(context.principal, asked), asked, committer)
+        return await create(context, granted(context, asked), asked, committer)
     draft = update_draft(asked)
     draft.content = context.content
     await may_replace(context, grant, draft)
@@ -76,6 +80,11 @@ def update_draft(question: Question) -> Draft:
     )
 
 
+def granted(context: Context, question: Question) -> Grant:
+    """The Grant for a further question of the same caller. Raises Denied."""
+    return decide(context.principal, question, asked_by(context.consents, question))
+
+
 async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
     """Whether the caller may write over what is there, or start something new under an id of their choice.
 
@@ -83,6 +92,7 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
     """
     before = await context.vault.current(draft.type, draft.id)
     if before is not None:
+        await ready(grant, before.meta.patients)
         if not await told(context.vault, grant, before):
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
         bind(grant, draft, before)
@@ -105,11 +115,26 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     resource = await describe(context, draft, grant, path)
     label(draft, resource)
     refuse_promises(resource)
+    refuse_consents(context, draft.type, resource, path)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
+    await ready(grant, draft.patients)
     if not grant.shows(_as_written(context, draft, resource)):
         raise Denied(f"may not write such {draft.type} of these patients")
+
+
+def refuse_consents(context: Context, type_: str, resource: dict[str, object], path: str) -> None:
+    """Record a Consent only as one that can be enforced whole. Raises Unprocessable with the place of each fault."""
+    if type_ != "Consent" or context.consents is None:
+        return
+    site = context.consents.heard.site
+    found = refusals(resource, site.purposes, context.base, extended=site.extended)
+    if found:
+        placed = (
+            replace(each, path=f"{path}{each.path.removeprefix('Consent')}" if path else each.path) for each in found
+        )
+        raise Unprocessable("This consent could not be enforced as it is meant.", problems=tuple(placed))
 
 
 def _as_written(context: Context, draft: Draft, resource: dict[str, object]) -> Seen:

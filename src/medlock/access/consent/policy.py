@@ -21,17 +21,18 @@ class Policy(StrEnum):
 
 
 _PCF: Final = "https://profiles.ihe.net/ITI/PCF/Policy-"
+WRITING: Final = frozenset({"collect", "correct"})
 URIS: Final[Mapping[Policy, str]] = MappingProxyType(
     {each: _PCF + ("all-normal" if each is Policy.PERMIT_ALL else each.value) for each in Policy}
 )
 
 
 def default_permits(policy: Policy, ask: Ask, labels: Labels | None, purposes: Purposes) -> bool:
-    """Whether the site lets a request pass that no consent speaks of.
+    """Whether the site lets a request pass that no consent speaks of. Who may write is a matter of roles, not of this.
 
     basic-normal: clinicians, for treatment, data of normal confidentiality; unlabelled data are of none that is known.
     """
-    if policy is Policy.PERMIT_ALL:
+    if policy is Policy.PERMIT_ALL or ask.action in WRITING:
         return True
     if policy is Policy.BASIC_NORMAL:
         treating = any(TREATMENT in purposes.opened_by(each) for each in ask.purposes)

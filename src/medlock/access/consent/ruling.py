@@ -12,6 +12,7 @@ this request, of other data than this.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -26,10 +27,20 @@ _KEPT = 256
 
 
 class Site(msgspec.Struct, frozen=True):
-    """What the operator decided: what holds where no consent speaks, and which purposes are known."""
+    """What the operator decided.
+
+    policy    what holds where no consent speaks
+    purposes  the purposes of use that are known
+    extended  whether consents may say what R4 knows and IHE PCF leaves out
+    """
 
     policy: Policy = Policy.DENY
     purposes: Purposes = Purposes()
+    extended: bool = False
+
+
+PERMISSIVE: Final = Site(Policy.PERMIT_ALL)
+"""The site's policy unless its operator says otherwise (docs/adr/0017)."""
 
 
 class Ruling:
@@ -62,6 +73,11 @@ class Ruling:
     def needs_body(self, type_: str) -> bool:
         """Whether anything but type and labels can matter for resources of a type."""
         return not self.own and bool(self.book.by_body & self._live(type_))
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether that is so of any type."""
+        return not self.own and bool(self.book.by_body & (self.matched | self.outside))
 
     def permits_sealed(self, type_: str, labels: Labels | None) -> bool:
         """`permits` from type and labels alone. Exact unless `needs_body`."""

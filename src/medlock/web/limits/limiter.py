@@ -187,8 +187,8 @@ def _kind(principal: Principal) -> str:
     return "backend" if Role.BACKEND in principal.roles else "user"
 
 
-class _Nobody:
-    """`Told` where nothing is ever refused."""
+class Nobody:
+    """Told of nothing: where nothing is ever refused."""
 
     def counted(self, quota: str) -> None:
         """Nothing is."""
@@ -199,6 +199,9 @@ class _Nobody:
     def alone(self) -> None:
         """Nothing is shared."""
 
+    def crowd(self, account: str, client: str, patients: int) -> None:
+        """Nobody is watched."""
 
-UNLIMITED = Limiter(rates_of("all=off"), Filling(None, _Nobody().alone), Clock(), _Nobody())
+
+UNLIMITED = Limiter(rates_of("all=off"), Filling(None, Nobody().alone), Clock(), Nobody())
 """Counts nothing: for parts that are used without the site around them."""

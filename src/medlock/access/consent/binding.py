@@ -1,0 +1,53 @@
+"""Whom the patient's consent binds, and as what request it sees them. Pure.
+
+It binds everybody but the patient: a caller who is held to their own record as its patient reads it before consents are
+looked at (45 CFR 164.524, GDPR Art. 15). The audit log is no part of the record; what the patient is told by it, and a
+privacy officer, does not hang on a consent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from medlock.access.consent.model import Ask
+from medlock.access.groups import AUDIT
+from medlock.access.principal import Principal, Role
+from medlock.fhir.question import EXPORTS, Interaction, Question
+
+LOOKING: Final = frozenset({"access"})
+NAMING: Final = frozenset({"collect"})
+_ACTIONS: Final[Mapping[Interaction, frozenset[str]]] = MappingProxyType(
+    {
+        Interaction.CREATE: frozenset({"collect"}),
+        Interaction.UPDATE: frozenset({"correct"}),
+        Interaction.DELETE: frozenset({"correct"}),
+        Interaction.PATCH: frozenset({"access", "correct"}),  # its tests and its answer tell what is there
+    }
+    | dict.fromkeys(EXPORTS, frozenset({"disclose"}))
+)
+CLINICAL: Final = frozenset({Role.CLINICIAN})
+
+
+def binds(principal: Principal, question: Question) -> bool:
+    """Whether consents are asked for this question of this caller."""
+    own = principal.patient != "" and Role.PATIENT in principal.roles
+    return not own and question.type not in AUDIT
+
+
+def actions_of(question: Question) -> frozenset[str]:
+    """What a question does to data, as a consent calls it (R4 consentaction); each must be allowed."""
+    return _ACTIONS.get(question.interaction, LOOKING)
+
+
+def ask_of(principal: Principal, action: str, now: int, beside: frozenset[str] = frozenset()) -> Ask:
+    """The request that a consent sees; `beside` are roles, teams and groups of the person that the store tells."""
+    own = frozenset({principal.fhir_user} if principal.fhir_user else ())
+    return Ask(
+        actors=own | principal.organisations | beside,
+        purposes=frozenset({principal.purpose} if principal.purpose else ()),
+        action=action,
+        now=now,
+        clinical=not CLINICAL.isdisjoint(principal.roles),
+    )

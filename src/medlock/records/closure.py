@@ -1,0 +1,86 @@
+"""Which of the actors that a consent names a caller answers to, beside themselves: roles, organisations, teams, groups.
+
+Asked at the request, of what the store says now: a PractitionerRole gives its organisation, a CareTeam and a managed
+Group their members. Only what the consents at hand name is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from medlock.access.principal import Principal
+from medlock.fhir.parse import parse_json
+from medlock.records.indexing import TYPE_NUMBERS, whole_text
+from medlock.records.vault import TENANT, Vault
+from medlock.store.bodies import Opened
+from medlock.store.capsule import IndexRow
+
+_BY_ROLE = frozenset({"Organization", "PractitionerRole", "HealthcareService"})
+_MEMBERS = {"CareTeam": ("participant", "member"), "Group": ("member", "entity")}
+_NONE: frozenset[str] = frozenset()
+
+
+async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> frozenset[str]:
+    """Of the actors named (`Type/id`), and of the roles on the way to them, those that the caller answers to."""
+    wanted = {each.partition("/")[0] for each in named}
+    own = principal.organisations | ({principal.fhir_user} if principal.fhir_user else _NONE)
+    if not own or wanted.isdisjoint(_BY_ROLE | _MEMBERS.keys()):
+        return _NONE
+    found = own | await _roles(vault, principal.fhir_user)
+    for each in named:
+        path = _MEMBERS.get(each.partition("/")[0])
+        if path is not None and not found.isdisjoint(_members(await _opened(vault, each), path)):
+            found |= {each}
+    return found - own
+
+
+async def _roles(vault: Vault, person: str) -> frozenset[str]:
+    """The roles of a person that are in force, with the organisations and services in which they have them."""
+    if not person:
+        return _NONE
+    text = whole_text("PractitionerRole", "practitioner", person)
+    capsule = await vault.capsules.open(TENANT)
+    rows: list[IndexRow] = []
+    for segment in capsule.view():
+        mask = segment.alive & segment.of_type(TYPE_NUMBERS["PractitionerRole"])
+        mask &= segment.with_hashes([vault.indexer.hash(text)])
+        each = segment.rows[np.flatnonzero(mask)][["rid", "slot", "version", "tag"]].tolist()
+        rows += [IndexRow(rid, TENANT, version, tag) for rid, _, version, tag in each]
+    found: set[str] = set()
+    for opened in await vault.fetch(rows):
+        found |= _role(opened) if opened is not None else _NONE
+    return frozenset(found)
+
+
+def _role(opened: Opened) -> frozenset[str]:
+    role = parse_json(opened.body)
+    if role.get("active") is False:
+        return _NONE
+    places = [role.get("organization"), *(role.get("healthcareService") or ())]
+    return frozenset({opened.meta.reference, *_references(places)})
+
+
+async def _opened(vault: Vault, reference: str) -> Mapping[str, Any]:
+    """A team or group as it is now; nothing of one that is not there or not in use."""
+    type_, _, id_ = reference.partition("/")
+    opened = await vault.current(type_, id_)
+    if opened is None or opened.meta.deleted:
+        return {}
+    resource = parse_json(opened.body)
+    ended = resource.get("active") is False or resource.get("status") in {"inactive", "entered-in-error", "suspended"}
+    return {} if ended else resource
+
+
+def _members(resource: Mapping[str, Any], path: tuple[str, str]) -> frozenset[str]:
+    """Who is in a team or group, as of now."""
+    members = [each for each in resource.get(path[0]) or () if not each.get("inactive")]
+    return frozenset(_references([each.get(path[1]) for each in members]))
+
+
+def _references(given: Iterable[Any]) -> Iterable[str]:
+    for each in given:
+        if isinstance(each, dict) and isinstance(each.get("reference"), str):
+            yield each["reference"].partition("/_history/")[0]

@@ -1,0 +1,32 @@
+"""What the operator decided about consent, out of the settings (docs/consent.md). Wrong settings stop the start."""
+
+from __future__ import annotations
+
+from medlock.access.consent.codes import Purposes
+from medlock.access.consent.policy import Policy
+from medlock.access.consent.ruling import Site
+from medlock.errors import SetupError
+from medlock.settings import Settings
+
+_SWITCH = {"on": True, "off": False}
+
+
+def consent_site(settings: Settings) -> Site:
+    """The site's policy, its own purposes, and whether it takes all of R4. Raises SetupError."""
+    if settings.consent_policy not in list(Policy):
+        raise SetupError(f"MEDLOCK_CONSENT_POLICY is one of {', '.join(Policy)}.")
+    if settings.consent_r4 not in _SWITCH:
+        raise SetupError("MEDLOCK_CONSENT_R4 is on or off.")
+    purposes = _purposes(settings.consent_purposes)
+    return Site(Policy(settings.consent_policy), purposes, extended=_SWITCH[settings.consent_r4])
+
+
+def _purposes(text: str) -> Purposes:
+    registered: dict[str, str] = {}
+    for each in filter(None, (part.strip() for part in text.split(","))):
+        own, _, under = each.rpartition("=")
+        system, _, code = own.rpartition("|")
+        if not (system and code and Purposes().known(under)):
+            raise SetupError("MEDLOCK_CONSENT_PURPOSES is a list of system|code=PURPOSE, the latter of v3-ActReason.")
+        registered[own] = under
+    return Purposes(registered)
