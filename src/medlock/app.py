@@ -52,6 +52,7 @@ from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
 from medlock.web.counts import Counts
+from medlock.web.declared import Mounted
 from medlock.web.fhir_api import FhirApi, Parts
 from medlock.web.later import Later
 from medlock.web.limits.alarms import Alarms
@@ -275,11 +276,8 @@ def _site(
         ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
-    counter = Counter(_office(app, server, protection.peers))
-    refusals = RefusalWatch(records.log, records.clock, Action.OAUTH_REFUSED)
-    oauth = OAuthApi(server, refusals, seated_by(counter))
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app([*oauth.mounted(), *pages.mounted(counter)])
+    rest = outer.app(_mounted(app, server, protection))
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -290,6 +288,13 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     place = Place(settings.base_url.removesuffix("/fhir"), settings.base_url)
     people, fetch = AccountPeople(app.identity.accounts, records.clock), Egress(app.oauth.clients.fetches_from)
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
+
+
+def _mounted(app: App, server: AuthorizationServer, protection: Protection) -> list[Mounted]:
+    """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
+    counter = Counter(_office(app, server, protection.peers))
+    refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
+    return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
 
 
 def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:

@@ -21,7 +21,8 @@ from medlock.fhir.clinic import clinic
 from medlock.fhir.question import Interaction
 from medlock.ids import random_bytes
 from medlock.oauth.requests import TokenRequest
-from medlock.oauth.tokens import IssuedToken, TokenStore
+from medlock.oauth.tokenrows import IssuedToken
+from medlock.oauth.tokens import TokenStore
 from medlock.records.rotate import ALL, Rotated, Rotator
 from medlock.records.shred import Erased, Shredder
 from medlock.store.content import CHUNK

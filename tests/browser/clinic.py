@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,23 +12,56 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import expect
 
 from browser.chromium import Authenticator
+from medlock.access.principal import Role
 from medlock.app import open_app
+from medlock.fhir.question import Interaction, Question
 from medlock.identity.accounts import NewAccount
+from medlock.oauth.client import Kind
+from medlock.oauth.registering import Registration
 from medlock.settings import from_environment
 from web.running import environment
 
-PATIENTS = ("ann", "ben", "cara", "dora", "tess", "yan", "zoe")
+PATIENTS = ("ann", "ben", "cara", "dora", "eve", "finn", "tess", "yan", "zoe")
 STAFF = ("bo",)
 PASSWORD = "kettle orbit marmalade 93"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+APP = "https://diary.example"
+DIARY = Registration("Heart Diary", Kind.PUBLIC, id="diary", redirect_uris=(f"{APP}/callback",))
+
+
+def records():
+    """A Patient for each of them, with a laboratory result and a weight."""
+    entries = []
+    for name in PATIENTS:
+        made = [{"resourceType": "Patient", "id": name, "name": [{"given": [name.title()], "family": "Okafor"}]}]
+        made += [
+            {
+                "resourceType": "Observation",
+                "id": f"{name}-{kind}",
+                "status": "final",
+                "category": [{"coding": [{"system": CATEGORY, "code": kind}]}],
+                "code": {"text": kind},
+                "subject": {"reference": f"Patient/{name}"},
+            }
+            for kind in ("laboratory", "vital-signs")
+        ]
+        entries += [
+            {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+            for each in made
+        ]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
 def invited(directory):
-    """An invitation's code for everybody, by user name; the store is made on the way."""
+    """An invitation's code for everybody, by user name; the store is made on the way, with records and an app."""
     settings = from_environment(environment(directory))
 
     async def make():
         codes = {}
         async with open_app(settings, create=True) as app:
+            question = Question(Interaction.TRANSACTION, body=json.dumps(records()).encode())
+            await app.records.door.answer(app.operator(Role.LOADER), question)
+            await app.oauth.clients.register(DIARY, "test")
             for name in (*PATIENTS, *STAFF):
                 role = "clinician" if name in STAFF else "patient"
                 kind = "Practitioner" if name in STAFF else "Patient"

@@ -4,7 +4,9 @@ import pytest
 
 from browser.chromium import chromium, program
 from browser.clinic import Clinic, invited, trusted
-from web.running import running
+from web.running import Server
+
+RATES = "page=6000/m login=600/m address=60000/m"  # all of these people sit at one address
 
 
 @pytest.fixture(scope="session")
@@ -13,10 +15,13 @@ def clinic(tmp_path_factory):
     program()
     directory = tmp_path_factory.mktemp("browser") / "data"
     codes = invited(directory)
-    with running(directory) as server:
-        ready = server.ready
-        with chromium(trusted(ready["ca"])) as browser:
-            yield Clinic(ready["url"], ready["ca"], browser, codes, server)
+    server = Server(directory, more={"MEDLOCK_RATES": RATES})
+    try:
+        with chromium(trusted(server.ready["ca"])) as browser:
+            yield Clinic(server.ready["url"], server.ready["ca"], browser, codes, server)
+    finally:
+        stopped = server.stop()
+    assert stopped == (0, "")
 
 
 @pytest.fixture

@@ -14,6 +14,13 @@ import httpx
 KEPT = {"accept", "accept-language", "content-type", "user-agent"}
 
 
+class Quiet(ThreadingHTTPServer):
+    """Browsers that go elsewhere in the middle of an answer are no news."""
+
+    def handle_error(self, _request, _address):
+        """Nothing."""
+
+
 class Kit:
     """One relay: `upstream` is the real site, `name` the host that the victim sees."""
 
@@ -43,7 +50,7 @@ class Kit:
             def log_message(self, *_):
                 """Quiet."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Quiet(("127.0.0.1", 0), Handler)
         self.origin = f"http://{name}:{self.server.server_port}"
 
     def relayed(self, method, path, headers, body):

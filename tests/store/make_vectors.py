@@ -374,8 +374,45 @@ def _content(name: str, size: int, *, change: list[int | str] | None = None, sai
     return case if change or said else {**case, "says": sha256(content).hexdigest()}
 
 
+def jobs() -> list[Case]:
+    """§8.1: exports and questions that wait, and §3.1: the note of an upload."""
+    job = naive.derive(TENANT, "tenant/job")
+    owner = ["dr", "app", ["clinician"], "user/*.rs", "", "TREAT"]
+    asked = ["GET", b"/$export", b"_type=Patient", [[b"prefer", b"respond-async"]], b""]
+    state = [sha256(b"secret").digest(), owner, asked, 1_760_000_000_000, 1_760_003_600_000, ramp(0x10, 32), 0,
+             {"Patient": 3}, 3, 3, "", True, False, [[5, 1_760_000_060_000]]]  # fmt: skip
+    begun = [*state[:6], 1_760_000_030_000, {}, 1, 9, "77.0", False, False, []]
+
+    def row(name: bytes, said: bytes, key: int, step: int = 1_024) -> bytes:
+        plain = struct.pack(">HH", len(name), len(said)) + name + said
+        return naive.seal(job, NONCE, plain + bytes(-len(plain) % step), b"medlock/1/job|" + struct.pack(">Q", key))
+
+    def case(name: bytes, said: bytes, place: bytes = b"") -> tuple[Case, list[bytes]]:
+        key = naive.note_key(TENANT, place or name)
+        return {"tenant": TENANT.hex(), "key": key}, [row(name, said, naive.note_key(TENANT, name))]
+
+    export, later, upload = b"export|2|dr", b"later|0|dr", b"upload|" + STREAM
+    given, rows = case(export, naive.pack(state))
+    cases = [
+        told("an export that is counted", given, rows, [export, state]),
+        told("an export that is being counted", *case(export, naive.pack(begun)), [export, begun]),
+        told("a question", *case(later, naive.pack(state[:6])), [later, state[:6]]),
+        told("a field more than are known", *case(export, naive.pack([*state, 1])), [export, state]),
+        told("in another place of the account", *case(export, naive.pack(state), b"export|1|dr")),
+        told("in another account's place", *case(export, naive.pack(state), b"export|2|dx")),
+        told("in a question's place", *case(export, naive.pack(state), b"later|2|dr")),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, rows),
+        told("an upload in a job's place", *case(upload, struct.pack(">IQ", 7, 1_760_000_000_000), export)),
+        told("a field short", *case(export, naive.pack(state[:5]))),
+        told("no array", *case(export, naive.pack("state"))),
+        told("cut in the middle", *case(export, naive.pack(state)[:-3])),
+    ]
+    return cases + [told(name, given, [bad]) for name, bad in damaged(rows[0])]
+
+
 FILES = {
     "contents": contents,
+    "jobs": jobs,
     "bodies": bodies,
     "deltas": deltas,
     "heads": heads,

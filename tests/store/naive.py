@@ -317,6 +317,14 @@ def open_note(tenant: bytes, key: int, ct: bytes) -> list[str]:
     return [name.hex(), state.hex()]
 
 
+def open_job(tenant: bytes, key: int, ct: bytes) -> list[Any]:
+    """Name and state of a job: as many fields as are known, six at least."""
+    name, state = open_note(tenant, key, ct)
+    found = unpack(bytes.fromhex(state))
+    demand(len(found) >= 6)
+    return [name, found[:14]]
+
+
 def open_end(tenant: bytes, key: int, ct: bytes) -> int:
     """Whose end it is."""
     plain = unframed(unseal(derive(tenant, "tenant/job"), ct, b"medlock/1/end|" + struct.pack(">Q", key)))

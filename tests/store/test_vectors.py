@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import astuple
 
 from medlock.errors import MedlockError, NotFound, Tampered
+from medlock.records.jobs import read_job
 from medlock.records.notes import Notes
 from medlock.store.bodies import BodyCipher, further_name
 from medlock.store.capsule import Capsule, Head, read_delta, read_head, read_segment
@@ -105,6 +107,12 @@ def ours_note(case: Case, rows: list[bytes]) -> Any:
     return slot
 
 
+def ours_job(case: Case, rows: list[bytes]) -> Any:
+    name, state = Notes(TenantKeys(H(case["tenant"]))).open(case["key"], rows[0])
+    said = msgspec.to_builtins(read_job(state), builtin_types=(bytes,))
+    return [name, said[: len(msgspec.msgpack.decode(state))]]  # fields that are not there have defaults
+
+
 def where(case: Case) -> tuple[bytes, int, int]:
     return H(case["patient"]), case["slot"], case["generation"]
 
@@ -122,6 +130,7 @@ READERS: dict[str, tuple[Callable[[Case, list[bytes]], Any], Callable[[Case, lis
         lambda case, rows: naive.open_directory(H(case["tenant"]), H(case["patient"]), case["slot"], case["key"], rows[0]),
     ),
     "dirops": (ours_dirop, lambda case, rows: naive.open_dirop(H(case["tenant"]), case["number"], rows[0])),
+    "jobs": (ours_job, lambda case, rows: naive.open_job(H(case["tenant"]), case["key"], rows[0])),
     "notes": (
         ours_note,
         lambda case, rows: (naive.open_note if case["what"] == "note" else naive.open_end)(H(case["tenant"]), case["key"], rows[0]),

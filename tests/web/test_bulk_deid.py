@@ -275,3 +275,20 @@ def test_policies_are_the_presets():
     assert set(POLICIES.values()) == set(PRESETS)
     assert all(POLICIES[name] == name for name in PRESETS)
     assert "deidentified" in Grant.__struct_fields__
+
+
+async def test_a_large_content_is_in_no_deidentified_export(study):
+    """What lies in chunks beside a Binary stays there; the researcher who asks for it by its address is refused."""
+    headers = {"content-type": "text/plain", "x-security-context": "Patient/zebra-1"}
+    written = await study.client.put("Binary/scan", content=NAME.encode() * 150_000, headers=study.dr | headers)
+    assert written.status_code == 201
+    asked = [(study.rs, "$export"), (study.rs, "$anonymize"), (study.dr, "$de-identify?policy=safe-harbor")]
+    for who, path in asked:
+        found = await study.export(who, path)
+        assert all("data" not in each for each in found.get("Binary", []))
+        assert NAME not in orjson.dumps(found).decode()
+    for accept in ("*/*", "application/fhir+json"):
+        refused = await study.client.get("Binary/scan", headers=study.rs | {"accept": accept})
+        assert refused.status_code == 403
+    whole = (await study.export(study.dr))["Binary"]
+    assert len(whole[0]["data"]) == len(NAME) * 150_000 // 3 * 4

@@ -15,7 +15,8 @@ from medlock.clock import instant
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, operator_name, people, run, settings_for, show_json
 from medlock.errors import BadRequest
 from medlock.oauth.requests import TokenRequest
-from medlock.oauth.tokens import IssuedToken, ListedToken, TokenStore
+from medlock.oauth.tokenrows import IssuedToken, ListedToken
+from medlock.oauth.tokens import TokenStore
 from medlock.settings import Settings
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

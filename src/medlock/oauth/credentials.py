@@ -19,7 +19,8 @@ from medlock.oauth.lifetimes import BACKEND
 from medlock.oauth.proofs import Bound
 from medlock.oauth.requests import PURPOSES
 from medlock.oauth.rows import Rows
-from medlock.oauth.tokens import Token, TokenStore
+from medlock.oauth.tokenrows import Token
+from medlock.oauth.tokens import TokenStore
 
 PREFIX = "app."
 """Before a client's id: how the audit log calls a program that acts for itself."""

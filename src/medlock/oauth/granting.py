@@ -23,7 +23,8 @@ from medlock.oauth.people import Person
 from medlock.oauth.rows import Approval, Context, encode_context
 from medlock.oauth.scope import Asked, covers
 from medlock.oauth.signing import SigningKeys
-from medlock.oauth.tokens import NewToken, Token, TokenStore
+from medlock.oauth.tokenrows import NewToken, Token
+from medlock.oauth.tokens import TokenStore
 
 STYLE = "/oauth/smart-style.json"
 

@@ -17,7 +17,8 @@ from medlock.oauth.client import Client
 from medlock.oauth.clients import Clients, unknown_client
 from medlock.oauth.granting import Place, as_told, told
 from medlock.oauth.rows import Rows, decode_context
-from medlock.oauth.tokens import Token, TokenStore
+from medlock.oauth.tokenrows import Token
+from medlock.oauth.tokens import TokenStore
 
 INACTIVE: dict[str, Any] = {"active": False}
 

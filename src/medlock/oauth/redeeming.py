@@ -24,7 +24,7 @@ from medlock.oauth.people import People, Standing
 from medlock.oauth.pkce import check_verifier
 from medlock.oauth.proofs import Bound
 from medlock.oauth.rows import Approval, Rows
-from medlock.oauth.tokens import NewToken
+from medlock.oauth.tokenrows import NewToken
 from medlock.store.cabinet import Held
 from medlock.store.tables import Batch
 

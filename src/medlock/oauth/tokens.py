@@ -14,9 +14,8 @@ deleted when they end. Both kinds become a Principal here and nowhere else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Protocol
@@ -28,30 +27,26 @@ from medlock.access.principal import NO_LAUNCH, Launch, Principal, Role
 from medlock.access.scopes import NO_SCOPES, parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock
-from medlock.crypto.aead import Aead
-from medlock.crypto.prf import Prf
-from medlock.errors import BadRequest, NotAuthenticated, NotFound, Tampered
+from medlock.errors import NotAuthenticated, NotFound
 from medlock.ids import secret as new_secret
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
 from medlock.oauth.rows import decode_context
+from medlock.oauth.tokenrows import (
+    IssuedToken,
+    ListedToken,
+    NewToken,
+    Token,
+    TokenKeys,
+    label_of,
+    open_token,
+    sealed_token,
+    token_id_of,
+)
 from medlock.store.tables import Backend, Batch, Table
 
 KNOWN_MAX = 4_096
 _PAGE = 1_000
-_BLOCK = 512
 _SENTENCE = "Send a valid token."
-
-
-class TokenKeys(Protocol):
-    """The tenant's keys for tokens; `store.keyring.TenantKeys` has them."""
-
-    @property
-    def token(self) -> Aead:
-        """Seals rows."""
-
-    @property
-    def token_labels(self) -> Prf:
-        """Names rows."""
 
 
 class Sealer(Protocol):
@@ -59,79 +54,6 @@ class Sealer(Protocol):
 
     def seal(self, *events: Event) -> list[bytes]:
         """The sealed entries."""
-
-
-class Token(msgspec.Struct, frozen=True, array_like=True):
-    """What a token stands for. Times in milliseconds; `revoked` is 0 while it is not. Fields are added at the end.
-
-    scopes    resource scopes, as they are enforced; `words`: the whole scope string, as it was granted
-    patient   whom the caller is held to
-    kind      "" made by an operator, `user` for a person through an app, `client` for an app by itself
-    approval  the approval it came of; context is that one's `rows.Context`, encoded
-    jkt       thumbprint of the key that the caller must prove to have (RFC 9449), or ""
-    """
-
-    digest: bytes
-    account: str
-    role: str
-    scopes: str
-    patient: str
-    client: str
-    purpose: str
-    created: int
-    expires: int
-    revoked: int = 0
-    kind: str = ""
-    words: str = ""
-    roles: tuple[str, ...] = ()
-    approval: str = ""
-    context: bytes = b""
-    fhir_user: str = ""
-    amr: tuple[str, ...] = ()
-    acr: str = ""
-    auth_time: int = 0
-    organisations: tuple[str, ...] = ()
-    jkt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NewToken:
-    """A token that is made but not yet written: commit `batch` with the event."""
-
-    id: str
-    label: int
-    secret: str = field(repr=False)
-    token: Token
-    batch: Batch
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A new token. `secret` is known to nobody but the holder of this object; it cannot be shown again."""
-
-    id: str
-    secret: str
-    expires: int
-
-    def __repr__(self) -> str:
-        return f"<IssuedToken {self.id}>"
-
-
-@dataclass(frozen=True, slots=True)
-class ListedToken:
-    """One row of the list: everything but the secret, which is not kept, and its digest."""
-
-    id: str
-    account: str
-    role: str
-    scopes: str
-    patient: str
-    client: str
-    purpose: str
-    created: int
-    expires: int
-    revoked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +64,6 @@ class _Known:
     row: bytes
     token: Token
     principal: Principal
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Token).decode
 
 
 class TokenStore:
@@ -168,7 +86,7 @@ class TokenStore:
         now = self._clock.now_ms()
         token = Token(
             digest,
-            request.account or f"{request.role}-{_id(label)[:8]}",
+            request.account or f"{request.role}-{token_id_of(label)[:8]}",
             request.role.value,
             scopes.text,
             request.patient,
@@ -178,13 +96,15 @@ class TokenStore:
             now + request.seconds * 1000,
         )
         event = self._event(Action.TOKEN_CREATE, request.by, label, token, now)
-        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))], entries=self._log.seal(event))
+        batch = Batch(
+            inserts=[(Table.TOKEN, label, sealed_token(self._keys, label, token))], entries=self._log.seal(event)
+        )
         await self._backend.commit(batch)
-        return IssuedToken(_id(label), secret, token.expires)
+        return IssuedToken(token_id_of(label), secret, token.expires)
 
     async def revoke(self, token_id: str, by: str) -> None:
         """End a token now. Raises NotFound. A second revocation changes nothing."""
-        label = _label(token_id)
+        label = label_of(token_id)
         row = await self._backend.get(Table.TOKEN, label)
         if row is None:
             raise NotFound("There is no token with this id; medlock token list shows them.")
@@ -194,7 +114,9 @@ class TokenStore:
         now = self._clock.now_ms()
         event = self._event(Action.TOKEN_REVOKE, by, label, token, now)
         ended = msgspec.structs.replace(token, revoked=now)
-        batch = Batch(puts=[(Table.TOKEN, label, self._seal(label, ended))], entries=self._log.seal(event))
+        batch = Batch(
+            puts=[(Table.TOKEN, label, sealed_token(self._keys, label, ended))], entries=self._log.seal(event)
+        )
         await self._backend.commit(batch)
 
     async def every(self) -> list[ListedToken]:
@@ -220,11 +142,11 @@ class TokenStore:
             token.client,
             token.purpose,
             token.created,
-            _id(label),
+            token_id_of(label),
             query=f"{token.kind} token of approval {token.approval or '-'} scopes {token.words}",
         )
-        batch = Batch(inserts=[(Table.TOKEN, label, self._seal(label, token))])
-        return NewToken(_id(label), label, secret, token, batch, event)
+        batch = Batch(inserts=[(Table.TOKEN, label, sealed_token(self._keys, label, token))])
+        return NewToken(token_id_of(label), label, secret, token, batch, event)
 
     def is_over(self, label: int, row: bytes, now: int) -> bool:
         """Whether a row is a token of the authorization server that has run out."""
@@ -259,7 +181,7 @@ class TokenStore:
         """
         known = await self._valid(secret)
         if known.token.jkt:
-            raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came without proof of its key")
+            raise NotAuthenticated(_SENTENCE, reason=f"token {token_id_of(known.label)} came without proof of its key")
         return known.principal
 
     async def still(self, secret: str) -> Principal:
@@ -273,7 +195,7 @@ class TokenStore:
         """Whose token this is, for a caller that has just proven to have the key `jkt`. Raises NotAuthenticated."""
         known = await self._valid(secret)
         if not known.token.jkt or not compare_digest(known.token.jkt, jkt):
-            raise NotAuthenticated(_SENTENCE, reason=f"token {_id(known.label)} came with proof of another key")
+            raise NotAuthenticated(_SENTENCE, reason=f"token {token_id_of(known.label)} came with proof of another key")
         return known.principal
 
     async def _valid(self, secret: str) -> _Known:
@@ -287,9 +209,9 @@ class TokenStore:
         if known is None or row != known.row:
             known = self._recognise(digest, label, row)
         if known.token.revoked:
-            raise NotAuthenticated(_SENTENCE, reason=f"revoked token {_id(label)}")
+            raise NotAuthenticated(_SENTENCE, reason=f"revoked token {token_id_of(label)}")
         if self._clock.now_ms() >= known.token.expires:
-            raise NotAuthenticated(_SENTENCE, reason=f"expired token {_id(label)}")
+            raise NotAuthenticated(_SENTENCE, reason=f"expired token {token_id_of(label)}")
         return known
 
     def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:
@@ -303,28 +225,10 @@ class TokenStore:
         self._known[digest] = known
         return known
 
-    def _seal(self, label: int, token: Token) -> bytes:
-        """A row, padded so that its length says nothing about scopes or names."""
-        plain = _encode(token)
-        framed = len(plain).to_bytes(4, "big") + plain
-        return self._keys.token.seal(framed + bytes(-len(framed) % _BLOCK), _binding(label))
-
     def _event(self, action: Action, by: str, label: int, token: Token, now: int) -> Event:
         """The audit event of an administrative act on a token."""
-        about = f"token {_id(label)} account {token.account} role {token.role} scopes {token.scopes}"
-        return Event(action, Outcome.SUCCESS, by, (), "", "HSYSADMIN", now, _id(label), query=about)
-
-
-def open_token(keys: TokenKeys, label: int, row: bytes) -> Token:
-    """What the row under `label` says. Raises Tampered."""
-    framed = keys.token.open(row, _binding(label))
-    try:
-        token = _decode(framed[4 : 4 + int.from_bytes(framed[:4], "big")])
-    except msgspec.MsgspecError:
-        raise Tampered("a token row opens but holds no token") from None
-    if keys.token_labels.label(token.digest) != label:
-        raise Tampered("a token lies in another one's place")
-    return token
+        about = f"token {token_id_of(label)} account {token.account} role {token.role} scopes {token.scopes}"
+        return Event(action, Outcome.SUCCESS, by, (), "", "HSYSADMIN", now, token_id_of(label), query=about)
 
 
 def _principal(token: Token) -> Principal:
@@ -356,21 +260,4 @@ def looker(account: str, roles: frozenset[Role], purpose: str, patient: str, cli
 def _listed(label: int, token: Token) -> ListedToken:
     """A token as the list shows it."""
     names = ListedToken.__dataclass_fields__.keys() - {"id"}
-    return ListedToken(id=_id(label), **{name: getattr(token, name) for name in names})
-
-
-def _binding(label: int) -> bytes:
-    """Ties a sealed row to its place."""
-    return b"medlock/1/token|" + label.to_bytes(8, "big", signed=True)
-
-
-def _id(label: int) -> str:
-    """How people name a token: its row key, which says nothing about the secret."""
-    return f"{label:016x}"
-
-
-def _label(token_id: str) -> int:
-    """The row key in an id. Raises BadRequest."""
-    if re.fullmatch("[0-7][0-9a-f]{15}", token_id) is None:
-        raise BadRequest("A token id is 16 hexadecimal digits; medlock token list shows them.")
-    return int(token_id, 16)
+    return ListedToken(id=token_id_of(label), **{name: getattr(token, name) for name in names})

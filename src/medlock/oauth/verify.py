@@ -13,7 +13,7 @@ from medlock.audit.acts import Evidence
 from medlock.audit.events import Action
 from medlock.audit.findings import Finding, Kind
 from medlock.errors import Tampered
-from medlock.oauth.tokens import TokenKeys, open_token
+from medlock.oauth.tokenrows import TokenKeys, open_token
 from medlock.store.tables import Backend, Table
 
 _PAGE = 1_000

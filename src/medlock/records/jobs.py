@@ -124,6 +124,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Job).decode
 
 
+def read_job(state: bytes) -> Job:
+    """What the note of a job says. Raises Tampered."""
+    try:
+        return _decode(state)
+    except msgspec.MsgspecError:
+        raise Tampered("a note of a job holds none") from None
+
+
 class JobBook:
     """The rows of all accounts. Everything raises Unavailable when the store does."""
 
@@ -210,10 +218,7 @@ class JobBook:
             return None
         key = self._notes.key(name)
         found, state = self._notes.open(key, row)
-        try:
-            return Held(key, found, row, _decode(state))
-        except msgspec.MsgspecError:
-            raise Tampered("a note of a job holds none") from None
+        return Held(key, found, row, read_job(state))
 
     def _row(self, name: bytes, job: Job) -> Row:
         return self._notes.seal(name, _encode(job), _STEP)

@@ -28,12 +28,13 @@ _LATER = "An export is fetched later: send Prefer: respond-async."
 
 
 class Call(NamedTuple):
-    """One request below the address of an export, of a caller who is known. `secret` is their token."""
+    """One request of a caller who is known. `secret` is their token, `headers` are each there once."""
 
     method: str
     path: bytes
     principal: Principal
     secret: str
+    headers: Mapping[bytes, bytes]
 
 
 class BulkApi:
@@ -54,7 +55,7 @@ class BulkApi:
         name = await self._bulk.begin(principal, request)
         return self._replies.accepted(f"{self._base}/_bulk/{name}")
 
-    async def answer(self, call: Call, headers: Mapping[bytes, bytes]) -> Reply:
+    async def answer(self, call: Call) -> Reply:
         """Status, a file, or the end of an export."""
         name, _, file = call.path[len(BULK) :].decode("latin-1").partition("/")
         offered = ("GET",) if file else ("GET", "DELETE")
@@ -65,9 +66,9 @@ class BulkApi:
         if call.method == "DELETE":
             await self._bulk.cancel(call.principal, name)
             return self._replies.let_go()
-        return await (self._file(call, name, file) if file else self._status(call, name, headers))
+        return await (self._file(call, name, file) if file else self._status(call, name))
 
-    async def _status(self, call: Call, name: str, headers: Mapping[bytes, bytes]) -> Reply:
+    async def _status(self, call: Call, name: str) -> Reply:
         """202 with how far it is; 200 with the manifest; or the door's refusal."""
         bulk = self._bulk
         if bulk is None:
@@ -76,7 +77,7 @@ class BulkApi:
         if not job.counted:
             return self._replies.pending(f"{job.done} of {job.of} records")
         expires = (b"expires", http_date(job.expires // 1000))
-        return await self._replies.manifest(bulk.manifest(job, name), [expires], headers)
+        return await self._replies.manifest(bulk.manifest(job, name), [expires], call.headers)
 
     async def _file(self, call: Call, name: str, file: str) -> Reply:
         """The file; its first piece is made before its head goes out, so that a refusal is one."""

@@ -24,7 +24,8 @@ from medlock.fhir.question import Interaction, Question
 from medlock.identity.services import Identity
 from medlock.ids import secret
 from medlock.oauth.requests import TokenRequest
-from medlock.oauth.tokens import IssuedToken, TokenStore
+from medlock.oauth.tokenrows import IssuedToken
+from medlock.oauth.tokens import TokenStore
 from medlock.records.opening import Records
 from medlock.settings import Settings
 from medlock.web.demo_people import Guest, guests

@@ -163,14 +163,15 @@ class FhirApi:
         asked.left = await self._limiter.charge(principal, 1) if left is None else left
         if path.startswith(LATER):
             return await self._waiting(method, path, principal, headers)
+        call = Call(method, path, principal, secret, headers)
         if path.startswith(BULK):
-            return await self._bulk.answer(Call(method, path, principal, secret), headers)
-        return await self._asked(scope, receive, asked, Call(method, path, principal, secret))
+            return await self._bulk.answer(call)
+        return await self._asked(scope, receive, asked, call)
 
     async def _asked(self, scope: Scope, receive: Receive, asked: Asked, call: Call) -> Reply:
         """What one who is known asks, from 2 on."""
-        headers, principal = each_once(scope["headers"]), call.principal
-        flow = self._flow(call, receive, headers)
+        headers, principal = call.headers, call.principal
+        flow = self._flow(call, receive)
         body = b""
         if flow is None and call.method in _WITH_BODY:
             body = await read_body(receive, headers, self._limit(call.path))  # 2
@@ -194,11 +195,11 @@ class FhirApi:
             return reply
         return reply._replace(pieces=None if call.method == "HEAD" else self._while_known(reply.pieces, call))
 
-    def _flow(self, call: Call, receive: Receive, headers: Mapping[bytes, bytes]) -> AsyncGenerator[bytes, None] | None:
+    def _flow(self, call: Call, receive: Receive) -> AsyncGenerator[bytes, None] | None:
         """A content that is so long that it is taken in as it arrives (2). Raises TooLarge."""
-        if not call.path.startswith(_BINARY) or not flows(call.method, headers, self._limits.resource_bytes):
+        if not call.path.startswith(_BINARY) or not flows(call.method, call.headers, self._limits.resource_bytes):
             return None
-        refuse_longer(headers, self._limits.binary_bytes)
+        refuse_longer(call.headers, self._limits.binary_bytes)
         return arriving(receive)
 
     async def _while_known(self, pieces: AsyncGenerator[bytes, None], call: Call) -> AsyncGenerator[bytes, None]:

@@ -15,7 +15,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from medlock.errors import MedlockError, NotAuthenticated, OAuthRefused
+from medlock.errors import MedlockError, OAuthRefused
 from medlock.oauth import discovery
 from medlock.oauth.launching import LaunchRequest
 from medlock.oauth.people import SignedIn
@@ -44,11 +44,6 @@ _STYLE = {
 
 WhoAsks = Callable[[Request], Awaitable[SignedIn]]
 """Who is signed in, for a request from a page of ours. Raises NotAuthenticated, and Denied for another site's."""
-
-
-async def nobody(_request: Request) -> SignedIn:
-    """`WhoAsks` for a site without sessions."""
-    raise NotAuthenticated("Please sign in.", reason="no sessions here")
 
 
 class OAuthApi:
