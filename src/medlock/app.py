@@ -71,6 +71,7 @@ from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.own_words import OwnWords
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -301,4 +302,5 @@ def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
     origin = site_of(settings.base_url).origin
-    return Office(desks_of(app.identity, server), records.clock, Look("medlock"), origin, settings.tls, peers)
+    desks = desks_of(app.identity, server, OwnWords(records.door, records.clock, settings.base_url))
+    return Office(desks, records.clock, Look("medlock"), origin, settings.tls, peers)

@@ -10,6 +10,7 @@
     │   ├── TooLarge                    413
     │   └── OAuthRefused                400  or 401; told as RFC 6749 §5.2 has it
     ├── NotAuthenticated                401  who are you?
+    │   └── TokenEnded                  401  what was brought was good once
     ├── Denied                          403  a rule said no
     ├── NotFound                        404  not there, or not for you: the two look the same
     │   └── Gone                        410  deleted, told only to those who may read it
@@ -150,6 +151,10 @@ class NotAuthenticated(MedlockError):
     http_status = 401
     issue = "login"
     audit_code = "not-authenticated"
+
+
+class TokenEnded(NotAuthenticated):
+    """A token that was good once, and is expired or revoked: told like any other, counted less than a guess."""
 
 
 class Denied(MedlockError):

@@ -58,9 +58,9 @@ class Rates:
     patient         about one patient, by whoever names that one
     anonymous       of one address, without valid credentials
     address         of one address, on all addresses of the server outside /fhir together
-    page            of one address, on pages for people
-    login           of one address, where a secret is tried; accounts have counters of their own
-    token           of one client at one address, at the token endpoint
+    page            of one session, or one address without, on pages for people
+    login           of one address, refused attempts with a secret; accounts have counters of their own
+    token           of one client at one address, refused requests at the token endpoint
     introspection   of one client at one address
     registration    of one address
     people_patients    different patients that one person may see in an hour; an alarm is raised at half of it
@@ -73,8 +73,8 @@ class Rates:
     app: Quota = Quota(30_000)
     patient: Quota = Quota(1_200)
     anonymous: Quota = Quota(60)
-    address: Quota = Quota(600)
-    page: Quota = Quota(120)
+    address: Quota = Quota(6_000)
+    page: Quota = Quota(1_200)
     login: Quota = Quota(30)
     token: Quota = Quota(30)
     introspection: Quota = Quota(600)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b32decode
 from dataclasses import dataclass, field
 
+from argon2 import PasswordHasher
+
 from identity.authenticator import ORIGIN, RP, Authenticator
 from identity.world import HOME, KEYS, NoLedger, PlainLog, Process, StoppedClock
 from medlock.access.principal import Role
@@ -27,6 +29,13 @@ ABROAD = Place("203.0.113.5", "browser-2", "", "Chrome")
 SLOTS = Slots()
 SLOTS._pool._initializer = None  # tests share the machine with others: threads that step back would wait for minutes
 RULES = Rules(Policies(), Blocklist((shipped(),)), Site(RP, ORIGIN, "Lakeside Clinic"))
+
+
+def hash_with(monkeypatch, passes: int, kibibytes: int) -> None:
+    """Make and check hashes with other costs, those that are nobody's as well."""
+    monkeypatch.setattr("medlock.crypto.passwords._HASHER", PasswordHasher(passes, kibibytes, 1))
+    monkeypatch.setattr("medlock.crypto.passwords.PASSES", passes)
+    monkeypatch.setattr("medlock.crypto.passwords.MEMORY_KIB", kibibytes)
 
 
 @dataclass

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from argon2 import PasswordHasher
 
-from identity.house import ABROAD, PASSWORD, WRONG, MemoryHouse
+from identity.house import ABROAD, PASSWORD, WRONG, MemoryHouse, hash_with
 from identity.world import HOME
 from medlock.audit.codings import SHAPES
 from medlock.audit.copies import FULL_BYTES, MINIMAL_BYTES, minimal_of, tell
@@ -27,7 +26,7 @@ ELSEWHERE = {Action.SIGN_IN}
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 with little memory: nothing here depends on how long a hash takes."""
-    monkeypatch.setattr("medlock.crypto.passwords._HASHER", PasswordHasher(1, 8, 1))
+    hash_with(monkeypatch, 1, 8)
 
 
 async def everything(house: MemoryHouse) -> list[str]:

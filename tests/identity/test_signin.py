@@ -6,10 +6,9 @@ import asyncio
 import os
 
 import pytest
-from argon2 import PasswordHasher
 
 from identity.authenticator import Authenticator
-from identity.house import ABROAD, PASSWORD, WRONG, House, MemoryHouse, Person
+from identity.house import ABROAD, PASSWORD, WRONG, House, MemoryHouse, Person, hash_with
 from identity.stores import NAMES, opened
 from identity.world import HOME, PlainLog, StoppedClock
 from medlock.access.principal import Role
@@ -32,8 +31,8 @@ EVERYTHING = (Kind.PASSWORD, Kind.TOTP, Kind.PASSKEY, Kind.RECOVERY)
 
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 with little memory: what is tested here does not depend on how long a hash takes."""
-    monkeypatch.setattr("medlock.crypto.passwords._HASHER", PasswordHasher(1, 8, 1))
+    """Argon2 with little memory: nothing here depends on how long a hash takes."""
+    hash_with(monkeypatch, 1, 8)
 
 
 async def refused(attempt) -> str:

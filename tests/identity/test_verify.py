@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 
 import medlock.identity
-from identity.house import MemoryHouse
+from identity.house import MemoryHouse, hash_with
 from identity.world import HOME, KEYS
 from medlock.access.principal import Role
 from medlock.audit.acts import Evidence
@@ -24,7 +23,7 @@ from medlock.store.tables import Table
 @pytest.fixture(autouse=True)
 def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 with little memory: nothing here depends on how long a hash takes."""
-    monkeypatch.setattr("medlock.crypto.passwords._HASHER", PasswordHasher(1, 8, 1))
+    hash_with(monkeypatch, 1, 8)
 
 
 @pytest.fixture

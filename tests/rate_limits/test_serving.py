@@ -3,6 +3,7 @@
 import httpx
 import orjson
 import pytest
+from starlette.responses import Response
 
 from medlock.access.principal import Role
 from medlock.app import _site, open_app
@@ -11,13 +12,16 @@ from medlock.clock import Clock
 from medlock.errors import Throttled
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings, rates_of
+from medlock.web.declared import Declared, Face, Permission, Rate
+from medlock.web.inventory import INVENTORY
 from medlock.web.limits.alarms import Alarms
 from medlock.web.limits.making import limits_of
 from medlock.web.limits.patients import Patients
 from medlock.web.limits.stored import StoredCounter
 from medlock.web.oplog import OpLog
-from rate_limits.world import Ears, caller
-from web.small_world import Lines
+from medlock.web.protection import Protection
+from rate_limits.world import Ears, caller, limiter
+from web.small_world import Lines, SmallWorld
 
 BASE = "https://localhost:8443/fhir"
 JSON = {"content-type": "application/fhir+json"}
@@ -125,6 +129,42 @@ async def test_a_stranger_does_not_use_up_what_others_have(world):
     assert [(await client.get("Patient/x", headers=mine)).status_code for _ in range(9)] == [404] * 9
     (event,) = await limit_events(app)
     assert event.reason == "limit anonymous is reached by 127.0.0.1"
+
+
+async def test_people_who_share_an_address_do_not_hinder_each_other(world):
+    """Tokens that have ended are told 401 however many come from one address, so that their apps renew them."""
+    app, client, _ = await world("anonymous=3/m user=100/m")
+    issued = await app.tokens.create(TokenRequest(Role.CLINICIAN, "test", "user/*.cruds"))
+    await app.tokens.revoke(issued.id, "test")
+    mine = {"authorization": f"Bearer {issued.secret}"}
+    assert {(await client.get("Patient/x", headers=mine)).status_code for _ in range(9)} == {401}
+    assert (await client.get("metadata")).status_code == 200
+
+
+async def test_good_attempts_are_given_back():
+    """Only refused requests use up the limits of token endpoint and sign-in; a page counts by session."""
+    answers = {"good": 303, "bad": 401}
+
+    async def answer(request):
+        return Response(status_code=answers[request.query_params["as"]])
+
+    def route(path, rate, permission=Permission.PUBLIC):
+        return Declared(path, ("POST",), permission, rate, body=100, face=Face.PAGE).at(answer)
+
+    mounted = [route("/t", Rate.TOKEN), route("/l", Rate.LOGIN), route("/p", Rate.PAGE, Permission.SESSION)]
+    limits = limiter("token=2/m login=2/m page=2/m")
+    small = SmallWorld(
+        protection=Protection(limits), mounted=mounted, inventory=[*INVENTORY, *(m.declared for m in mounted)]
+    )
+    transport = httpx.ASGITransport(app=small.site)
+    async with httpx.AsyncClient(transport=transport, base_url="https://localhost:8443") as client:
+        for path in ("/t", "/l"):
+            asked = [(await client.post(path, params={"as": how})).status_code for how in ["good"] * 9 + ["bad"] * 4]
+            assert asked == [303] * 9 + [401] * 2 + [429] * 2
+        for person in ("a", "b"):
+            headers = {"cookie": f"__Host-medlock-session={person}"}
+            asked = [(await client.post("/p", params={"as": "good"}, headers=headers)).status_code for _ in range(3)]
+            assert asked == [303, 303, 429]
 
 
 async def test_a_scraper_is_stopped_and_named(world):

@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack
 import orjson
 import pytest
 
+from consent.form import consent
 from medlock.access.principal import Role
+from medlock.fhir.question import Interaction, Question
 from medlock.records.jobs import Kind
 from medlock.store.tables import Batch, Table
 from medlock.web.bulk import CLAIM_SECONDS, STREAM_SECONDS
@@ -186,3 +188,37 @@ async def test_a_row_that_was_edited_opens_for_nobody(two):
     assert (await one.client.get(where, headers=one.dr)).status_code == 500
     assert one.lines
     one.lines.clear()
+
+
+async def deny(site, who):
+    """A patient's consent: nobody may see anything."""
+    made = consent({"patient": who, "provision": {"type": "deny"}}, who)
+    question = Question(Interaction.UPDATE, "Consent", made["id"], body=orjson.dumps(made), prefer="minimal")
+    await site.app.records.door.answer(site.app.operator(Role.LOADER), question)
+
+
+async def test_a_consent_that_is_taken_away_meanwhile(two, monkeypatch):
+    """X-K12, X-K14: between kick-off and download, and in the middle of a file of another worker's; nothing tells of it."""
+    one, other = two
+    before = await one.client.get("Group/pair", headers=one.dr)
+    assert before.status_code == 200
+    where = await one.begin(one.dr, "Group/pair/$export?_type=Patient,Observation")
+    manifest = await one.manifest(one.dr, where)
+    await deny(one, "ann")
+    assert set(flat(await other.fetch(other.dr, manifest))) == {"Patient/bob", "Observation/o-bob"}
+    assert (await other.manifest(other.dr, where)) == manifest
+    monkeypatch.setattr("medlock.records.exporting.PAGE", 1)
+    whole = await one.begin(one.dr, "Patient/$export?_type=Observation")
+    await one.manifest(one.dr, whole)
+
+    async def again():
+        return await one.app.tokens.authenticate(one.dr["authorization"].partition(" ")[2])
+
+    pieces = jobs_of(one).file(await again(), whole.rpartition("/")[2], "Observation", again)
+    found = b""
+    while not found:
+        found = await anext(pieces)
+    (first,) = [orjson.loads(line)["subject"]["reference"] for line in found.splitlines()]
+    (last,) = {"Patient/bob", "Patient/cyn"} - {first}
+    await deny(other, last.partition("/")[2])
+    assert [piece async for piece in pieces if piece] == []

@@ -158,6 +158,15 @@ class Grant(msgspec.Struct, frozen=True):
             return False
         return not self.needs_body(meta.type) or self.shows(Seen(meta, version.body, mark=version.tag))
 
+    def counts_on(self, version: Version) -> bool:
+        """Whether a Group may say whom an export is of: by role, scope and reach. Nothing of it is shown by that.
+
+        Consents are asked for what is: for each member's records, and for the Group where it comes out itself. Else
+        one member's no would take all others out of the export, and the export would tell of it.
+        """
+        alone = msgspec.structs.replace(self, consents=None)
+        return alone.admits(version)
+
     def shows(self, seen: Seen) -> bool:
         """The same of a resource that is not stored, or not yet: a draft, an event of the log."""
         meta = seen.meta

@@ -72,7 +72,7 @@ class Enrolment:
     async def offer(self, secret: str, kind: Kind, browser: str, *, conditional: bool = False) -> Offer:
         """Begin to enrol a factor. Raises NotAuthenticated (StepUpNeeded), Conflict."""
         session = await self._allowed(secret)
-        owner = await self._owner(session)
+        owner = await self._owner(session, kind)
         if conditional:
             return await self._kit.passkey.offer_conditional(owner, browser)
         return await self._kit.of(kind).offer(owner, browser)
@@ -82,7 +82,7 @@ class Enrolment:
 
         async def once() -> tuple[Session, Change, Held[Account]]:
             session = await self._allowed(secret)
-            change = await self._accepted(await self._owner(session), kind, answer)
+            change = await self._accepted(await self._owner(session, kind), kind, answer)
             action = Action.FACTOR_CHANGE if change.replaces else Action.FACTOR_ADD
             ends = change.replaces and kind in ENDS_OTHERS
             return session, change, await self._write(session, change, action, ends=ends)
@@ -129,11 +129,13 @@ class Enrolment:
             demand(Act.FACTOR_CHANGE, session.acr, session.proven, self._ground.clock.now_ms())
         return session
 
-    async def _owner(self, session: Session) -> Owner:
+    async def _owner(self, session: Session, kind: Kind) -> Owner:
+        """Whose factor it is; the record is asked for words only when a password is to be judged."""
         account = (await self._accounts.standing(session.account)).value
         held = await self._kit.held(account.id)
         second = account.is_staff or any(each.kind is Kind.TOTP for each in held)
-        known = (account.birth, account.resource, *account.organisations, *await self._words(account))
+        words = await self._words(account) if kind is Kind.PASSWORD else ()
+        known = (account.birth, account.resource, *account.organisations, *words)
         lost = session.unsettled and "pwd" not in session.amr
         return Owner(account.id, account.login, account.name, known, account.roles, second, recovered=lost)
 

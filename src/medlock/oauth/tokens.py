@@ -27,7 +27,7 @@ from medlock.access.principal import NO_LAUNCH, Launch, Principal, Role
 from medlock.access.scopes import NO_SCOPES, parse_scopes
 from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock
-from medlock.errors import NotAuthenticated, NotFound
+from medlock.errors import NotAuthenticated, NotFound, TokenEnded
 from medlock.ids import secret as new_secret
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
 from medlock.oauth.rows import decode_context
@@ -209,9 +209,9 @@ class TokenStore:
         if known is None or row != known.row:
             known = self._recognise(digest, label, row)
         if known.token.revoked:
-            raise NotAuthenticated(_SENTENCE, reason=f"revoked token {token_id_of(label)}")
+            raise TokenEnded(_SENTENCE, reason=f"revoked token {token_id_of(label)}")
         if self._clock.now_ms() >= known.token.expires:
-            raise NotAuthenticated(_SENTENCE, reason=f"expired token {token_id_of(label)}")
+            raise TokenEnded(_SENTENCE, reason=f"expired token {token_id_of(label)}")
         return known
 
     def _recognise(self, digest: bytes, label: int, row: bytes) -> _Known:

@@ -11,7 +11,6 @@ from typing import Any, Final
 from medlock.access.grant import Grant
 from medlock.errors import NotFound, Unprocessable
 from medlock.fhir.parse import parse_json
-from medlock.records.consents import ready_for
 from medlock.records.read import NOT_FOUND
 from medlock.records.vault import Vault
 
@@ -23,8 +22,7 @@ _UNCLEAR: Final = "This Group does not name its members one by one; only such a 
 async def members_of(vault: Vault, grant: Grant, group: str) -> list[str]:
     """Ids of the patients, each once. Raises NotFound, Unprocessable."""
     opened = await vault.current("Group", group)
-    await ready_for(grant, [opened])
-    if opened is None or opened.meta.deleted or not grant.admits(opened):
+    if opened is None or opened.meta.deleted or not grant.counts_on(opened):
         raise NotFound(NOT_FOUND, reason="Group unknown or out of reach")
     tree = parse_json(opened.body)
     members = tree.get("member", [])

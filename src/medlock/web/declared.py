@@ -43,9 +43,9 @@ class Rate(StrEnum):
     FREE = "free"  # not counted: balancers ask it all the time, and it costs nothing
     ANONYMOUS = "anonymous"  # by address
     API = "api"  # by account, client and patient, weighed by what is asked
-    PAGE = "page"  # pages of people, by address
-    LOGIN = "login"  # where a secret is tried, by address; accounts have counters of their own (identity)
-    TOKEN = "token"  # by client and address
+    PAGE = "page"  # pages of people, by session or address
+    LOGIN = "login"  # bad attempts with a secret, by address; accounts have counters of their own (identity)
+    TOKEN = "token"  # refused requests, by client and address
     INTROSPECTION = "introspection"  # by client and address
     REGISTRATION = "registration"  # by address and day
 

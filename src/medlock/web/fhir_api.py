@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from medlock.access.principal import Principal
 from medlock.clock import Clock
-from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, TooMany, Unavailable
+from medlock.errors import MedlockError, MethodNotAllowed, NotAuthenticated, NotFound, TokenEnded, TooMany, Unavailable
 from medlock.fhir.address import not_allowed
 from medlock.fhir.negotiate import prefers_async
 from medlock.fhir.question import EXPORTS, Question
@@ -220,7 +220,7 @@ class FhirApi:
             secret = bearer_secret(headers)
             return secret, await self._gate.authenticate(secret)
         except NotAuthenticated as refusal:
-            await self._stranger(scope, headers)
+            await self._stranger(scope, headers, "address" if isinstance(refusal, TokenEnded) else "anonymous")
             await self._watch.refused(refusal.reason, asked.id)
             raise
 
@@ -245,9 +245,12 @@ class FhirApi:
             return self._replies.pending("waits to be fetched")
         return await self._replies.fetched(await self._later.fetch(principal, name), headers)
 
-    async def _stranger(self, scope: Scope, headers: Mapping[bytes, bytes]) -> bytes:
-        """Charge a caller without valid credentials by address; what is left. Raises Throttled."""
-        return await self._limiter.charge_key("anonymous", self._peers.address(scope, headers))
+    async def _stranger(self, scope: Scope, headers: Mapping[bytes, bytes], quota: str = "anonymous") -> bytes:
+        """Charge a caller without valid credentials by address; what is left. Raises Throttled.
+
+        Whose token has only ended is no guesser, and many of those may share an address.
+        """
+        return await self._limiter.charge_key(quota, self._peers.address(scope, headers))
 
     def _limit(self, path: bytes) -> int:
         """How long a body may be there."""

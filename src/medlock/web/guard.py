@@ -9,6 +9,7 @@ has none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -17,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from medlock.errors import MedlockError, SetupError, UnsupportedMedia
 from medlock.web.body import read_body
 from medlock.web.cors import ORIGIN
-from medlock.web.declared import Declared, Face, Mounted, Rate
+from medlock.web.declared import Declared, Face, Mounted, Permission, Rate
 from medlock.web.faces import Faces
 from medlock.web.headers import each_once
 from medlock.web.limits.claimed import claimed_client
@@ -29,6 +30,7 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 _BY_ADDRESS = frozenset({Rate.ANONYMOUS, Rate.PAGE, Rate.LOGIN, Rate.REGISTRATION})
 _BY_CLIENT = frozenset({Rate.TOKEN, Rate.INTROSPECTION})
+_SIGNED_IN = frozenset({Permission.SESSION, Permission.STEP_UP})
 
 
 class Guard:
@@ -40,20 +42,36 @@ class Guard:
         self._limiter = protection.limiter
         self._peers = protection.peers
 
-    async def by_address(self, rate: Rate, scope: Scope, headers: Headers) -> None:
+    async def by_address(self, declared: Declared, scope: Scope, headers: Headers) -> None:
         """Charge a request before its body is received. Raises Throttled."""
-        if rate is Rate.FREE:
+        if declared.rate is Rate.FREE:
             return
         address = self._peers.address(scope, headers)
         await self._limiter.charge_key("address", address)
-        if rate in _BY_ADDRESS:
-            await self._limiter.charge_key(rate, address)
+        if declared.rate in _BY_ADDRESS:
+            await self._limiter.charge_key(declared.rate, self._whose(declared, address, headers))
 
-    async def by_client(self, rate: Rate, scope: Scope, headers: Headers, body: bytes) -> None:
+    async def by_client(self, declared: Declared, scope: Scope, headers: Headers, body: bytes) -> None:
         """Charge one that claims to come from a client to that client at that address. Raises Throttled."""
-        if rate in _BY_CLIENT:
-            key = f"{claimed_client(headers, body)}@{self._peers.address(scope, headers)}"
-            await self._limiter.charge_key(rate, key)
+        if declared.rate in _BY_CLIENT:
+            await self._limiter.charge_key(declared.rate, self._claimed(scope, headers, body))
+
+    def was_good(self, declared: Declared, scope: Scope, headers: Headers, body: bytes) -> None:
+        """Give back what a good attempt was charged where only bad ones count: many honest people share an address."""
+        if declared.rate is Rate.LOGIN:
+            self._limiter.give_back(Rate.LOGIN, self._peers.address(scope, headers))
+        elif declared.rate is Rate.TOKEN:
+            self._limiter.give_back(Rate.TOKEN, self._claimed(scope, headers, body))
+
+    def _claimed(self, scope: Scope, headers: Headers, body: bytes) -> str:
+        return f"{claimed_client(headers, body)}@{self._peers.address(scope, headers)}"
+
+    def _whose(self, declared: Declared, address: str, headers: Headers) -> str:
+        """A page for who is signed in counts by what they are signed in with: many of them may share an address."""
+        cookie = headers.get(b"cookie", b"")
+        if declared.permission not in _SIGNED_IN or not cookie:
+            return address
+        return sha256(cookie).hexdigest()[:16]
 
     def routes(self, mounted: Iterable[Mounted]) -> list[BaseRoute]:
         """Starlette's routes, each behind its declaration."""
@@ -76,10 +94,12 @@ class Guarded:
         headers: Headers = {}
         try:
             headers = each_once(scope["headers"])
-            await self._guard.by_address(declared.rate, scope, headers)
+            await self._guard.by_address(declared, scope, headers)
             body = await self._body(scope["method"], headers, receive)
-            await self._guard.by_client(declared.rate, scope, headers, body)
+            await self._guard.by_client(declared, scope, headers, body)
             response = await self._handler(Request(scope, _replay(body, receive)))
+            if response.status_code < 400:
+                self._guard.was_good(declared, scope, headers, body)
         except MedlockError as refusal:
             response = faces.refused(declared.face, refusal)
         response = faces.secured(response)

@@ -108,6 +108,12 @@ class Limiter:
         """Charge whoever `key` stands for to one quota. What is left. Raises Throttled."""
         return await self._spend(self._named(quota, key), weight, "", "")
 
+    def give_back(self, quota: str, key: str) -> None:
+        """What was charged turned out not to count: the attempt was good."""
+        for purse in self._named(quota, key):
+            if purse.ends > self._now_ms():
+                purse.left += 1
+
     async def _spend(self, purses: tuple[Purse, ...], weight: int, account: str, client: str) -> bytes:
         """All of them, or none."""
         now = self._now_ms()

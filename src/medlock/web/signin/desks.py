@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 
+from medlock.identity.enrolment import Words, no_words
 from medlock.identity.proving import Proving
 from medlock.identity.services import Identity
 from medlock.oauth.server import AuthorizationServer
@@ -16,13 +17,13 @@ from medlock.web.signin.ports import Desks
 from medlock.web.signin.sign_desk import ProofDesk, SessionDesk, SignInDesk
 
 
-def desks_of(identity: Identity, server: AuthorizationServer) -> Desks:
-    """All of them."""
+def desks_of(identity: Identity, server: AuthorizationServer, words: Words = no_words) -> Desks:
+    """All of them; `words`: what passwords may not rest on, beside what an account says of its owner."""
     return Desks(
         SignInDesk(identity.sign_in),
         SessionDesk(identity),
         ProofDesk(Proving(identity.ground, identity.sessions, identity.kit, identity.lockout)),
-        FactorDesk(identity.enrolment(), identity.kit, identity.sessions),
+        FactorDesk(identity.enrolment(words), identity.kit, identity.sessions),
         AppDesk(server),
     )
 
