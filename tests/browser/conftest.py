@@ -1,4 +1,7 @@
-"""One clinic for all tests of a process."""
+"""One clinic for all tests of a process; a Chromium for each file.
+
+Playwright's loop runs in the thread that drives it, so no Chromium may be open while other files' tests run loops.
+"""
 
 import pytest
 
@@ -10,18 +13,25 @@ RATES = "page=6000/m login=600/m address=60000/m"  # all of these people sit at 
 
 
 @pytest.fixture(scope="session")
-def clinic(tmp_path_factory):
-    """Served by the real program, over TLS."""
+def served(tmp_path_factory):
+    """The real program over TLS, and codes of invitations that nobody has used."""
     program()
     directory = tmp_path_factory.mktemp("browser") / "data"
     codes = invited(directory)
     server = Server(directory, more={"MEDLOCK_RATES": RATES})
     try:
-        with chromium(trusted(server.ready["ca"])) as browser:
-            yield Clinic(server.ready["url"], server.ready["ca"], browser, codes, server)
+        yield server, codes
     finally:
         stopped = server.stop()
     assert stopped == (0, "")
+
+
+@pytest.fixture(scope="module")
+def clinic(served):
+    """It, with a Chromium that trusts it."""
+    server, codes = served
+    with chromium(trusted(server.ready["ca"])) as browser:
+        yield Clinic(server.ready["url"], server.ready["ca"], browser, codes, server)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def lured(context, passkey, kit):
     page.wait_for_selector("h1:has-text('Sign in')")
     authenticator.willing(yes=True)
     with suppress(Error):  # the silent offer may be answered first: then the page is another one already
-        page.click("form[data-passkey] button", no_wait_after=True)
+        page.click("form[data-passkey] button", no_wait_after=True, timeout=3_000)
     page.wait_for_selector(OUTCOMES)
     got = kit.is_in()
     page.close()

@@ -176,6 +176,17 @@ async def test_the_whole_store_has_a_limit() -> None:
     assert await through(world.lockout)
 
 
+async def test_one_network_does_not_use_up_what_the_others_have() -> None:
+    """However often it is refused, new browsers elsewhere sign in; the same for codes of invitations."""
+    world = World()
+    for at in range(1_200):
+        await through(world.lockout, f"user-{at}")
+        with suppress(TooMany):
+            await world.lockout.join(ELSEWHERE)
+    assert await through(world.lockout, address="198.51.100.1")
+    await world.lockout.join("198.51.100.1")
+
+
 @pytest.mark.parametrize("factor", ["totp", "recovery"])
 async def test_codes_have_windows_of_their_own(factor) -> None:
     """Five in five minutes, twenty an hour, fifty a day, for who tries two a minute all day."""

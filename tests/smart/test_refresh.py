@@ -307,3 +307,19 @@ async def test_what_is_over_is_swept(world, app):
     assert len(world.disk.rows[Table.TOKEN]) == 0
     assert len(world.disk.rows[Table.OAUTH]) == rows[Table.OAUTH] - 2
     assert (await world.refresh(app, kept["refresh_token"])).status_code == 200
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_a_refresh_token_says_whose_it_is(world, kind):
+    """A public client that does not repeat its name (fhirclient.js) is known by its token; others still prove theirs."""
+    app = await world.register(kind)
+    first = await world.tokens_for(app, SCOPE)
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    done = await world.post("/oauth/token", form)
+    if kind is not Kind.PUBLIC:
+        refused(done, "invalid_client")
+        return
+    assert done.status_code == 200
+    for made_up in (first["refresh_token"][:-4] + "AAAA", "a.b.c", "", done.json()["access_token"]):
+        refused(await world.post("/oauth/token", {**form, "refresh_token": made_up}), "invalid_client")
+    refused(await world.post("/oauth/token", {**form, "client_id": "somebody-else"}), "invalid_client")

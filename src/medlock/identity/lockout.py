@@ -83,11 +83,7 @@ class Lockout:
         now = self._clock.now_ms()
         if device is not None:
             return await self._claim(now, self._name("password", "device", login, device.digest), ())
-        passing = self._name("password", "address", prefix_of(address)), self._name("password", "store")
-        counts = await self._counters.bump(passing, now, (ADDRESS_MS, STORE_MS))
-        for (n, until), most, what in zip(counts, (ADDRESS_MAX, STORE_MAX), ("address", "store"), strict=True):
-            if n > most:
-                raise Waits(until - now, f"too many passwords from this {what}", began=n == most + 1)
+        passing = await self._pass("password", address, now, (ADDRESS_MAX, ADDRESS_MS))
         return await self._claim(now, self._name("password", "login", login), passing)
 
     async def right(self, guess: Guess) -> None:
@@ -123,13 +119,7 @@ class Lockout:
 
     async def join(self, address: str) -> tuple[int, ...]:
         """A code of an invitation is about to be looked at; what was counted. Raises Waits, Unavailable."""
-        now = self._clock.now_ms()
-        names = self._name("join", "address", prefix_of(address)), self._name("join", "store")
-        counts = await self._counters.bump(names, now, (JOIN_MS, STORE_MS))
-        for (n, until), most in zip(counts, (JOIN_MAX, STORE_MAX), strict=True):
-            if n > most:
-                raise Waits(until - now, "too many codes of invitations", began=n == most + 1)
-        return names
+        return await self._pass("join", address, self._clock.now_ms(), (JOIN_MAX, JOIN_MS))
 
     async def joined(self, names: tuple[int, ...]) -> None:
         """The code was right."""
@@ -162,6 +152,18 @@ class Lockout:
         for factor in factors:
             names += [*self._code_windows(account_id, factor), self._row(account_id, factor)]
         await self._counters.settle(names)
+
+    async def _pass(self, what: str, address: str, now: int, of_address: tuple[int, int]) -> tuple[int, ...]:
+        """Count for an address, then for the whole store; the names of these counts. Raises Waits.
+
+        One after the other: what an address may not try any more must not use up what the others have.
+        """
+        names = self._name(what, "address", prefix_of(address)), self._name(what, "store")
+        for name, (most, window) in zip(names, (of_address, (STORE_MAX, STORE_MS)), strict=True):
+            ((n, until),) = await self._counters.bump([name], now, [window])
+            if n > most:
+                raise Waits(until - now, f"too many of {what} from one place", began=n == most + 1)
+        return names
 
     async def _claim(self, now: int, name: int, passing: tuple[int, ...]) -> Guess:
         claim = await self._counters.claim(name, now, PASSWORD_PACE)

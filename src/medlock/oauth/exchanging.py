@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from medlock.errors import OAuthRefused, Raced, Unavailable
 from medlock.oauth.assertions import Proven
 from medlock.oauth.authenticating import Authenticator, Credentials
-from medlock.oauth.client import CREDENTIALS
+from medlock.oauth.client import CREDENTIALS, REFRESH
 from medlock.oauth.clients import unknown_client
 from medlock.oauth.granting import Answer
+from medlock.oauth.handles import read_refresh
 from medlock.oauth.proofs import Asked, Bound, Proofs
 from medlock.oauth.rows import Rows
 from medlock.store.tables import Batch
 
 Grant = Callable[[Proven, Mapping[str, str], Bound], Awaitable[Answer]]
 _TRIES = 4
+_SAYS_WHO = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
 
 
 class Exchange:
@@ -38,7 +41,7 @@ class Exchange:
 
     async def answer(self, given: Credentials, proof: str | None) -> Answer:
         """The members of the answer. Raises OAuthRefused, Unavailable."""
-        proven = await self._authenticator.check(given)
+        proven = await self._authenticator.check(await self._named(given))
         try:
             bound = self._bound(proven, proof)
             grant = self._grant(proven, given.form)
@@ -46,6 +49,21 @@ class Exchange:
         except OAuthRefused:
             await self._spend(proven)
             raise
+
+    async def _named(self, given: Credentials) -> Credentials:
+        """A refresh token says whose it is: a public client need not repeat its name with it (RFC 6749 §3.2.1, §6).
+
+        fhirclient.js does not. Only a token that was issued here names anybody; a confidential client still proves
+        who it is.
+        """
+        form = given.form
+        if given.basic is not None or form.get("grant_type") != REFRESH or _SAYS_WHO.intersection(form):
+            return given
+        named = read_refresh(self._rows.labels, form.get("refresh_token", ""))
+        if named is None or not named.issued:
+            return given
+        held = await self._rows.approvals.get(self._rows.approvals.key(named.approval))
+        return given if held is None else replace(given, form={**form, "client_id": held.value.client})
 
     def _grant(self, proven: Proven, form: Mapping[str, str]) -> Grant:
         """What answers for the grant type, if this client may ask for it."""

@@ -35,8 +35,8 @@ async function ask() {
 
 if (supported()) {
   button.addEventListener("click", ask);
+  button.disabled = false;
   if (form.dataset.passkey === "offer" && (await able("conditionalCreate"))) offer();
 } else {
-  button.disabled = true;
   tell(form, "unsupported");
 }

@@ -19,6 +19,16 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// All of it, or some parts instead: a tick at one takes the other away.
+for (const line of document.querySelectorAll("[data-instead]")) {
+  const [whole, ...parts] = line.querySelectorAll("input[type=checkbox]");
+  line.addEventListener("change", (event) => {
+    if (!event.target.checked) return;
+    if (event.target === whole) for (const part of parts) part.checked = false;
+    else whole.checked = false;
+  });
+}
+
 // A fragment never reaches a server or a log; it is taken off the address at once.
 const code = document.querySelector("[data-fragment]");
 if (code && location.hash.length > 1) {

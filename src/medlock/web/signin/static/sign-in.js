@@ -51,10 +51,10 @@ async function begin() {
 
 if (supported()) {
   button.addEventListener("click", ask);
+  button.disabled = false;
   if (form.dataset.passkey === "sign-in") begin();
   // A page that comes back from the browser's cache brings a challenge of yesterday.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 } else {
-  button.disabled = true;
   tell(form, "unsupported");
 }
