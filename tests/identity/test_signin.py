@@ -451,6 +451,38 @@ async def test_codes_of_invitations_are_not_guessed_all_day() -> None:
         await house.door.join("0000", "ann", "", HOME)
 
 
+async def test_what_is_over_is_swept_and_nothing_else() -> None:
+    """Sessions, half sign-ins, invitations, marks and counters go when their time has come; a wait is not shortened."""
+    house = MemoryHouse()
+    person = await house.person(Kind.PASSWORD, Kind.TOTP, Kind.PASSKEY)
+    await half(house.by_password())
+    await arrived(house.by_passkey(person))
+    other = await house.accounts.create(NewAccount("Bob", ("patient",), "", "Patient/b"), "cli:test")
+    await house.invitations.invite(other.id, "cli:test", hours=1)
+    await wait_begins(house)
+    _, until = await house.lockout.standing(person.login)
+    before = dict(house.disk.rows[Table.IDENTITY])
+    assert await house.whole.sweep() == 0
+    assert house.disk.rows[Table.IDENTITY] == before
+    house.clock.ms += HOUR
+    assert await house.whole.sweep() == 4
+    assert house.disk.rows[Table.ONCE] == {}
+    await refused(house.by_password(password=WRONG, place=ABROAD))
+    n, later = await house.lockout.standing(person.login)
+    assert (n, later) == (6, house.clock.ms + MINUTE)
+    assert later > until
+    house.clock.ms += 3 * 24 * HOUR
+    await house.whole.sweep()
+    assert house.disk.counts == {}
+    assert (await house.whole.standing(person.id)).failed == 5
+
+
+async def wait_begins(house: House) -> None:
+    """Four wrong passwords after one that was right and led no further."""
+    for _ in range(4):
+        await refused(house.by_password(password=WRONG, place=ABROAD))
+
+
 async def test_disabled_in_the_middle_of_a_sign_in() -> None:
     """Between password and session, on another process: nobody is in."""
     house = MemoryHouse()
