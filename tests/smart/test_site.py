@@ -185,6 +185,30 @@ async def test_r_09_ended_on_the_account_page(site, app, ann):
     assert (await site.wire.post(f"{ROOT}/oauth/token", data=form)).status_code == 400
 
 
+async def test_x_s30_consent_withdrawn_after_the_token(site, app, doc):
+    """X-S30: the record's owner says no: the same token sees nothing of it on the next request, and the rest as before."""
+    token = (await site.tokens(app, doc, "user/*.rs"))["access_token"]
+    assert (await site.get("Observation/ann-lab", token)).status_code == 200
+    writer = await backend_token(site, "system/Consent.cruds", "system/*.cruds")
+    privacy = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    kind = {"system": "http://loinc.org", "code": "59284-0"}
+    denied = {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [privacy]},
+        "category": [{"coding": [kind]}],
+        "patient": {"reference": "Patient/ann"},
+        "dateTime": "2026-01-01",
+        "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]},
+        "provision": {"type": "deny"},
+    }
+    done = await site.fhir("POST", "Consent", writer, json=denied)
+    assert done.status_code == 201, done.text
+    assert (await site.get("Observation/ann-lab", token)).status_code == 404
+    assert not {each for each in await site.ids("Observation?_count=50", token) if each.startswith("ann")}
+    assert (await site.get("Observation/bob-lab", token)).status_code == 200
+
+
 async def backend_token(site, scope, registered="system/*.rs"):
     """A program's token."""
     signer = new_signer("ES384")
