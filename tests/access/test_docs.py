@@ -33,10 +33,11 @@ def test_a_row_is_what_the_program_does(role):
     name, *cells, kinds = table()[role.value]
     purpose = (re.findall(r"purpose (\w+)", name) or ["TREAT"])[0]
     for types, cell in zip(COLUMNS, cells, strict=True):
-        letters, _, only = cell.partition(" on ")
-        named = set(re.findall(r"\w+", only)) or types
+        parts = [part.strip().partition(" on ") for part in cell.split(";")]
+        named = {each: letters for letters, _, only in parts for each in re.findall(r"\w+", only)}
+        others = next((letters for letters, on, _ in parts if not on), "")
         for resource_type in types:
-            want = rights(letters) if resource_type in named else 0
+            want = rights(named.get(resource_type, others))
             assert role_rights(role, resource_type, purpose) == want, resource_type
     assert tuple(kinds.split()) == tuple(kind.value for kind in KINDS[role])
 

@@ -163,6 +163,19 @@ async def test_a_session_that_may_only_enrol_becomes_an_ordinary_one(desk: Desk)
     assert (begun.session.unsettled, begun.session.acr) == (False, Acr.PHR)
 
 
+async def test_another_factor_does_not_make_up_for_a_password_that_attackers_know(desk: Desk) -> None:
+    """The session may do nothing but enrol until the password is another one, or gone."""
+    account = await desk.active()
+    await desk.password((await desk.arrive(account)).secret, GOOD)
+    desk.kit.password._listed = {GOOD}
+    await desk.kit.password.verify(account.id, Answer(GOOD))
+    only = await desk.arrive(account, Proven(("pwd",), Acr.AAL1, unsettled=True))
+    assert (await desk.passkey(only.secret)).begun is None
+    begun = (await desk.password(only.secret, BETTER, GOOD)).begun
+    assert begun is not None
+    assert not begun.session.unsettled
+
+
 async def test_who_came_in_by_a_recovery_code_sets_a_password_without_the_lost_one(desk: Desk) -> None:
     """And ends all other sessions by it; somebody who knows their password is asked for it."""
     account = await desk.active()

@@ -143,7 +143,7 @@ async def test_age_comes_with_reminders_and_stops_at_nothing_else() -> None:
         proof = await world.passwords.verify(ANN.account, Answer(WORDS[0]))
         assert (set(proof.notices), proof.days_left) == (notices, left)
     (shown,) = await world.passwords.describe(ANN.account)
-    assert shown.due == start + 90 * DAY_MS
+    assert (shown.due, shown.stale) == (start + 90 * DAY_MS, True)
     patient = clinic()
     await enrolled(patient, GOOD)
     assert (await patient.passwords.describe(ANN.account))[0].due == 0
@@ -167,7 +167,11 @@ async def test_a_password_that_became_known_must_be_changed() -> None:
     await enrolled(world, GOOD)
     assert not (await world.passwords.verify(ANN.account, Answer(GOOD))).notices
     world.passwords._listed = {GOOD}
+    assert not (await world.passwords.describe(ANN.account))[0].stale
     assert (await world.passwords.verify(ANN.account, Answer(GOOD))).notices == {Notice.PASSWORD_KNOWN}
+    assert (await world.passwords.describe(ANN.account))[0].stale
+    await enrolled(world, BETTER, GOOD)
+    assert not (await world.passwords.describe(ANN.account))[0].stale
 
 
 async def test_a_hash_with_former_parameters_is_made_anew_at_sign_in() -> None:

@@ -22,7 +22,7 @@ from medlock.records.site import consent_site
 from medlock.records.verify_notes import NoteCheck
 from medlock.settings import Settings
 from medlock.store.tables import Batch, Table
-from records.world import BASE, clinician, ids, open_world, patient
+from records.world import BASE, ids, open_world, patient
 
 FILE = Path("/work/shared/data/consent_scenarios.json")
 SCENARIOS = json.loads(FILE.read_text()) if FILE.exists() else []
@@ -30,7 +30,7 @@ SCENARIOS = json.loads(FILE.read_text()) if FILE.exists() else []
 ALL = [*SCENARIOS, *CASES] if os.environ.get("MEDLOCK_THOROUGH") else [*SCENARIOS, *CASES][::4]
 HERE = [case for case in ALL if not case["request"].get("mayBTG") and len(case["request"].get("purpose", ())) < 2]
 SUBJECT = {"reference": "Patient/p"}
-LOADER = clinician()
+LOADER = mint_principal("system", frozenset({Role.BACKEND}), parse_scopes("system/*.cruds"))
 BLANK = {
     "Observation": {"status": "final", "code": {"text": "x"}, "subject": SUBJECT},
     "Condition": {"subject": SUBJECT, "code": {"text": "x"}},
@@ -194,6 +194,7 @@ def doctor(reference, **more):
 
 
 ann, bob = doctor(ANN), doctor(BOB)
+recorder = mint_principal("desk", frozenset({Role.CONSENT_RECORDER}), parse_scopes("user/*.crus"), purpose="PATADMIN")
 
 
 def observation(id_, **more):
@@ -227,7 +228,7 @@ async def refusal(world, who, line):
 
 async def test_what_is_denied_looks_like_what_is_missing(world):
     """Read, vread, history and $everything: the same error, words and problems as for an id that never was."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     for line in (
         "/Observation/{}",
         "/Observation/{}/_history/1",
@@ -260,7 +261,7 @@ async def test_what_is_denied_looks_like_what_is_missing(world):
 )
 async def test_no_search_tells(world, query, shown):
     """Totals, counts, chains, _has, includes and paging leave out what a doctor is denied; another doctor sees it all."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     found = json.loads((await world.send(bob, f"GET /{query}")).body)
     assert ids(found) == shown
     assert found["total"] == len([each for each in found.get("entry", []) if each["search"]["mode"] == "match"])
@@ -272,7 +273,7 @@ async def test_no_search_tells(world, query, shown):
 
 async def test_labels_filter_without_bodies(world):
     """A denied label is gone from pages, totals and $everything; what is not labelled so is there."""
-    await world.put(NOT_HIV)
+    await world.put(NOT_HIV, recorder)
     found = await world.search(ann, "Observation", "patient=p&_sort=_id")
     assert (ids(found), found["total"]) == ({"Observation/o1", "Observation/o2"}, 2)
     every = json.loads((await world.send(ann, "GET /Patient/p/$everything")).body)
@@ -285,14 +286,14 @@ async def test_a_change_acts_on_the_next_request_of_every_process(world, tmp_pat
     """Given, changed, taken away: by one process, seen by another at its next request, caches warm."""
     other = await open_world(tmp_path / "data")
     assert await read_status(other, bob, "Observation/o1")
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     assert not await read_status(other, bob, "Observation/o1")
     assert not ids(await other.search(bob, "Observation", "patient=p"))
-    await world.put({**EXCEPT_BOB, "status": "inactive"}, ann)
+    await world.put({**EXCEPT_BOB, "status": "inactive"}, LOADER)
     assert await read_status(other, bob, "Observation/o1")
-    await world.put(EXCEPT_BOB, ann)
+    await world.put(EXCEPT_BOB, LOADER)
     assert not await read_status(other, bob, "Observation/o1")
-    await world.ask(ann, Interaction.DELETE, "Consent", "c1")
+    await world.ask(LOADER, Interaction.DELETE, "Consent", "c1")
     assert await read_status(other, bob, "Observation/o1")
     await other.close()
 
@@ -301,13 +302,13 @@ async def test_the_next_page_is_decided_again(world):
     """A page link gives nothing that a consent has taken since."""
     first = json.loads((await world.send(bob, "GET /Observation?patient=p&_count=1")).body)
     link = next(each["url"] for each in first["link"] if each["relation"] == "next").removeprefix(BASE)
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     assert not ids(json.loads((await world.send(bob, f"GET {link}")).body))
 
 
 async def test_writes_are_bound_too(world):
     """Who is denied can neither change, patch, delete nor refer to what is hidden; words are those for what is missing."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     for send in (
         world.send(bob, "PUT /Observation/o1", observation("o1")),
         world.send(bob, "DELETE /Observation/o1"),
@@ -325,7 +326,7 @@ async def test_writes_are_bound_too(world):
 
 async def test_the_patient_sees_everything(world):
     """A consent that denies everybody does not deny its patient."""
-    await world.put(form.consent({"provision": {"type": "deny"}}, 4))
+    await world.put(form.consent({"provision": {"type": "deny"}}, 4), recorder)
     assert await read_status(world, patient("p"), "Observation/o1")
     assert "Consent/c4" in ids(await world.search(patient("p"), "Consent", ""))
     assert not await read_status(world, ann, "Observation/o1")
@@ -335,7 +336,7 @@ async def test_the_owners_consent_binds_where_two_patients_meet(world):
     """A resource of two patients: its owner's consent counts through either record."""
     await world.put(observation("both", performer=[{"reference": "Patient/q"}]))
     assert "Observation/both" in ids(await world.search(bob, "Observation", "performer=Patient/q"))
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     found = await world.search(bob, "Observation", "performer=Patient/q")
     assert (ids(found), found["total"]) == (set(), 0)
     assert not await read_status(world, bob, "Observation/both")
@@ -343,7 +344,7 @@ async def test_the_owners_consent_binds_where_two_patients_meet(world):
 
 async def test_the_log_says_which_provisions_spoke(world):
     """Privately: the basis of the entry names consents and paths, for what was shown and for what was withheld."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     await world.read(ann, "Observation/o1")
     await refusal(world, bob, "GET /Observation/o1")
     withheld, shown = [each.event for each in await world.log.find(AuditQuery(limit=2))]
@@ -356,15 +357,45 @@ async def test_a_consent_that_cannot_be_enforced_is_refused(world):
     wrong = json.loads(json.dumps(EVERYBODY))
     wrong["provision"]["class"] = [{"system": "http://hl7.org/fhir/resource-types", "code": "Condition"}]
     with pytest.raises(Unprocessable) as told:
-        await world.put(wrong)
+        await world.put(wrong, recorder)
     assert [each.path for each in told.value.problems] == ["Consent.provision.class"]
     entry = {"resource": wrong, "request": {"method": "PUT", "url": "Consent/c3"}}
     with pytest.raises(Unprocessable) as told:
-        await world.transact([entry])
+        await world.transact([entry], recorder)
     assert [each.path for each in told.value.problems] == ["Bundle.entry[0].resource.provision.class"]
     missing = form.consent({"provision": {"type": "permit", "actor": ["Practitioner/nobody"]}}, 5)
     with pytest.raises(Unprocessable):
-        await world.put(missing)
+        await world.put(missing, recorder)
+
+
+async def test_who_may_record_what_a_patient_decided(world):
+    """The patient, or who has that task; said by the patient, or by who stands in for them; never by a clinician."""
+    said = {**EVERYBODY, "performer": [{"reference": "Patient/p"}]}
+    with pytest.raises(Denied):
+        await world.put(said, ann)
+    with pytest.raises(Denied):
+        await world.put({**said, "performer": [{"reference": ANN}]}, recorder)
+    related = {"resourceType": "RelatedPerson", "id": "r", "patient": {"reference": "Patient/q"}}
+    await world.put(related)
+    with pytest.raises(Denied):
+        await world.put({**said, "performer": [{"reference": "RelatedPerson/r"}]}, recorder)
+    await world.put({**related, "patient": {"reference": "Patient/p"}})
+    await world.put({**said, "performer": [{"reference": "RelatedPerson/r"}]}, recorder)
+    own = patient("p", "patient/Consent.crus")
+    made = await world.send(own, "POST /Consent", {name: value for name, value in said.items() if name != "id"})
+    assert made.status == 201
+    other = patient("q", "patient/Consent.crus")
+    with pytest.raises((Denied, Unprocessable)):
+        await world.send(other, "POST /Consent", {name: value for name, value in said.items() if name != "id"})
+
+
+async def test_what_was_entered_in_error_stays_so(world):
+    """It is not made active again; a new one is recorded."""
+    await world.put(EVERYBODY, recorder)
+    await world.put({**EVERYBODY, "status": "entered-in-error"}, recorder)
+    with pytest.raises(Unprocessable) as told:
+        await world.put(EVERYBODY, recorder)
+    assert [each.path for each in told.value.problems] == ["Consent.status"]
 
 
 async def test_teams_and_groups_are_those_of_now(world):
@@ -373,7 +404,7 @@ async def test_teams_and_groups_are_those_of_now(world):
     await world.put({"resourceType": "Organization", "id": "org", "name": "x"})
     await world.put({**role, "organization": {"reference": "Organization/org"}})
     rules = {"type": "deny", "provision": [{"type": "permit", "actor": ["Organization/org"]}]}
-    await world.put(form.consent({"provision": rules}, 6))
+    await world.put(form.consent({"provision": rules}, 6), recorder)
     assert await read_status(world, ann, "Observation/o1")
     assert not await read_status(world, bob, "Observation/o1")
     await world.put({**role, "active": False, "organization": {"reference": "Organization/org"}})
@@ -382,7 +413,7 @@ async def test_teams_and_groups_are_those_of_now(world):
 
 async def test_the_list_of_who_has_consents_is_made_again(world):
     """Taken away, it opens nothing: it is made from the indexes. And verification finds nothing wrong with it."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     keys = world.vault.holders._keys
     await world.backend.commit(Batch(deletes=[(Table.JOB, key) for key in keys]))
     assert not await read_status(world, bob, "Observation/o1")
@@ -406,7 +437,7 @@ async def test_a_long_list_goes_on_to_further_pages(world):
 
 async def test_an_old_list_is_found(world):
     """A part of the list that was put back to what it was before the first consent: verification names it."""
-    await world.put(EXCEPT_BOB)
+    await world.put(EXCEPT_BOB, recorder)
     slot = await world.vault.patient_slot("p")
     key = world.vault.notes.key(page_name(slot))
     check = NoteCheck(world.vault)

@@ -265,6 +265,29 @@ async def test_columns_that_lie_let_nothing_out(
     assert await world.read(clinician(), "Observation/sur") == before
 
 
+async def test_criteria_find_what_may_be_searched_and_read(world: World) -> None:
+    """What is found by criteria is told of: both rights are asked of it; and what it may not create, nobody is given."""
+    plain = {name: value for name, value in observation("x", "laboratory").items() if name != "id"}
+    apart = holder(f"user/Observation.cr?{LAB} user/Observation.s?{SOCIAL}")
+    made = await world.send(apart, "POST /Observation", plain, if_none_exist="category=social-history&patient=ann")
+    assert made.status == 201
+    creating = holder(f"user/Observation.rs user/Observation.c?{LAB}")
+    found = await refused(world, creating, "POST /Observation", plain, if_none_exist="category=survey&code=1-1")
+    assert isinstance(found, Denied)
+
+
+async def test_a_right_to_write_is_asked_as_the_write_would(world: World, lab: str) -> None:
+    """$validate asks u of what would be changed, and r only of the type; a researcher is given nothing by a query."""
+    who = holder(f"user/Observation.u?{lab} user/Observation.r?{SOCIAL}")
+    sent = observation("lab1", "laboratory")
+    assert (await world.send(who, "PUT /Observation/lab1", sent)).status == 200
+    assert (await world.send(who, "POST /Observation/lab1/$validate?mode=update", sent)).status == 200
+    researcher = holder(f"user/Observation.rs?{lab}", role=Role.RESEARCHER)
+    assert isinstance(
+        await refused(world, researcher, "GET /$export?_type=Observation", prefer="respond-async"), Denied
+    )
+
+
 async def test_columns_that_lie_find_nothing_by_criteria(
     world: World, lab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,5 +66,28 @@ LOOSE = _types(
 SHARED = DIRECTORY | KNOWLEDGE
 ALL_TYPES = RECORD | AUDIT | SHARED | LOOSE
 
+# What a patient says about the own record; a clinician may read it and not write it.
+CONSENT = frozenset({"Consent"})
+
+# What a nurse writes down.
+CHARTING = _types(
+    """
+    CarePlan Communication DeviceUseStatement DocumentReference Flag Goal Immunization MedicationAdministration
+    MedicationStatement NutritionOrder Observation Procedure QuestionnaireResponse Specimen Task
+    """
+)
+
+# What a laboratory is asked, and what it brings.
+ORDERS = _types("Patient ServiceRequest")
+RESULTS = _types("DiagnosticReport Observation Specimen")
+
+# Accounts, claims and what they are settled with.
+ACCOUNTS = _types(
+    """
+    Account ChargeItem Claim ClaimResponse Coverage CoverageEligibilityRequest CoverageEligibilityResponse
+    EnrollmentRequest ExplanationOfBenefit Invoice
+    """
+)
+
 # Who comes when, and who pays: what the front desk works with.
 DEMOGRAPHICS = frozenset({"Appointment", "Coverage", "Patient"})

@@ -15,6 +15,10 @@ class Role(StrEnum):
 
     PATIENT = "patient"
     CLINICIAN = "clinician"
+    NURSE = "nurse"
+    LAB = "lab"  # a laboratory: sees orders, brings results
+    BILLING = "billing"  # who pays for what; no clinical content
+    CONSENT_RECORDER = "consent-recorder"  # writes down what a patient decided
     FRONT_DESK = "front-desk"
     PRIVACY_OFFICER = "privacy-officer"
     SECURITY_ADMIN = "security-admin"

@@ -11,7 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from medlock.access.groups import AUDIT, DEMOGRAPHICS, DIRECTORY, KNOWLEDGE, LOOSE, RECORD
+from medlock.access.groups import (
+    ACCOUNTS,
+    AUDIT,
+    CHARTING,
+    CONSENT,
+    DEMOGRAPHICS,
+    DIRECTORY,
+    KNOWLEDGE,
+    LOOSE,
+    ORDERS,
+    RECORD,
+    RESULTS,
+)
 from medlock.access.principal import Role
 from medlock.access.scopes import Kind, rights
 
@@ -34,10 +46,24 @@ class Row:
 
 TABLE = (
     Row(Role.PATIENT, RECORD | AUDIT, "rs"),
+    Row(Role.PATIENT, CONSENT, "crus"),
     Row(Role.PATIENT, DIRECTORY | KNOWLEDGE, "rs"),
     Row(Role.PATIENT, frozenset({"Binary"}), "r"),  # those whose security context is in the record; no others are
-    Row(Role.CLINICIAN, RECORD, "cruds"),
+    Row(Role.CLINICIAN, RECORD - CONSENT, "cruds"),
+    Row(Role.CLINICIAN, CONSENT, "rs"),  # what a patient decided is written down by who has that task
     Row(Role.CLINICIAN, DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
+    Row(Role.NURSE, RECORD, "rs"),
+    Row(Role.NURSE, CHARTING, "crus"),
+    Row(Role.NURSE, DIRECTORY | KNOWLEDGE, "rs"),
+    Row(Role.LAB, ORDERS, "rs"),
+    Row(Role.LAB, RESULTS, "crus"),
+    Row(Role.LAB, DIRECTORY, "rs"),
+    Row(Role.BILLING, ACCOUNTS, "crus"),
+    Row(Role.BILLING, frozenset({"Patient"}), "rs"),
+    Row(Role.BILLING, DIRECTORY, "rs"),
+    Row(Role.CONSENT_RECORDER, CONSENT, "crus"),
+    Row(Role.CONSENT_RECORDER, frozenset({"Patient", "RelatedPerson"}), "rs"),
+    Row(Role.CONSENT_RECORDER, DIRECTORY, "rs"),
     Row(Role.FRONT_DESK, DEMOGRAPHICS, "crus"),
     Row(Role.FRONT_DESK, DIRECTORY, "rs"),
     Row(Role.PRIVACY_OFFICER, AUDIT, "rs"),
@@ -55,6 +81,10 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
     {
         Role.PATIENT: (Kind.PATIENT, Kind.USER),
         Role.CLINICIAN: (Kind.PATIENT, Kind.USER),
+        Role.NURSE: (Kind.PATIENT, Kind.USER),
+        Role.LAB: (Kind.USER, Kind.SYSTEM),
+        Role.BILLING: (Kind.USER, Kind.SYSTEM),
+        Role.CONSENT_RECORDER: (Kind.USER,),
         Role.FRONT_DESK: (Kind.PATIENT, Kind.USER),
         Role.PRIVACY_OFFICER: (Kind.USER,),
         Role.SECURITY_ADMIN: (Kind.USER,),
@@ -69,6 +99,10 @@ DEFAULT_SCOPES: Mapping[Role, str] = MappingProxyType(
     {
         Role.PATIENT: "patient/*.rs",
         Role.CLINICIAN: "user/*.cruds",
+        Role.NURSE: "user/*.crus",
+        Role.LAB: "user/*.crus",
+        Role.BILLING: "user/*.crus",
+        Role.CONSENT_RECORDER: "user/*.crus",
         Role.FRONT_DESK: "user/*.crus",
         Role.PRIVACY_OFFICER: "user/AuditEvent.rs",
         Role.LOADER: "system/*.crus",

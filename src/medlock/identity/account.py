@@ -17,7 +17,8 @@ from medlock.errors import BadRequest
 LOGIN_MAX = 254  # an address of mail (RFC 5321 §4.5.3.1.3)
 NAME_MAX = 200
 PERSONS = ("Patient", "Practitioner", "RelatedPerson")
-STAFF = frozenset({Role.CLINICIAN, Role.FRONT_DESK, Role.PRIVACY_OFFICER, Role.SECURITY_ADMIN, Role.RESEARCHER})
+CARERS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB, Role.BILLING, Role.CONSENT_RECORDER, Role.FRONT_DESK})
+STAFF = CARERS | {Role.PRIVACY_OFFICER, Role.SECURITY_ADMIN, Role.RESEARCHER}
 _PROGRAMS = frozenset({Role.LOADER, Role.BACKEND})
 _LOGIN = re.compile(r"[^\s\x00-\x20\x7f/\\]{3,}")
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")

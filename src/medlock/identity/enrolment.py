@@ -163,7 +163,7 @@ class Enrolment:
     async def _go_on(self, session: Session, account: Held[Account], place: Place) -> Begun:
         """All sessions have ended; their owner goes on in a new one."""
         held = await self._kit.held(session.account)
-        lacking = session.unsettled and not can_sign_in(staff=account.value.is_staff, held=held)
+        lacking = session.unsettled and not _settled(session, account.value, held)
         return await self._sessions.start(
             account, Proven(session.amr, session.acr, unsettled=lacking, device=session.device), place
         )
@@ -185,7 +185,7 @@ class Enrolment:
         if not session.unsettled:
             return None
         account = await self._accounts.get(session.account)
-        if not can_sign_in(staff=account.is_staff, held=await self._kit.held(account.id)):
+        if not _settled(session, account, await self._kit.held(account.id)):
             return None
         if kind is Kind.PASSKEY:  # whoever makes one with us has touched it and was verified
             return await self._sessions.renew(secret, Proven(("pop", "user"), Acr.PHR))
@@ -194,3 +194,12 @@ class Enrolment:
     def _event(self, session: Session, change: Change, action: Action, how: str = "") -> Event:
         """What the log is told: which factor, never what is in it."""
         return self._ground.event(action, session.account, session.id, f"factor {change.factor} {how}".strip())
+
+
+def _settled(session: Session, account: Account, held: list[Described]) -> bool:
+    """Whether a session that may only enrol has done so: there is a way in, and no password that let them in is stale.
+
+    Another factor does not make up for a password that attackers know: it would still begin such a session.
+    """
+    stale = "pwd" in session.amr and any(each.stale for each in held)
+    return can_sign_in(staff=account.is_staff, held=held) and not stale

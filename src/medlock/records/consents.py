@@ -110,8 +110,14 @@ def _linked(consents: Iterable[Consent]) -> Iterable[str]:
         yield from (datum.reference for datum in rule.data or () if datum.meaning in _LINKING)
 
 
+_SILENT = Book("")
+_NONE: frozenset[str] = frozenset()
+
+
 class Heard:
     """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks."""
+
+    __slots__ = ("_source", "base", "books", "principal", "site", "slots", "whole")
 
     def __init__(self, books: ConsentBooks, principal: Principal) -> None:
         self.site = books.site
@@ -165,17 +171,23 @@ class Heard:
 class Consulted:
     """The consents that one question meets: what `access.grant.Consents` asks for. `actions` are what it does."""
 
+    __slots__ = ("_actions", "_now", "_rulings", "_siblings", "heard", "silent")
+
     def __init__(self, heard: Heard, actions: frozenset[str], now: int) -> None:
         self.heard = heard
-        self._actions = sorted(actions)
+        self._actions = actions
         self._now = now
-        self._siblings: dict[frozenset[str], Consulted] = {actions: self}
+        self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(Book(""), frozenset())
+        self.silent = self._ruled(_SILENT, _NONE) if heard.site.policy is not Policy.PERMIT_ALL else ()
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
         """The same caller at the same time, doing something else."""
+        if actions == self._actions:
+            return self
+        if self._siblings is None:
+            self._siblings = {self._actions: self}
         found = self._siblings.get(actions)
         if found is None:
             found = self._siblings[actions] = Consulted(self.heard, actions, self._now)
@@ -186,7 +198,7 @@ class Consulted:
         site = self.heard.site
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
-        asks = [ask_of(self.heard.principal, action, self._now, beside) for action in self._actions]
+        asks = [ask_of(self.heard.principal, action, self._now, beside) for action in sorted(self._actions)]
         return tuple(Ruling(book, ask, site) for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:

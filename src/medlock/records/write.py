@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from medlock.access.consent.refusing import refusals
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.access.residual import Seen
-from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem, Unprocessable
+from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
 from medlock.fhir.question import Interaction, Question
 from medlock.ids import resource_id
 from medlock.records.admitting import told
@@ -22,6 +20,7 @@ from medlock.records.finding import Finding
 from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import NOT_FOUND, visible
+from medlock.records.recording import refuse_consents
 from medlock.records.subscriptions import refuse_promises
 from medlock.store.bodies import Meta, Opened
 
@@ -115,26 +114,13 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     resource = await describe(context, draft, grant, path)
     label(draft, resource)
     refuse_promises(resource)
-    refuse_consents(context, draft.type, resource, path)
+    await refuse_consents(context, draft, resource, path)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
     await ready(grant, draft.patients)
     if not grant.shows(_as_written(context, draft, resource)):
         raise Denied(f"may not write such {draft.type} of these patients")
-
-
-def refuse_consents(context: Context, type_: str, resource: dict[str, object], path: str) -> None:
-    """Record a Consent only as one that can be enforced whole. Raises Unprocessable with the place of each fault."""
-    if type_ != "Consent" or context.consents is None:
-        return
-    site = context.consents.heard.site
-    found = refusals(resource, site.purposes, context.base, extended=site.extended)
-    if found:
-        placed = (
-            replace(each, path=f"{path}{each.path.removeprefix('Consent')}" if path else each.path) for each in found
-        )
-        raise Unprocessable("This consent could not be enforced as it is meant.", problems=tuple(placed))
 
 
 def _as_written(context: Context, draft: Draft, resource: dict[str, object]) -> Seen:

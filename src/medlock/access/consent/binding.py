@@ -27,7 +27,7 @@ _ACTIONS: Final[Mapping[Interaction, frozenset[str]]] = MappingProxyType(
     }
     | dict.fromkeys(EXPORTS, frozenset({"disclose"}))
 )
-CLINICAL: Final = frozenset({Role.CLINICIAN})
+CLINICAL: Final = frozenset({Role.CLINICIAN, Role.NURSE})
 
 
 def binds(principal: Principal, question: Question) -> bool:

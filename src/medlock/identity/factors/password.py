@@ -8,7 +8,9 @@ An account that is not there, or has no password, costs one hash as well.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -35,6 +37,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     long    it has as many characters as the policy exempts from ageing
     former  hashes of those before it, newest first
     alone   it is long enough to be the only factor
+    known   when it was last right, attackers knew it
     """
 
     made: bytes
@@ -44,6 +47,7 @@ class PasswordRow(msgspec.Struct, frozen=True, array_like=True):
     long: bool = False
     former: tuple[str, ...] = ()
     alone: bool = False
+    known: bool = False
 
 
 class _Offered(msgspec.Struct, frozen=True, array_like=True):
@@ -124,10 +128,11 @@ class Passwords:
         right = await self._matches(encoded, answer.text)
         if held is None or not right:
             raise refused("no such password")
-        if outdated(encoded):
-            await self._hash_anew(held, answer.text)
         now = self._clock.now_ms()
         known = await self._hashing.slots.run(self._listed.__contains__, answer.text)
+        if outdated(encoded):
+            encoded = await self._hashing.made(_typed(answer.text))
+        await self._rewrite(held, encoded=encoded, known=known)
         age = self._age(held.value, now)
         return prove(account, self.kind, now, ("pwd",), notices=_notices(age, known=known), days_left=age.days_left)
 
@@ -138,7 +143,8 @@ class Passwords:
             return []
         row = held.value
         due = due_at(self._policies.of(row.roles), row.created, long=row.long)
-        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone, due=due)]
+        stale = row.known or 0 < due <= self._clock.now_ms()
+        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone, due=due, stale=stale)]
 
     async def remove(self, account: str, factor: str) -> Change:
         """The password counts no more."""
@@ -164,13 +170,13 @@ class Passwords:
                 sentence = f"You have used this among your last {policy.history} passwords: choose another one."
                 raise UnfitPassword([Finding(Rule.HISTORY, sentence)])
 
-    async def _hash_anew(self, held: Held[PasswordRow], password: str) -> None:
-        """The same password under today's parameters; when somebody else was first, that is fine, too."""
-        encoded = await self._hashing.made(_typed(password))
-        try:
-            await self._backend.commit(self._rows.replace(held, msgspec.structs.replace(held.value, encoded=encoded)))
-        except Raced:
+    async def _rewrite(self, held: Held[PasswordRow], **fields: Any) -> None:
+        """Keep what was learned from a right password; when somebody else was first, that is fine, too."""
+        row = msgspec.structs.replace(held.value, **fields)
+        if row == held.value:
             return
+        with suppress(Raced):
+            await self._backend.commit(self._rows.replace(held, row))
 
     async def _held(self, account: str) -> Held[PasswordRow] | None:
         return await self._rows.get(self._rows.key(account))

@@ -115,6 +115,7 @@ class Described:
     """A factor as its owner sees it. Times in ms, 0 when unknown.
 
     alone      the password is long enough to be the only factor; due: when it must be changed, 0 when it does not age
+    stale      it must be changed now: it is too old, or attackers know it
     left       recovery codes that are left; synced: the passkey is in a cloud; doubted: its counter fell
     resistant  it cannot be relayed by a page that looks like ours
     """
@@ -131,6 +132,7 @@ class Described:
     provider: str = ""
     alone: bool = False
     due: int = 0
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
