@@ -324,6 +324,35 @@ async def test_writes_are_bound_too(world):
     assert found["total"] == 0
 
 
+VISIT = {
+    **{"resourceType": "Encounter", "id": "visit", "status": "finished", "subject": SUBJECT},
+    "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
+}
+NOTE = {
+    **{"resourceType": "DocumentReference", "status": "current", "subject": SUBJECT},
+    "content": [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}],
+    "context": {"encounter": [{"reference": "Encounter/visit"}]},
+}
+
+
+@pytest.mark.parametrize("line", ["POST /DocumentReference", "PUT /DocumentReference/note", "PATCH"])
+async def test_what_is_written_does_not_tell_of_its_episode(world, line):
+    """A note gets the label of what is hidden in its episode; its writer is not shown which one it is."""
+    body, more = {**NOTE, "id": "note"}, {}
+    if line == "PATCH":
+        await world.put({**body, "context": {}} | {"context": {"period": {"start": "2020"}}}, ann)
+        body = json.dumps([{"op": "add", "path": "/context/encounter", "value": NOTE["context"]["encounter"]}]).encode()
+        line, more = "PATCH /DocumentReference/note", {"content_type": "application/json-patch+json"}
+    await world.put(VISIT)
+    await world.put(observation("hiv", encounter=NOTE["context"]["encounter"][0], **HIV))
+    await world.put(NOT_HIV, recorder)
+    shown = await world.send(ann, line, body, **more)
+    assert (shown.status in {200, 201}, shown.body) == (True, b"")
+    assert "DocumentReference" not in str(ids(await world.search(ann, "DocumentReference", "patient=p")))
+    own = await world.search(patient("p"), "DocumentReference", "")
+    assert "HIV" in json.dumps(own["entry"][0]["resource"]["meta"]["security"])
+
+
 async def test_the_patient_sees_everything(world):
     """A consent that denies everybody does not deny its patient."""
     await world.put(form.consent({"provision": {"type": "deny"}}, 4), recorder)
