@@ -325,11 +325,16 @@ async def test_writes_are_bound_too(world):
 
 
 VISIT = {
-    **{"resourceType": "Encounter", "id": "visit", "status": "finished", "subject": SUBJECT},
+    "resourceType": "Encounter",
+    "id": "visit",
+    "status": "finished",
+    "subject": SUBJECT,
     "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
 }
 NOTE = {
-    **{"resourceType": "DocumentReference", "status": "current", "subject": SUBJECT},
+    "resourceType": "DocumentReference",
+    "status": "current",
+    "subject": SUBJECT,
     "content": [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}],
     "context": {"encounter": [{"reference": "Encounter/visit"}]},
 }

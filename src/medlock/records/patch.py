@@ -39,6 +39,8 @@ async def patch(context: Context, grant: Grant, question: Question, committer: C
 async def patch_draft(context: Context, grant: Grant, question: Question) -> Draft:
     """The draft of what a patch makes of the current version."""
     before = await visible(context.vault, grant, question)
+    if context.onlooker is not None and before.meta.patients:  # the answer and each test tell what is there
+        context.onlooker.saw(context.principal, [before.slot])
     with telling_of(before):
         return _made_from(before, context, grant, question)
 
