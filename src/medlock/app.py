@@ -71,7 +71,6 @@ from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
-from medlock.web.signin.own_words import OwnWords
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -293,14 +292,14 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
 
 def _mounted(app: App, server: AuthorizationServer, protection: Protection) -> list[Mounted]:
     """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
-    counter = Counter(_office(app, server, protection.peers))
     refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
+    counter = Counter(_office(app, server, protection, refusals))
     return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
 
 
-def _office(app: App, server: AuthorizationServer, peers: Peers) -> Office:
+def _office(app: App, server: AuthorizationServer, protection: Protection, refusals: RefusalWatch) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
-    origin = site_of(settings.base_url).origin
-    desks = desks_of(app.identity, server, OwnWords(records.door, records.clock, settings.base_url))
-    return Office(desks, records.clock, Look("medlock"), origin, settings.tls, peers)
+    origin, watch = site_of(settings.base_url).origin, RefusalWatch(records.log, records.clock)
+    desks, look = desks_of(app.identity, server), Look("medlock")
+    return Office(desks, records.clock, look, origin, settings.tls, watch, refusals, protection.peers)

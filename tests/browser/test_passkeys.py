@@ -21,6 +21,12 @@ def test_enrolling_and_signing_in(person):
     ann.go("/sign-in")  # nobody presses anything
     ann.titled("Your account")
     assert "Ann Okafor" in ann.page.content()
+    ann.sign_out()
+    left = {each["name"] for each in ann.context.cookies()}
+    assert left == {
+        "__Host-medlock-device",
+        "__Host-medlock-browser",
+    }  # the second one is new, of the page that is shown
 
 
 def test_signing_in_by_the_button(person):

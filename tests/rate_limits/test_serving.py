@@ -11,7 +11,7 @@ from medlock.audit.search import AuditQuery
 from medlock.clock import Clock
 from medlock.errors import Throttled
 from medlock.oauth.requests import TokenRequest
-from medlock.settings import Settings, rates_of
+from medlock.settings import Rates, Settings, rates_of
 from medlock.web.declared import Declared, Face, Permission, Rate
 from medlock.web.inventory import INVENTORY
 from medlock.web.limits.alarms import Alarms
@@ -38,7 +38,8 @@ async def world(tmp_path):
         lines = Lines()
 
         async def opened(rates):
-            mine = Settings(tmp_path / "data", passphrase, rates=rates_of(f"all=off {rates}"))
+            given = Rates() if rates == "defaults" else rates_of(f"all=off {rates}")
+            mine = Settings(tmp_path / "data", passphrase, rates=given)
             log = OpLog(Clock(), lines)
             alarms = Alarms(app.records.log, log, app.records.clock)
             making = limits_of(mine, app.records.backend, app.records.keystore.tenant.counter_labels, Clock(), alarms)
@@ -82,6 +83,22 @@ async def test_what_a_caller_is_told(world):
     assert answer.json()["issue"][0]["code"] == "throttled"
     (event,) = await limit_events(app)
     assert (event.outcome, event.account != "", event.reason) == ("denied", True, "limit user is reached")
+
+
+async def test_the_defaults_leave_an_ordinary_minute_alone(world):
+    """A clinician's busy minute: a list, forty charts with searches and writes, a whole record; discovery beside it."""
+    app, client, _ = await world("defaults")
+    mine = await token(app) | JSON
+    assert (await client.get("metadata")).status_code == 200
+    for n in range(40):
+        body = orjson.dumps({"resourceType": "Patient", "id": f"p{n}", "name": [{"family": "Busy"}]})
+        assert (await client.put(f"Patient/p{n}", content=body, headers=mine)).status_code == 201
+        assert (await client.get(f"Patient/p{n}", headers=mine)).status_code == 200
+        assert (await client.get(f"Observation?patient=p{n}&_count=50", headers=mine)).status_code == 200
+    assert (await client.get("Patient?family=Busy&_count=50", headers=mine)).status_code == 200
+    assert (await client.get("Patient/p1/$everything", headers=mine)).status_code == 200
+    left = (await client.get("Patient/p1", headers=mine)).headers["ratelimit"]
+    assert left.split(";")[:2] == ['"user"', f"r={600 - 40 * 7 - 5 - 50 - 1}"]
 
 
 async def test_weights_are_charged(world):

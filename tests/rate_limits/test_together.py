@@ -90,7 +90,7 @@ def test_workers_share_a_quota(tmp_path, kind):
         try:
             token, _ = new_token(data)
             other, _ = new_token(data)
-            statuses, refused = storm(server, token, 2 * AMOUNT)
+            statuses, refused = storm(server, token, AMOUNT + 64)
             admitted = statuses.count(404)
             assert admitted + statuses.count(429) == len(statuses)
             assert AMOUNT - (WORKERS + 1) * (-(-AMOUNT // SHARES)) <= admitted <= AMOUNT

@@ -14,7 +14,7 @@ from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.mount import mounted
 from medlock.web.signin.render import Look
 from signin.small_desks import World
-from web.small_world import BASE, Lines, SmallProbe
+from web.small_world import BASE, Lines, SmallProbe, SmallWatch
 
 ORIGIN = BASE.removesuffix("/fhir")
 TOKEN = re.compile(r'name="csrf" value="([^"]*)"')
@@ -23,14 +23,20 @@ TOKEN = re.compile(r'name="csrf" value="([^"]*)"')
 def small_pages():
     """Every page, over a small clinic of its own."""
     world = World()
-    return mounted(Counter(Office(world.desks(), world.clock, Look("medlock"), ORIGIN, tls=True)))
+    return mounted(Counter(office(world, ORIGIN)))
+
+
+def office(world, origin):
+    """What the pages stand on."""
+    watch = SmallWatch()
+    world.noted = watch.reasons
+    return Office(world.desks(), world.clock, Look("medlock"), origin, True, watch, watch)  # noqa: FBT003 - TLS
 
 
 def site(world, origin=ORIGIN):
     """The application."""
-    office = Office(world.desks(), world.clock, Look("medlock"), origin, tls=True)
     outer = Outer(Replies(origin + "/fhir", tls=True), SmallProbe(), OpLog(Clock(), Lines()), tls=True)
-    return outer.app(mounted(Counter(office)), INVENTORY)
+    return outer.app(mounted(Counter(office(world, origin))), INVENTORY)
 
 
 class Browser:

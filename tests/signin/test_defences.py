@@ -153,7 +153,7 @@ async def test_signing_out_ends_the_session_and_clears_the_browser():
     world, browser = await standing()
     secret = browser.cookies["__Host-medlock-session"]
     answer = await browser.post("/sign-out")
-    assert answer.headers["clear-site-data"] == '"cache", "cookies", "storage"'
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
     assert answer.headers["location"] == "/signed-out"
     assert "__Host-medlock-session" not in browser.cookies
     assert secret not in world.sessions
@@ -233,3 +233,19 @@ def test_forms_that_cannot_be_read_are_refused(raw):
     """Not UTF-8, with a NUL, or with more fields than any page has."""
     with pytest.raises(BadRequest):
         parse_form(raw)
+
+
+async def test_refusals_are_written_down():
+    """Forms of other sites and requests of unknown apps are noted with their private reason before they are told."""
+    world, browser = await standing()
+    await browser.post("/account/sessions/end-others", headers=FOREIGN["another origin"])
+    await browser.get("/oauth/authorize?client_id=unknown")
+    assert len(world.noted) == 2
+    assert "foreign Origin" in str(world.noted[0])
+
+
+async def test_a_device_stays_known_after_a_sign_out():
+    """Its cookie stays, so its owner is not held up by who guesses elsewhere; nothing else does."""
+    _, browser = await standing()
+    await browser.post("/sign-out")
+    assert set(browser.cookies) == {"__Host-medlock-device"}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from base64 import b64decode
 from pathlib import Path
 
 import httpx
@@ -86,6 +87,13 @@ async def test_ranges(site, length):
     assert (await site.client.get("Binary/x", headers=headers | strong)).status_code == 200
 
 
+async def test_short_content_of_a_length_not_told(site):
+    """It is like any other short one: with its data in FHIR JSON, and no chunk."""
+    written = await site.client.put("Binary/x", content=pieces(CONTENT[:MIB]), headers=site.dr | VIDEO)
+    assert b64decode(written.json()["data"]) == CONTENT[:MIB]
+    assert await site.app.records.backend.last_key(Table.CHUNK) is None
+
+
 async def test_too_much(site):
     """By its length before a byte is taken, by its bytes when it does not tell; nothing is left of either."""
     large = os.urandom(4 * MIB + 1)
@@ -108,7 +116,8 @@ async def test_nothing_is_taken_from_who_may_not_write(site, who):
         yield CONTENT
 
     headers = {} if who == "stranger" else await site.token(Role.PATIENT, "patient/*.rs", patient="ann")
-    answer = await site.client.post("Binary", content=body(), headers=headers | VIDEO)
+    told = {"content-length": str(len(CONTENT))}
+    answer = await site.client.post("Binary", content=body(), headers=headers | VIDEO | told)
     assert answer.status_code == (401 if who == "stranger" else 403)
     assert not taken
 
@@ -139,7 +148,7 @@ async def test_a_right_that_ends_cuts_it_off(site):
 async def test_a_sender_who_stops_is_let_go(site, monkeypatch):
     """A body that does not come in time is 400, and what came of it is taken away."""
     monkeypatch.setattr("medlock.web.body.BODY_SECONDS", 0.05)
-    first = [{"type": "http.request", "body": CONTENT[: 2 * CHUNK], "more_body": True}]
+    first = [{"type": "http.request", "body": CONTENT[: 6 * CHUNK], "more_body": True}]
     messages = []
 
     async def receive():

@@ -74,6 +74,21 @@ def test_what_is_counted_is_what_is_shown(requests):
                 assert below == sum(seconds <= bound for seconds in times)
 
 
+def test_refusals_and_alarms_are_shown():
+    """Each limit has a place; alarms are counters."""
+    board = new_board()
+    counts = Counts(board.seat(1).cells)
+    for quota in ("user", "user", "people_patients"):
+        counts.refused(quota)
+    counts.alone()
+    counts.crowded()
+    found = shown(Exposition(board).text().decode())
+    assert found["medlock_limit_refusals_total", ("limit", "user")] == 2
+    assert found["medlock_limit_refusals_total", ("limit", "people_patients")] == 1
+    assert found["medlock_limit_refusals_total", ("limit", "token")] == 0
+    assert found["medlock_limits_alone_total",] == found["medlock_many_patients_total",] == 1
+
+
 def test_an_interaction_without_a_place_counts_as_none():
     """Whatever text comes there does not become a label."""
     board = new_board()

@@ -64,6 +64,25 @@ async def arriving(receive: Receive) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
+async def gathered(flow: AsyncGenerator[bytes, None], most: int) -> tuple[bytes, AsyncGenerator[bytes, None] | None]:
+    """A body of a length that was not told: whole when it is short, else as it arrives, from its first byte on."""
+    held: list[bytes] = []
+    size = 0
+    async for piece in flow:
+        held.append(piece)
+        size += len(piece)
+        if size > most:
+            return b"", _from_the_first(held, flow)
+    return b"".join(held), None
+
+
+async def _from_the_first(held: list[bytes], flow: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    while held:
+        yield held.pop(0)
+    async for piece in flow:
+        yield piece
+
+
 async def _received(receive: Receive, limit: int) -> bytes:
     """The bytes as they came."""
     chunks: list[bytes] = []

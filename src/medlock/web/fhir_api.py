@@ -27,7 +27,7 @@ from medlock.fhir.question import EXPORTS, Question
 from medlock.fhir.request import Frame, Request, check_metadata, parse
 from medlock.settings import Limits
 from medlock.web.bearer import bearer_secret
-from medlock.web.body import arriving, flows, read_body, refuse_longer
+from medlock.web.body import arriving, flows, gathered, read_body, refuse_longer
 from medlock.web.bulk import Bulk
 from medlock.web.bulk_api import BulkApi, Call, send_pieces
 from medlock.web.correlation import REQUEST_ID, TRACEPARENT, request_id, trace_of
@@ -171,10 +171,7 @@ class FhirApi:
     async def _asked(self, scope: Scope, receive: Receive, asked: Asked, call: Call) -> Reply:
         """What one who is known asks, from 2 on."""
         headers, principal = call.headers, call.principal
-        flow = self._flow(call, receive)
-        body = b""
-        if flow is None and call.method in _WITH_BODY:
-            body = await read_body(receive, headers, self._limit(call.path))  # 2
+        body, flow = await self._brought(call, receive)  # 2
         request = _request(scope, headers, body, flows=flow is not None)
         question = self._question(request)  # 3
         asked.interaction = question.interaction
@@ -195,12 +192,16 @@ class FhirApi:
             return reply
         return reply._replace(pieces=None if call.method == "HEAD" else self._while_known(reply.pieces, call))
 
-    def _flow(self, call: Call, receive: Receive) -> AsyncGenerator[bytes, None] | None:
-        """A content that is so long that it is taken in as it arrives (2). Raises TooLarge."""
-        if not call.path.startswith(_BINARY) or not flows(call.method, call.headers, self._limits.resource_bytes):
-            return None
+    async def _brought(self, call: Call, receive: Receive) -> tuple[bytes, AsyncGenerator[bytes, None] | None]:
+        """The body; or a content that is so long that it is taken in as it arrives. Raises TooLarge, BadRequest."""
+        if call.method not in _WITH_BODY:
+            return b"", None
+        least = self._limits.resource_bytes
+        if not call.path.startswith(_BINARY) or not flows(call.method, call.headers, least):
+            return await read_body(receive, call.headers, self._limit(call.path)), None
         refuse_longer(call.headers, self._limits.binary_bytes)
-        return arriving(receive)
+        flow = arriving(receive)
+        return (b"", flow) if b"content-length" in call.headers else await gathered(flow, least)
 
     async def _while_known(self, pieces: AsyncGenerator[bytes, None], call: Call) -> AsyncGenerator[bytes, None]:
         """The pieces of an answer, each for who still has the right that it was given on: else it is cut off."""

@@ -25,7 +25,7 @@ from medlock.web.limits.shares import Filling
 KEYS_MAX = 100_000
 PATIENCE = 20
 """Refusals in a window that are answered at once; whoever goes on after that waits for each."""
-DELAY_SECONDS = 0.25
+DELAY_SECONDS = 1.0
 SLOWED_MAX = 1_000
 _CROWD = "\0all others"
 _SWEEP_MS = 1_000

@@ -18,6 +18,7 @@ from medlock.errors import MedlockError, NotAuthenticated, TooMany, Unavailable
 from medlock.ids import secret
 from medlock.web.declared import Declared, Mounted, Permission
 from medlock.web.peer import NEAR, Peers
+from medlock.web.ports import Watch
 from medlock.web.signin.answers import Answer, Data, Goto, Page
 from medlock.web.signin.cookies import BROWSER, DEVICE, SESSION, Cookie, read_cookies
 from medlock.web.signin.csrf import check_source, check_token
@@ -26,7 +27,7 @@ from medlock.web.signin.places import sign_in_for, step_up_for
 from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
 from medlock.web.signin.ports import Desks, Place, Visitor
 from medlock.web.signin.render import Look, document
-from medlock.web.signin.routes import FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
+from medlock.web.signin.routes import APPS, FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
 from medlock.web.signin.static import shelf
 from medlock.web.signin.visit import Visit
 from medlock.web.signin.words import preferred, words
@@ -36,13 +37,18 @@ Handler = Callable[[Desks, Visit], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """What the pages stand on. `origin` is how browsers name this site: scheme, host, port."""
+    """What the pages stand on. `origin` is how browsers name this site: scheme, host, port.
+
+    watch, app_watch   write refusals down: of people, and of what apps ask
+    """
 
     desks: Desks
     clock: Clock
     look: Look
     origin: str
     tls: bool
+    watch: Watch
+    app_watch: Watch
     peers: Peers = NEAR
 
 
@@ -95,7 +101,14 @@ class Counter:
         except MedlockError as refusal:
             if isinstance(refusal, NotAuthenticated) and declared.permission is not Permission.PUBLIC:
                 return self._respond(visit, Goto(sign_in_for(declared, visit)))
+            await self._note(declared, refusal)
             return self._refused(visit, refusal)
+
+    async def _note(self, declared: Declared, refusal: MedlockError) -> None:
+        """Write a refusal down, with its private reason, before it is told. Raises Unavailable."""
+        if refusal.http_status < 500:
+            watch = self._office.app_watch if declared in APPS else self._office.watch
+            await watch.refused(f"{declared.path}: {refusal.reason}", "page")
 
     async def _stranger(self, request: Request) -> Visit:
         """The request as nobody's: cookies, address, language; a form not yet read."""

@@ -71,5 +71,8 @@ DECLARED: tuple[Declared, ...] = tuple(each for each in list(globals().values())
 UNSETTLED = frozenset({WELCOME, SIGN_OUT, PASSKEY_NEW, PASSKEY_OPTIONS, PASSKEY_NAME, TOTP_NEW, RECOVERY, PASSWORD})
 """Where somebody may go who must enrol before anything else; steps of proof beside them."""
 
+APPS = frozenset({AUTHORIZE, AUTHORIZE_SENT, AUTHORIZE_ON, DECIDE})
+"""Where apps ask for something."""
+
 FOREIGN_FORMS = frozenset({AUTHORIZE_SENT})
 """Where an app may send a form: the request is checked by oauth, changes nothing, and shows a page."""
