@@ -172,9 +172,14 @@ class Authorize:
         return NeedConsent(handle, await self._view(client, request, person, launch))
 
     def _is_old(self, pending: Pending, session: SignedIn) -> bool:
-        """Whether the app wants a fresher sign-in (OpenID Connect Core §3.1.2.1)."""
+        """Whether the app wants a fresher sign-in (OpenID Connect Core §3.1.2.1).
+
+        One since the request began is fresh enough for any: `max_age=0` could not be met otherwise.
+        """
         request = pending.request
-        if request.prompt == "login" and session.auth_time < pending.begun:
+        if session.auth_time >= pending.begun:
+            return False
+        if request.prompt == "login":
             return True
         return request.max_age >= 0 and self._rows.clock.now_ms() - session.auth_time > request.max_age * 1000
 
