@@ -1,7 +1,7 @@
 """Verification of table JOB: a receipt for each load in the log, notes of rotations and erasures, done or under way.
 
-Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found. A page of the
-list of records with consents that is gone is found by the others.
+Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found. Of the
+list of records with consents, a page that is gone is found by the others.
 The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
 """
 
