@@ -137,6 +137,17 @@ def test_an_app_is_refused(person, diary):
     finn.titled("Allow Heart Diary to reach a record?")
 
 
+def test_an_app_that_wants_a_fresh_sign_in(person, diary):
+    """`prompt=login` and `max_age=0`: who is signed in proves it once more, then decides; it does not go on for ever."""
+    gus = person("gus")
+    gus.settle()
+    for fresh in ({"prompt": "login"}, {"max_age": "0"}):
+        gus.page.goto(diary.address(**fresh))
+        gus.titled("Is it still you?")
+        gus.page.click("form[data-passkey] button")
+        gus.titled("Allow Heart Diary to reach a record?")
+
+
 def test_an_unknown_app_goes_nowhere(person, diary):
     """The error is shown here, whoever is signed in; the browser is not sent to an address of the request."""
     stranger = person("finn", device=False)

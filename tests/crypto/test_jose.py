@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,35 @@ def test_vectors(vector):
     else:
         with pytest.raises(BadToken):
             verify(vector["token"], key_set(keys), want)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
+
+
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON), st.sampled_from(["", *sorted(ALGORITHMS)]))
+def test_keys_of_any_form(members, like):
+    """Whatever stands in a key that a stranger sends, it is a key or BadToken, and nothing else."""
+    jwk = (SIGNERS[like].public() if like else {}) | members
+    for act in (lambda: VerifyKey(jwk), lambda: key_set({"keys": [jwk]})):
+        with suppress(BadToken):
+            act()
+
+
+@given(st.dictionaries(st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "x"]), JSON))
+def test_claims_of_any_form(members):
+    """Whatever is claimed under a good signature is taken, or BadToken."""
+    with suppress(BadToken):
+        verify(SIGNERS["ES256"].sign(GOOD | members), keys_of(SIGNERS["ES256"]), expected())
+
+
+@given(st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "jwk", "jku", "x"]), JSON))
+def test_headers_of_any_form(members):
+    """Whatever stands in a header, the token is taken, or BadToken."""
+    _, payload, signature = SIGNERS["ES256"].sign(GOOD).split(".")
+    with suppress(BadToken):
+        verify(f"{encoded({'alg': 'ES256'} | members)}.{payload}.{signature}", keys_of(SIGNERS["ES256"]), expected())

@@ -312,6 +312,8 @@ async def test_whose_record(world, app):
     for patient in ("carl", "../ann", "ann/x"):
         assert (await world.approve(app, SCOPE, MAY, patient=patient))["error"] == "access_denied"
     assert (await world.approve(app, SCOPE, ANN, patient="bob"))["error"] == "access_denied"
+    for patient in ("ann/_history/1", "ann?x=1", "*", "ann/../bob"):
+        assert (await world.approve(app, SCOPE, DOC, patient=patient))["error"] == "access_denied"
 
 
 async def test_x_e12_a_patient_scope_without_launch(world, app):

@@ -95,7 +95,10 @@ async def test_x_b11_issuer_and_subject(world, claims):
     refused(await world.credentials(app, **claims))
 
 
-@pytest.mark.parametrize("aud", ["https://other.example.org/token", None, 7, [], [TOKEN, "https://other.example.org"]])
+@pytest.mark.parametrize(
+    "aud",
+    ["https://other.example.org/token", None, 7, [], [TOKEN, "https://other.example.org"], [TOKEN, {}], [TOKEN, 7]],
+)
 async def test_x_b13_another_audience(world, aud):
     """X-B13: meant for somebody else, for nobody, or for us and somebody else."""
     app = await world.backend_app(ES)

@@ -410,7 +410,40 @@ def jobs() -> list[Case]:
     return cases + [told(name, given, [bad]) for name, bad in damaged(rows[0])]
 
 
+def cabinets() -> list[Case]:
+    """§11: the row of a user name, in its place and in others."""
+
+    def row(plain: bytes, table: str = "identity", kind: str = "login", name: bytes = b"ann") -> bytes:
+        place = naive.cabinet_aad(table, kind, naive.cabinet_key(TENANT, table, kind, name))
+        return naive.seal(naive.derive(TENANT, f"tenant/{table}"), NONCE, plain + bytes(-len(plain) % 256), place)
+
+    def framed(fields: Any, form: bytes = b"\x01", more: int = 0) -> bytes:
+        said = naive.pack(fields)
+        return form + struct.pack(">I", len(said) + more) + said
+
+    key = naive.cabinet_key(TENANT, "identity", "login", b"ann")
+    given: Case = {"tenant": TENANT.hex(), "table": "identity", "kind": "login", "key": key}
+    good = row(framed(["0123"]))
+    cases = [
+        told("a user name", given, [good], ["0123"]),
+        told("a field more than are known", given, [row(framed(["0123", 7]))], ["0123"]),
+        told("a longer row", given, [row(framed(["x" * 600]))], ["x" * 600]),
+        told("in another name's place", given, [row(framed(["0123"]), name=b"bob")]),
+        told("of another kind", given, [row(framed(["0123"]), kind="person")]),
+        told("of another table", given, [row(framed(["0123"]), table="oauth")]),
+        told("of another store", given | {"tenant": ramp(1, 32).hex()}, [good]),
+        told("of another form", given, [row(framed(["0123"], form=b"\x02"))]),
+        told("longer than it is", given, [row(framed(["0123"], more=600))]),
+        told("no field", given, [row(framed([]))]),
+        told("another type of field", given, [row(framed([7]))]),
+        told("no array", given, [row(framed("0123"))]),
+        told("cut in the middle", given, [row(framed(["0123"], more=-2))]),
+    ]
+    return cases + [told(name, given, [bad]) for name, bad in damaged(good)]
+
+
 FILES = {
+    "cabinets": cabinets,
     "contents": contents,
     "jobs": jobs,
     "bodies": bodies,

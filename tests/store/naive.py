@@ -332,6 +332,32 @@ def open_end(tenant: bytes, key: int, ct: bytes) -> int:
     return int.from_bytes(plain, "big")
 
 
+def sized(part: bytes) -> bytes:
+    """A part of a name, with its length before it."""
+    return struct.pack(">I", len(part)) + part
+
+
+def cabinet_key(tenant: bytes, table: str, kind: str, *parts: bytes) -> int:
+    """Where a thing lies (§11)."""
+    return prf(derive(tenant, f"tenant/{table}-labels"), b"".join(map(sized, (kind.encode(), *parts))))
+
+
+def cabinet_aad(table: str, kind: str, key: int) -> bytes:
+    """What its seal binds."""
+    return f"medlock/1/{table}|".encode() + sized(kind.encode()) + struct.pack(">Q", key)
+
+
+def open_thing(tenant: bytes, table: str, kind: str, key: int, ct: bytes) -> list[Any]:
+    """The fields of a thing that has one."""
+    plain = unseal(derive(tenant, f"tenant/{table}"), ct, cabinet_aad(table, kind, key))
+    demand(plain[:1] == b"\x01" and len(plain) >= 5)
+    (size,) = struct.unpack(">I", plain[1:5])
+    demand(size <= len(plain) - 5)
+    found = unpack(plain[5 : 5 + size])
+    demand(isinstance(found, list) and len(found) >= 1 and isinstance(found[0], str))
+    return found[:1]
+
+
 def shown(value: Any) -> Any:
     """As it stands in a vector file: bytes in hex."""
     if isinstance(value, bytes):

@@ -11,14 +11,17 @@ import pytest
 from msgspec.structs import astuple
 
 from medlock.errors import MedlockError, NotFound, Tampered
+from medlock.identity.accounts import Named
 from medlock.records.jobs import read_job
 from medlock.records.notes import Notes
 from medlock.store.bodies import BodyCipher, further_name
+from medlock.store.cabinet import Cabinet, named
 from medlock.store.capsule import Capsule, Head, read_delta, read_head, read_segment
 from medlock.store.capsulerows import CapsuleCipher, SegmentName
 from medlock.store.directory import Directory
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.memory import MemoryBackend
+from medlock.store.tables import Table
 from store import make_vectors, naive
 from store.backend_conformance import CountingLedger
 
@@ -117,7 +120,18 @@ def where(case: Case) -> tuple[bytes, int, int]:
     return H(case["patient"]), case["slot"], case["generation"]
 
 
+def ours_thing(case: Case, rows: list[bytes]) -> Any:
+    keys = TenantKeys(H(case["tenant"]))
+    cabinet = Cabinet(MemoryBackend(CountingLedger()), Table(case["table"]), keys.identity, keys.identity_labels)
+    return list(astuple(cabinet.drawer(case["kind"], Named).open(case["key"], rows[0])))
+
+
+def naive_thing(case: Case, rows: list[bytes]) -> Any:
+    return naive.open_thing(H(case["tenant"]), case["table"], case["kind"], case["key"], rows[0])
+
+
 READERS: dict[str, tuple[Callable[[Case, list[bytes]], Any], Callable[[Case, list[bytes]], Any]]] = {
+    "cabinets": (ours_thing, naive_thing),
     "bodies": (ours_body, lambda case, rows: naive.open_body(H(case["tenant"]), where(case), case["rid"], rows)),
     "deltas": (ours_delta, lambda case, rows: naive.open_delta(where(case), case["number"], H(case["previous"]), rows[0])),
     "heads": (ours_head, lambda case, rows: naive.open_head(where(case), rows[0])),
@@ -184,6 +198,8 @@ def test_names_of_rows() -> None:
         assert ours == naive.further_key(make_vectors.TENANT, make_vectors.RID, 3, at)
         label = naive.prf(naive.derive(make_vectors.PATIENT, "patient/labels"), naive.piece_name(4, at).encode())
         assert CapsuleCipher(keys).key("segment", 4, at) == label
+    ours = named(tenant.identity_labels, "login", "ann")
+    assert ours == naive.cabinet_key(make_vectors.TENANT, "identity", "login", b"ann")
     assert tenant.rid.label(b"Observation/o1") == naive.prf(
         naive.derive(make_vectors.TENANT, "tenant/rid"), b"Observation/o1"
     )

@@ -188,7 +188,7 @@ async def test_nothing_answers_outside_the_route_table(site):
             answer = await client.request(method, path, headers=headers)
             assert answer.status_code in {404, 400, 405}, path
             assert answer.json()["resourceType"] == "OperationOutcome"
-    for path in ("/", "/admin", "/metrics", "/docs", "/openapi.json", "/.well-known/smart-configuration"):
+    for path in ("/admin", "/metrics", "/docs", "/openapi.json", "/.well-known/smart-configuration"):
         assert (await client.get("https://localhost:8443" + path, headers=headers)).status_code == 404
 
 

@@ -146,7 +146,7 @@ def key_set(document: bytes | Mapping[str, Any]) -> KeySet:
 def _ours(jwk: Mapping[str, Any]) -> bool:
     """Whether a key is one for signatures, of a kind that is known here."""
     curves = {curve for _, curve in _FITS.values()}
-    return jwk.get("kty") in _KINDS and jwk.get("use", "sig") == "sig" and jwk.get("crv", "") in curves
+    return _text(jwk.get("kty")) in _KINDS and jwk.get("use", "sig") == "sig" and _text(jwk.get("crv")) in curves
 
 
 def _import(jwk: Mapping[str, Any]) -> tuple[_Key, str, str]:

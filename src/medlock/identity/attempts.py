@@ -1,7 +1,8 @@
 """What an owner is shown of failed sign-ins (ASVS 5.0 6.3.5): how many since the last good one, when, from where.
 
-A row for each account, put without asking what it was: two failures at the same moment may be shown as one. The log has
-every one of them; what decides is `lockout`.
+A row for each account, and one for all user names that are nobody's, so that both cost the same. It is written in the
+commit of the event and, where it is somebody's, only while it is what was read: whoever loses reads again. What decides
+is `lockout`.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ class AttemptBook:
         return held.value if held else Attempts()
 
     async def failed(self, account_id: str, how: str, place: Place) -> Batch:
-        """One more."""
+        """One more; Raced when another was written at the same moment."""
         attempt = Attempt(self._ground.clock.now_ms(), how, place.address, place.agent[:200])
-        before = await self.of(account_id)
+        key = self._rows.key(account_id)
+        held = await self._rows.get(key)
+        before = held.value if held else Attempts()
         after = Attempts(before.failed + 1, (attempt, *before.newest)[:SHOWN])
-        return self._rows.put(self._rows.key(account_id), after)
+        if not account_id:
+            return self._rows.put(key, after)
+        return self._rows.replace(held, after) if held else self._rows.insert(key, after)
 
     def cleared(self, account_id: str) -> Batch:
         """A good one: none since."""

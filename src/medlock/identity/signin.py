@@ -21,7 +21,7 @@ from medlock.identity.account import Account, Status, canonical_login
 from medlock.identity.burst import Burst
 from medlock.identity.entering import Arrival, Desk, Proofs, enter
 from medlock.identity.factors.shape import REFUSED, Answer, Kind, Offer, Proof
-from medlock.identity.ground import Ground, Place
+from medlock.identity.ground import Ground, Place, again
 from medlock.identity.invitations import Invitations
 from medlock.identity.lockout import Guess, Waits
 from medlock.identity.pending import Pending, PendingRow
@@ -178,7 +178,14 @@ class SignIn:
         events = [self._ground.event(Action.SIGN_IN_FAILED, name, name, about, outcome=Outcome.DENIED, reason=reason)]
         if waits:
             events.append(self._ground.event(Action.SIGN_IN_WAITS, name, name, about, outcome=Outcome.DENIED))
-        await self._ground.commit(await self._desk.book.failed(name, how, place), *events)
+
+        async def once() -> None:
+            await self._ground.commit(await self._desk.book.failed(name, how, place), *events)
+
+        try:
+            await again(once)
+        except Raced:  # so many at once that the owner need not see each; the log does
+            await self._ground.commit(Batch(), *events)
 
     async def _strange(self, place: Place, reason: str) -> None:
         """Write down a passkey that is none, unless there were too many of them this minute. Raises Unavailable."""

@@ -81,7 +81,9 @@ class Assertions:
         now = self._rows.clock.now_ms() / 1000
         check_claims(claims, Expected(ASSERTED, issuer, self._audiences, now, ASSERTION))
         audience = claims["aud"]
-        if isinstance(audience, list) and not set(audience) <= self._audiences:
+        if isinstance(audience, list) and any(
+            not isinstance(each, str) or each not in self._audiences for each in audience
+        ):
             raise BadToken("meant for others as well")
         if len(jti) > JTI_BYTES:
             raise BadToken("a jti that is too long")

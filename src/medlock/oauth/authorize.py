@@ -172,9 +172,16 @@ class Authorize:
         return NeedConsent(handle, await self._view(client, request, person, launch))
 
     def _is_old(self, pending: Pending, session: SignedIn) -> bool:
-        """Whether the app wants a fresher sign-in than there was when it asked (OpenID Connect Core §3.1.2.1)."""
-        request, age = pending.request, pending.begun - session.auth_time
-        return (request.prompt == "login" and age > 0) or 0 <= request.max_age * 1000 < age
+        """Whether the app wants a fresher sign-in (OpenID Connect Core §3.1.2.1).
+
+        One since the request began is fresh enough for any: `max_age=0` could not be met otherwise.
+        """
+        request = pending.request
+        if session.auth_time >= pending.begun:
+            return False
+        if request.prompt == "login":
+            return True
+        return request.max_age >= 0 and self._rows.clock.now_ms() - session.auth_time > request.max_age * 1000
 
     async def _launch(self, request: Request, account: str) -> Held[Launch] | None:
         """The launch that the request came of. Raises Denied."""

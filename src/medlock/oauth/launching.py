@@ -105,7 +105,9 @@ class Launching:
 
 
 async def check_sight(sight: Sight, person: Person, patient: str, encounter: str) -> None:
-    """Return when they may see both. Raises Denied."""
+    """Return when they may see both. Raises Denied; also for what is no id, since it becomes part of an address."""
+    if any(name and _ID.fullmatch(name) is None for name in (patient, encounter)):
+        raise Denied("what was chosen is no id")
     held = patient if not person.is_staff else ""
     if not person.is_staff and patient not in person.patients:
         raise Denied("a patient that is neither theirs nor one they stand in for")

@@ -25,7 +25,8 @@ _ACTIONS: Final[Mapping[Interaction, frozenset[str]]] = MappingProxyType(
         Interaction.DELETE: frozenset({"correct"}),
         Interaction.PATCH: frozenset({"access", "correct"}),  # its tests and its answer tell what is there
     }
-    | dict.fromkeys(EXPORTS, frozenset({"disclose"}))
+    | dict.fromkeys(EXPORTS, frozenset({"use"}))  # what leaves them is de-identified
+    | {Interaction.EXPORT: frozenset({"disclose"})}
 )
 CLINICAL: Final = frozenset({Role.CLINICIAN, Role.NURSE})
 
