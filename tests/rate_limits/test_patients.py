@@ -50,10 +50,11 @@ def test_a_page_counts_all_that_it_shows():
 
 
 def test_who_is_counted_how():
-    """Patients' own apps never; programs by a limit of theirs; an app over all who use it."""
+    """Patients' own apps never; staff also when an app is held to one patient after another; programs by a limit of theirs; an app over all who use it."""
     patients = guard("people_patients=3/h program_patients=6/h")
     assert see(patients, caller("p", Role.PATIENT, patient="p"), range(50)) == 50
     assert see(patients, caller("b", Role.BACKEND), range(50)) == 6
+    assert sum(see(patients, caller("e", patient=str(each)), [each]) for each in range(50)) == 3
     assert see(patients, caller("a", client="x"), range(3)) == 3
     assert see(patients, caller("c", client="x"), range(10, 13)) == 3
     assert see(patients, caller("d", client="x"), range(20, 23)) == 0

@@ -324,6 +324,73 @@ async def test_writes_are_bound_too(world):
     assert found["total"] == 0
 
 
+VISIT = {
+    "resourceType": "Encounter",
+    "id": "visit",
+    "status": "finished",
+    "subject": SUBJECT,
+    "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
+}
+NOTE = {
+    "resourceType": "DocumentReference",
+    "status": "current",
+    "subject": SUBJECT,
+    "content": [{"attachment": {"contentType": "text/plain", "data": "SGVsbG8="}}],
+    "context": {"encounter": [{"reference": "Encounter/visit"}]},
+}
+
+
+@pytest.mark.parametrize("line", ["POST /DocumentReference", "PUT /DocumentReference/note", "PATCH"])
+async def test_what_is_written_does_not_tell_of_its_episode(world, line):
+    """A note gets the label of what is hidden in its episode; its writer is not shown which one it is."""
+    body, more = {**NOTE, "id": "note"}, {}
+    if line == "PATCH":
+        await world.put({**body, "context": {}} | {"context": {"period": {"start": "2020"}}}, ann)
+        body = json.dumps([{"op": "add", "path": "/context/encounter", "value": NOTE["context"]["encounter"]}]).encode()
+        line, more = "PATCH /DocumentReference/note", {"content_type": "application/json-patch+json"}
+    await world.put(VISIT)
+    await world.put(observation("hiv", encounter=NOTE["context"]["encounter"][0], **HIV))
+    await world.put(NOT_HIV, recorder)
+    shown = await world.send(ann, line, body, **more)
+    assert (shown.status in {200, 201}, shown.body) == (True, b"")
+    assert "DocumentReference" not in str(ids(await world.search(ann, "DocumentReference", "patient=p")))
+    own = await world.search(patient("p"), "DocumentReference", "")
+    assert "HIV" in json.dumps(own["entry"][0]["resource"]["meta"]["security"])
+
+
+@pytest.mark.parametrize("way", ["json", "raw", "pieces", "together"])
+async def test_a_binary_is_as_sensitive_as_its_context(world, way):
+    """The content of a document that is hidden is hidden as well: from a read, $everything, search and history."""
+    note = {name: value for name, value in NOTE.items() if name != "context"}
+    note |= {"id": "note", "meta": {"security": [form.label("HIV")]}}
+    file = {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "SGVsbG8="}
+    file["securityContext"] = {"reference": "DocumentReference/note"}
+    requests = [{"method": "PUT", "url": url} for url in ("Binary/b", "DocumentReference/note")]
+    if way == "together":
+        entries = [{"request": each, "resource": body} for each, body in zip(requests, (file, note), strict=True)]
+        await world.transact(entries)
+    else:
+        await world.put(note)
+    if way == "json":
+        await world.put(file)
+    elif way == "raw":
+        await world.send(ann, "PUT /Binary/b", b"x", content_type="image/png", x_security_context=note_of(note))
+    elif way == "pieces":
+        await world.bring("PUT /Binary/b", bytes(2_000_000), x_security_context=note_of(note))
+    await world.put(EVERYBODY, recorder)
+    assert "Binary/b" in ids(json.loads((await world.send(ann, "GET /Patient/p/$everything")).body))
+    await world.put(NOT_HIV, recorder)
+    assert "Binary/b" not in ids(json.loads((await world.send(ann, "GET /Patient/p/$everything")).body))
+    assert not ids(await world.search(ann, "Binary", ""))
+    for line in ("GET /Binary/b", "GET /Binary/b/_history", "GET /Binary/b/_history/1"):
+        assert (await refusal(world, ann, line))[0] is NotFound
+
+
+def note_of(resource):
+    """Its reference."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
 async def test_the_patient_sees_everything(world):
     """A consent that denies everybody does not deny its patient."""
     await world.put(form.consent({"provision": {"type": "deny"}}, 4), recorder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from medlock.errors import (
     MedlockError,
     NotFound,
     PreconditionFailed,
+    Throttled,
     TooLarge,
     Unprocessable,
 )
@@ -433,3 +434,31 @@ async def test_who_is_held_to_a_patient_waits_for_nobody_else(world: World, monk
     finally:
         go.set()
         await first
+
+
+class Guard:
+    """Lets somebody see one patient."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def saw(self, _principal: Principal, slots: Collection[int]) -> None:
+        """Refuse the second."""
+        if len(self.seen | set(slots)) > 1:
+            raise Throttled(60, "people_patients")
+        self.seen |= set(slots)
+
+
+async def test_what_a_patch_shows_is_counted(world: World) -> None:
+    """A patch that changes nothing is a read: alone, by criteria and in a transaction it counts whose record it shows."""
+    world.door.watched_by(Guard())
+    await patched(world, "Patient/ann", b"[]")
+    for url in ("Patient/bob", "Patient?identifier=urn:mrn|bob", "Observation/o-bob"):
+        with pytest.raises(Throttled):
+            await patched(world, url, b"[]")
+    binary = {"resourceType": "Binary", "contentType": JSON_PATCH, "data": b64encode(b"[]").decode()}
+    with pytest.raises(Throttled):
+        await world.transact([{"request": {"method": "PATCH", "url": "Patient/bob"}, "resource": binary}])
+    bob = await world.vault.current("Patient", "bob")
+    assert bob is not None
+    assert bob.meta.version == 1

@@ -301,6 +301,7 @@ class Door:
             self._vault, who, self._base, visit.now, resource_bytes=limit, claims=claims, consents=consents
         )
         context.content = None if visit.content is None else visit.content.content
+        context.onlooker = self._onlooker
         return context
 
     async def _write(self, visit: Visit, interaction: Callable[..., Awaitable[Finding]]) -> Finding:

@@ -20,6 +20,7 @@ from medlock.fhir.values import Values
 from medlock.records.claims import Claims
 from medlock.records.consents import Consulted, naming, ready_for
 from medlock.records.indexing import TYPE_NUMBERS
+from medlock.records.onlooker import Onlooker
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
 from medlock.records.vault import Vault
 from medlock.settings import MIB
@@ -63,7 +64,7 @@ class Context:
     `born` maps `Type/id` of resources in the same transaction to the ids of their patients, once known.
     `resolved` remembers which references were found good. A patch may make no resource of more than `resource_bytes`.
     `claims` are shared by all requests of the process. `consents` narrow what this caller is granted. `content` was
-    received by itself, for the Binary in question.
+    received by itself, for the Binary in question. `onlooker` counts whose records a write shows.
     """
 
     vault: Vault
@@ -77,6 +78,7 @@ class Context:
     claims: Claims = field(default_factory=Claims)
     consents: Consulted | None = None
     content: Content | None = None
+    onlooker: Onlooker | None = None
 
 
 def checked(data: bytes, type_: str, path: str = "") -> dict[str, object]:

@@ -2,17 +2,19 @@
 
 A note tells of everything in its episode, so it is as sensitive as the most sensitive resource that refers to the same
 Encounter or EpisodeOfCare. When something sensitive joins an episode later, the notes that are there already are
-labelled anew in the same commit. What only the index tells is enough for it: no body is opened but those that change.
+labelled anew in the same commit. A Binary is as sensitive as its security context, as that is when the Binary is
+written. What only the index tells is enough for it: no body is opened but those that change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from medlock.access.consent.codes import labels_of
+from medlock.access.consent.codes import LABELLED, labels_of
 from medlock.access.labels.labelling import EPISODES, NOTES, called_for, missing, sealed
 from medlock.fhir.extract import extract
 from medlock.fhir.parse import parse_json
@@ -21,6 +23,7 @@ from medlock.fhir.searchparams import parameters
 from medlock.fhir.values import Values
 from medlock.records.drafts import UPDATE, Draft
 from medlock.records.indexing import TYPE_NAMES, TYPE_NUMBERS, whole_text
+from medlock.records.ownership import security_context
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
@@ -40,11 +43,16 @@ def label(draft: Draft, resource: dict[str, object]) -> None:
 def add_labels(draft: Draft, wanted: Iterable[str]) -> bool:
     """Add what is missing of these sensitivities, to body, index and sealed labels; whether anything was."""
     added = missing(draft.labels, wanted)
+    _add(draft, added)
+    return bool(added)
+
+
+def _add(draft: Draft, added: Sequence[Mapping[str, Any]]) -> None:
+    """Add these labels to body, index and sealed labels."""
     draft.security += tuple(added)
     draft.labels = sealed(draft.labels, added)
     if draft.values is not None:
         draft.values.tokens += [(_SECURITY, each["system"], each["code"]) for each in added]
-    return bool(added)
 
 
 async def label_episodes(vault: Vault, drafts: Sequence[Draft]) -> list[Draft]:
@@ -56,7 +64,23 @@ async def label_episodes(vault: Vault, drafts: Sequence[Draft]) -> list[Draft]:
     further: list[Draft] = []
     for patient, own in by_patient.items():
         further += await _label_record(vault, patient, own)
+        for draft in own:
+            if draft.type == "Binary":
+                await _label_content(vault, draft, own)
     return further
+
+
+async def _label_content(vault: Vault, draft: Draft, beside: Sequence[Draft]) -> None:
+    """A Binary bears what its security context bears, whose access rules it takes (R4 Binary.securityContext)."""
+    fresh = {f"{each.type}/{each.id}": each.labels for each in beside}
+    for target in security_context(parse_json(draft.body)):
+        labels = fresh.get(target)
+        if labels is None:
+            type_, _, id_ = target.partition("/")
+            opened = await vault.current(type_, id_) if type_ in TYPE_NUMBERS else None
+            labels = () if opened is None else opened.meta.labels
+        parts = [each.rpartition("|") for each in labels if each not in {*draft.labels, LABELLED}]
+        _add(draft, [{"system": system, "code": code} for system, _, code in parts])
 
 
 async def _label_record(vault: Vault, patient: str, drafts: list[Draft]) -> list[Draft]:

@@ -20,7 +20,7 @@ class Onlooker(Protocol):
 def look(onlooker: Onlooker, principal: Principal, interaction: Interaction, finding: Finding) -> None:
     """Tell of a Finding. Not of a write, which is done by now, nor of an export, which has limits of its own.
 
-    Raises TooMany.
+    What a patch shows is told before it is made (`records.patch`). Raises TooMany.
     """
     shown = finding.disclosed
     if shown and not (finding.logged or finding.deidentified or interaction in EXPORTS):

@@ -18,10 +18,9 @@ from medlock.records.commit import Committer
 from medlock.records.conditional import settled
 from medlock.records.drafts import UPDATE, Context, Draft
 from medlock.records.finding import Finding
-from medlock.records.labelling import label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import visible
-from medlock.records.write import answer, prepare
+from medlock.records.write import commit, prepare
 from medlock.store.bodies import Opened
 
 
@@ -34,13 +33,14 @@ async def patch(context: Context, grant: Grant, question: Question, committer: C
             await prepare(context, grant, draft, named=asked.id)
         except BadRequest as fault:
             raise no_resource(fault) from fault
-    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
-    return answer(written)
+    return await commit(context, grant, draft, committer)
 
 
 async def patch_draft(context: Context, grant: Grant, question: Question) -> Draft:
     """The draft of what a patch makes of the current version."""
     before = await visible(context.vault, grant, question)
+    if context.onlooker is not None and before.meta.patients:  # the answer and each test tell what is there
+        context.onlooker.saw(context.principal, [before.slot])
     with telling_of(before):
         return _made_from(before, context, grant, question)
 

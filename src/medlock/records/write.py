@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import structs
+
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
 from medlock.access.residual import Seen
@@ -13,7 +15,7 @@ from medlock.ids import resource_id
 from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
-from medlock.records.consents import asked_by, ready, ready_for
+from medlock.records.consents import asked_by, looking, ready, ready_for
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
@@ -44,8 +46,7 @@ async def _create(context: Context, grant: Grant, question: Question, committer:
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
     draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
     await prepare(context, grant, draft)
-    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
-    return answer(written)
+    return await commit(context, grant, draft, committer)
 
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
@@ -62,8 +63,7 @@ async def _update(context: Context, grant: Grant, question: Question, committer:
     draft.content = context.content
     await may_replace(context, grant, draft)
     await prepare(context, grant, draft, named=named_by(asked))
-    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
-    return answer(written)
+    return await commit(context, grant, draft, committer)
 
 
 def update_draft(question: Question) -> Draft:
@@ -151,6 +151,24 @@ async def refuse_orphans(context: Context, opened: Opened) -> None:
     capsule = await context.vault.capsules.open(opened.slot)
     if capsule.live_rows() > 1:
         raise PreconditionFailed("The patient's record holds other resources: delete those first, or shred the record.")
+
+
+async def commit(context: Context, grant: Grant, draft: Draft, committer: Committer) -> Finding:
+    """Write a draft, labelled by its episode, and what that brings back.
+
+    What its episode added to it is not the writer's: who may not look at such is told that it is written, and no more.
+    """
+    own = draft.labels
+    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
+    finding = answer(written)
+    if draft.labels != own and not _looking(context, grant).shows(Seen(written.meta, written.body)):
+        finding.body = b""
+    return finding
+
+
+def _looking(context: Context, grant: Grant) -> Grant:
+    """The same Grant within what consents leave of a look at data."""
+    return grant if grant.consents is None else structs.replace(grant, consents=looking(context.consents))
 
 
 def answer(written: Written) -> Finding:

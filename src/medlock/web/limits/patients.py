@@ -2,8 +2,8 @@
 
 Each request may be modest and the sum of them a copy of the clinic. So the door tells here, before it lets an answer
 go, whose records are in it; who has seen as many patients as one person or program may in an hour sees no further one
-until the next, while those already seen stay within reach. At half of it an alarm is raised. Callers held to one
-patient are not counted, nor are exports, which have rights, weights and log entries of their own.
+until the next, while those already seen stay within reach. At half of it an alarm is raised. Patients' own callers,
+held to one record, are not counted, nor are exports, which have rights, weights and log entries of their own.
 
 The count is exact within a worker. With several workers each tells a shared counter, a second later, which (account,
 patient, hour) it saw; the first to tell counts, so a patient seen through two workers counts once. What others saw
@@ -74,7 +74,7 @@ class Patients:
 
     def saw(self, principal: Principal, slots: Collection[int]) -> None:
         """Somebody is about to see records of these patients. Raises Throttled when they may see no further one."""
-        if principal.patient:
+        if principal.patient and Role.PATIENT in principal.roles:  # staff may be held to one patient after another
             return
         if self._now_ms() >= self._ends:
             self._begin()
