@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 
 from identity.house import ABROAD, PASSWORD, WRONG, MemoryHouse
 from identity.world import HOME
+from medlock.access.principal import Role
 from medlock.audit.events import Action
 from medlock.errors import NotAuthenticated, TooMany
 from medlock.identity.factors.passkey import UnknownPasskey
@@ -68,6 +69,19 @@ async def test_a_password_alone_is_no_proof_where_an_app_is_enrolled():
     assert begun.session.acr == "aal2"
     with pytest.raises(NotAuthenticated):
         await proving(house).password(begun.secret, PASSWORD, code, HOME)
+
+
+async def test_who_works_here_proves_nothing_by_what_can_be_phished():
+    """A stolen session and a phished password, with the code of the app even, are no way to change a clinician's keys."""
+    house = MemoryHouse()
+    doc = await house.person(Kind.PASSKEY, Kind.PASSWORD, Kind.TOTP, role=Role.CLINICIAN)
+    found = await house.by_passkey(doc)
+    house.clock.ms += 10 * 60_000
+    with pytest.raises(NotAuthenticated):
+        await proving(house).password(found.secret, PASSWORD, house.code(doc), HOME)
+    assert (await house.sessions.find(found.secret)).proven == found.session.proven
+    assert [event for event in house.log.events if event.action is Action.SIGN_IN_FAILED]
+    assert (await again(house, doc, found.secret)).session.acr == "phr"
 
 
 async def test_wrong_passwords_wait_in_the_session_alone():

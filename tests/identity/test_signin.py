@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -449,6 +450,39 @@ async def test_codes_of_invitations_are_not_guessed_all_day() -> None:
             await house.door.join("0000", "ann", "", HOME)
     with pytest.raises(Waits):
         await house.door.join("0000", "ann", "", HOME)
+
+
+async def test_user_names_are_not_found_out_with_one_good_code() -> None:
+    """Whoever holds an invitation tries names that others may have: each try counts, like a wrong code."""
+    house = MemoryHouse()
+    await house.person(Kind.PASSWORD)
+    account = await house.accounts.create(NewAccount("Bob", ("patient",), "", "Patient/b"), "cli:test")
+    code = (await house.invitations.invite(account.id, "cli:test")).code
+    for _ in range(20):
+        with pytest.raises(Conflict):
+            await house.door.join(code, "ann@example.org", "", HOME)
+    with pytest.raises(Waits):
+        await house.door.join(code, "ann@example.org", "", HOME)
+
+
+async def test_a_date_of_birth_is_not_guessed_from_many_networks() -> None:
+    """The paper is found: five dates in five minutes, a hundred in all, wherever they come from; a new code helps."""
+    house = MemoryHouse()
+    new = NewAccount("Bob", ("patient",), "", "Patient/b", birth="1980-02-29")
+    account = await house.accounts.create(new, "cli:test")
+    code = (await house.invitations.invite(account.id, "cli:test", hours=720)).code
+    looked_at = 0
+    for network in range(400):
+        place = replace(HOME, address=f"198.51.{network % 256}.{network // 256}")
+        with pytest.raises((NotAuthenticated, TooMany)) as refusal:
+            await house.door.join(code, "bob", f"19{network % 80 + 10}-01-01", place)
+        looked_at += isinstance(refusal.value, NotAuthenticated)
+        house.clock.ms += 3_600_000
+    assert looked_at == 100
+    with pytest.raises(TooMany):
+        await house.door.join(code, "bob", "1980-02-29", HOME)
+    code = (await house.invitations.invite(account.id, "cli:test")).code
+    assert await house.door.join(code, "bob", "1980-02-29", HOME)
 
 
 async def test_what_is_over_is_swept_and_nothing_else() -> None:

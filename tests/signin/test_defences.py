@@ -12,6 +12,7 @@ from medlock.web.signin import places
 from medlock.web.signin.answers import Goto
 from medlock.web.signin.cookies import read_cookies
 from medlock.web.signin.form import parse_form
+from medlock.web.signin.render import host
 from medlock.web.signin.routes import AUTHORIZE_SENT, DECLARED
 from signin.small_desks import APP, CODES, KEYS, Holdings, World
 from signin.small_site import ORIGIN, Browser, site
@@ -226,6 +227,19 @@ async def test_the_app_is_in_the_policy_of_its_pages_only():
     stranger = Browser(site(world))
     await stranger.get("/sign-in?to=a.handle-of-a-request")
     assert APP in stranger.last.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://app.example.org:8443/cb", "app.example.org:8443"),
+        ("org.evil.app://portal.your-clinic.example/cb", "org.evil.app:"),
+        ("org.evil.app:/cb", "org.evil.app:"),
+    ],
+)
+def test_a_private_scheme_does_not_pass_for_a_host(address, said):
+    """The page says where a code goes: an app's own scheme, and not the name of somebody else's site behind it."""
+    assert host(address) == said
 
 
 @pytest.mark.parametrize("raw", [b"\xff", b"a=%ff", b"a=%00", b"&".join([b"a=1"] * 500)])

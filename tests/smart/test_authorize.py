@@ -128,6 +128,9 @@ async def test_a_10_clients_that_are_not_active(world, app):
         ({"response_mode": "fragment"}, "invalid_request"),
         ({"prompt": "surprise"}, "invalid_request"),
         ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "9" * 20}, "invalid_request"),
+        ({"max_age": "9" * 5000}, "invalid_request"),
+        ({"max_age": "\N{ARABIC-INDIC DIGIT THREE}"}, "invalid_request"),
     ],
 )
 async def test_a_12_to_a_17_told_to_the_app(world, app, more, code):
@@ -165,6 +168,20 @@ async def test_a_19_prompt(world, app):
     assert isinstance(await world.server.authorize.resume(asked.handle, world.session(ANN)), NeedConsent)
     asked = await world.server.authorize.begin(world.asking(app, SCOPE, max_age="5"), session)
     assert isinstance(asked, NeedSignIn)
+
+
+async def test_max_age_zero_is_met_by_signing_in(world, app):
+    """max_age=0 asks for a sign-in after the request, and takes one, however long the person then thinks."""
+    session = world.session(ANN)
+    world.clock.pass_(1)
+    asked = await world.server.authorize.begin(world.asking(app, SCOPE, max_age="0"), session)
+    assert isinstance(asked, NeedSignIn)
+    world.clock.pass_(2)
+    session = world.session(ANN)
+    world.clock.pass_(30)
+    assert isinstance(await world.server.authorize.resume(asked.handle, session), NeedConsent)
+    found = answer(await world.server.authorize.decide(asked.handle, session, ("openid", "patient/Observation.rs")))
+    assert "code" in found
 
 
 async def test_sign_in_comes_first(world, app):

@@ -3,7 +3,8 @@
 This is the only way into a record that is there already: nobody signs up by saying who they are. The clinic makes an
 account for a Patient, hands over the code, and whoever takes it up must know the date of birth as well where one was
 given. A code has 120 random bits, is kept as a digest, is good once, and not after its time. A new one for the same
-account ends the one before.
+account ends the one before. Dates of birth are few, so those that are tried for one code are counted like one-time
+codes, from wherever they come: who finds the paper does not guess the date.
 
 Taking one up begins a session that may do nothing but enrol. For an account that was in use it is a reset: what it
 could be proven with before, and all that was given to it, ends in the same act.
@@ -22,12 +23,14 @@ from medlock.identity.account import Account, Status, canonical_login
 from medlock.identity.accounts import Accounts, about, mark, row_of
 from medlock.identity.codes import digest, new_code
 from medlock.identity.ground import Ground, again
+from medlock.identity.lockout import Lockout
 from medlock.store.cabinet import Held
 from medlock.store.tables import Batch
 
 HOURS_MAX = 24 * 30
 _HOUR_MS = 3_600_000
 _END_OF_TIME = 1 << 62
+BIRTH = "birth"
 SENTENCE = "This code does not work. Check what you entered; if it still does not, ask for a new code where you got it."
 
 
@@ -71,6 +74,7 @@ class Invitations:
     def __init__(self, ground: Ground, accounts: Accounts) -> None:
         self._ground = ground
         self._accounts = accounts
+        self._lockout = Lockout(ground)
         self._rows = ground.cabinet.drawer("invitation", Invitation)
         self._current = ground.cabinet.drawer("invited", Current)
 
@@ -96,7 +100,8 @@ class Invitations:
     async def take(self, code: str, login: str, birth: str) -> tuple[Held[Account], Taken]:
         """The account that a code is for, and what takes it up under a user name.
 
-        Raises NotAuthenticated with one sentence for every cause; BadRequest when the user name cannot be one.
+        Raises NotAuthenticated with one sentence for every cause; BadRequest when the user name cannot be one; Waits,
+        Suspended when too many dates of birth were tried for this code.
         """
         wanted = digest(code)
         held = await self._rows.get(self._rows.key(wanted))
@@ -106,14 +111,24 @@ class Invitations:
             raise NotAuthenticated(SENTENCE, reason=f"the code for {held.value.account} is over")
         owner = await self._accounts.held(held.value.account)
         account = owner.value
-        if account.status is Status.DISABLED or not _same(account.birth, birth):
-            raise NotAuthenticated(SENTENCE, reason=f"account {account.id} is disabled, or another date of birth")
+        if account.status is Status.DISABLED:
+            raise NotAuthenticated(SENTENCE, reason=f"account {account.id} is disabled")
+        await self._born(held.key, account, birth)
         chosen = account.login or canonical_login(login)
         batch, taken = self._accounts.take_up(owner, chosen)
         event = self._ground.event(Action.ACCOUNT_TAKE_UP, account.id, mark(taken, row_of(batch)), about(taken))
         batch += self._rows.remove(held) + self._current.clear(self._current.key(account.id))
         batch += Batch(entries=self._ground.log.seal(event)) + await self._accounts.ended(account.id)
         return owner, Taken(taken, batch, account.status is Status.ACTIVE)
+
+    async def _born(self, key: int, account: Account, birth: str) -> None:
+        """Return when a date of birth is the one that is asked for. Raises NotAuthenticated, Waits, Suspended."""
+        if not account.birth:
+            return
+        await self._lockout.code(str(key), BIRTH)
+        if not compare_digest(account.birth.encode(), birth.strip().encode(errors="replace")):
+            raise NotAuthenticated(SENTENCE, reason=f"another date of birth for account {account.id}")
+        await self._lockout.code_right(str(key), BIRTH)
 
     async def sweep(self) -> int:
         """Remove codes whose time is over; how many."""
@@ -139,8 +154,3 @@ class Invitations:
         if held is None:
             return self._current.insert(at, Current(key))
         return self._current.replace(held, Current(key)) + self._rows.clear(held.value.key)
-
-
-def _same(birth: str, typed: str) -> bool:
-    """Whether a date of birth is the one that is asked for; where none is, any will do."""
-    return not birth or compare_digest(birth.encode(), typed.strip().encode(errors="replace"))

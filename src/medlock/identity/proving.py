@@ -2,13 +2,15 @@
 
 The session goes on under a new secret, as strong as what was proven now or before. A password is counted for the
 session before it is looked at, a code for the account, as at the sign-in; where an app is enrolled, a password alone
-proves nothing. A passkey cannot be guessed and is not counted; one that may be a copy is refused.
+proves nothing, nor does it for whoever works here: what can be phished is no proof of theirs, once they have enrolled.
+A passkey cannot be guessed and is not counted; one that may be a copy is refused.
 """
 
 from __future__ import annotations
 
 from medlock.audit.events import Action, Outcome
 from medlock.errors import NotAuthenticated
+from medlock.identity.account import STAFF
 from medlock.identity.factors.kit import Kit
 from medlock.identity.factors.shape import Answer, Kind, Offer, Proof, refused
 from medlock.identity.ground import Ground, Place
@@ -48,6 +50,9 @@ class Proving:
         """A password, with a code where an app is enrolled. Raises NotAuthenticated, Waits, Suspended, Unavailable."""
         session = await self._sessions.find(secret)
         counted = await self._lockout.proof(session.id)
+        if not session.unsettled and not STAFF.isdisjoint(session.roles):
+            await self._failed(session, Kind.PASSWORD, "a password of somebody who works here")
+            raise refused("a password of somebody who works here")
         proofs = [await self._verified(session, Kind.PASSWORD, password, place)]
         if await self._kit.totp.describe(session.account):
             await self._lockout.code(session.account, Kind.TOTP.value)

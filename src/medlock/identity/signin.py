@@ -86,11 +86,14 @@ class SignIn:
         except NotAuthenticated as refusal:
             await self._failed(None, "invitation", place, refusal.reason)
             raise
-        await self._desk.lockout.joined(counted)
+        except TooMany as refusal:
+            await self._waits("", "invitation", refusal)
+            raise
         try:
             await self._ground.backend.commit(taken.batch + await self._reset(held.value, reset=taken.reset))
         except Raced:
             raise Conflict("This user name is taken, or the code was just used. Try another user name.") from None
+        await self._desk.lockout.joined(counted)  # not before: user names are not found out by trying them here
         remembered, device, secret = await self._desk.devices.remember(held.value.id, place)
         standing = await self._desk.accounts.standing(held.value.id)
         begun = await self._desk.sessions.start(standing, replace(INVITED, device=device), place, remembered)

@@ -7,6 +7,7 @@ and the app is told. A parameter that comes twice is refused, as is one that thi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from medlock.store.cabinet import Held
 STATE_BYTES = 2_048
 PUSHED_PREFIX = "urn:ietf:params:oauth:request_uri:"
 _PROMPTS = frozenset({"", "none", "login", "consent"})
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _WHOLE = ("request", "claims", "registration", "id_token_hint")
 """Parameters of OpenID Connect that change what is asked for, and are not understood here."""
 
@@ -137,7 +139,7 @@ class Asking:
                 raise OAuthRefused(code, f"The parameter {name} is not taken here.")
         if not 0 < len(given.get("state", "")) <= STATE_BYTES:
             raise OAuthRefused("invalid_request", "Send a state of 1 to 2048 characters (SMART App Launch 2.2).")
-        if given.get("prompt", "") not in _PROMPTS or not (given.get("max_age") or "0").isdecimal():
+        if given.get("prompt", "") not in _PROMPTS or _SECONDS.fullmatch(given.get("max_age", "0")) is None:
             raise OAuthRefused("invalid_request", "prompt is none, login or consent; max_age a number of seconds.")
         if len(given.get("dpop_jkt", "")) not in {0, 43} or len(given.get("launch", "")) > 200:
             raise OAuthRefused("invalid_request", "dpop_jkt and launch are as this server gave or understands them.")

@@ -16,6 +16,8 @@ URIS_MAX = 20
 URI_BYTES = 2_000
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _PLAIN = re.compile(r"[!-~]+")
+_HOST = re.compile(r"(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""What may stand in a policy of a page (CSP `form-action`) as it is: no comma, no semicolon, no quote."""
 _PRIVATE = re.compile(r"[a-z][a-z0-9+\-]*(?:\.[a-z0-9+\-]+)+")  # RFC 8252 §7.1: a reversed domain name
 
 
@@ -36,7 +38,7 @@ def _may_redirect(uri: str) -> bool:
     if parts is None or "#" in uri or "*" in uri or "@" in parts.netloc or "\\" in uri:
         return False
     if parts.scheme == "https":
-        return bool(parts.hostname)
+        return _HOST.fullmatch(parts.netloc) is not None
     if parts.scheme == "http":
         return is_loopback(parts)
     return _PRIVATE.fullmatch(parts.scheme) is not None
@@ -45,7 +47,9 @@ def _may_redirect(uri: str) -> bool:
 def check_address(uri: str, what: str) -> None:
     """Return when this is the https address (or one on loopback) of a page of the app. Raises BadRequest."""
     parts = parsed(uri)
-    if parts is None or "#" in uri or "@" in parts.netloc or not (parts.scheme == "https" or is_loopback(parts)):
+    if parts is None or "#" in uri or "\\" in uri or not (parts.scheme == "https" or is_loopback(parts)):
+        parts = None
+    if parts is None or _HOST.fullmatch(parts.netloc) is None:
         raise BadRequest(f"The {what} must be an https address without a fragment or a user name.")
 
 

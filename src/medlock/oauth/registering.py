@@ -85,7 +85,8 @@ def checked(client: Client) -> None:
     """Return when a client makes sense. Raises BadRequest."""
     if _ID.fullmatch(client.id) is None:
         raise BadRequest("A client id is 3 to 32 letters, digits and . _ -.")
-    if _NAME.fullmatch(client.name) is None:
+    if _NAME.fullmatch(client.name) is None or not client.name.isprintable():
+        # nothing that turns the direction of a line round or is not seen: what stands beside the name is ours to say
         raise BadRequest("A client has a name of up to 80 characters, which people see; no < or >.")
     _check_addresses(client)
     _check_keys(client)

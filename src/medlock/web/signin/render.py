@@ -98,6 +98,6 @@ def browser(words: Words, agent: str) -> str:
 
 
 def host(address: str) -> str:
-    """The part of an address that says whose it is."""
+    """The part of an address that says whose it is: of a private scheme, the scheme, whatever follows it."""
     parts = urlsplit(address)
-    return parts.netloc or f"{parts.scheme}:"
+    return parts.netloc if parts.netloc and parts.scheme in {"http", "https"} else f"{parts.scheme}:"
