@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.verifier import offline
 from consent import form
 from consent.cases import CASES
 from medlock.access.consent.policy import Policy
@@ -384,6 +385,38 @@ async def test_a_binary_is_as_sensitive_as_its_context(world, way):
     assert not ids(await world.search(ann, "Binary", ""))
     for line in ("GET /Binary/b", "GET /Binary/b/_history", "GET /Binary/b/_history/1"):
         assert (await refusal(world, ann, line))[0] is NotFound
+
+
+@pytest.mark.parametrize("way", ["short", "long", "address", "together", "later"])
+async def test_what_is_attached_is_as_sensitive_as_the_document(world, way):
+    """A content that came first, as the patient's, is labelled by the document that attaches it, and stays so."""
+    size = 2_000_000 if way == "long" else 100
+    await world.bring("PUT /Binary/b", bytes(size), x_security_context="Patient/p")
+    url = f"{BASE}/Binary/b/_history/1" if way == "address" else "Binary/b"
+    note = {name: value for name, value in NOTE.items() if name != "context"} | {"id": "note"}
+    note |= {"content": [{"attachment": {"url": url}}], "meta": {"security": [form.label("HIV")]}}
+    if way == "later":  # sensitive by its episode, which is so only afterwards
+        await world.put(VISIT)
+        del note["meta"]
+        await world.put({**note, "context": NOTE["context"]})
+        await world.put(observation("hiv", encounter=NOTE["context"]["encounter"][0], **HIV))
+    elif way == "together":
+        await world.transact([{"request": {"method": "PUT", "url": note_of(note)}, "resource": note}])
+    else:
+        await world.put(note)
+    await world.put(NOT_HIV, recorder)
+    for _ in range(2):
+        assert "Binary/b" not in ids(json.loads((await world.send(ann, "GET /Patient/p/$everything")).body))
+        for line in ("GET /Binary/b", "GET /Binary/b/_history/1"):
+            assert (await refusal(world, ann, line))[0] is NotFound
+        shown = await world.send(patient("p", "patient/*.rs"), "GET /Binary/b", accept="video/mp4")
+        assert shown.outflow is None or shown.outflow.size == size
+        if way == "short":
+            own = patient("p", "patient/Consent.crus")
+            await world.put({**NOT_HIV, "status": "inactive"}, own)
+            await world.bring("PUT /Binary/b", bytes(size), x_security_context="Patient/p")
+            await world.put(NOT_HIV, own)
+    assert await offline(world.directory).verify() == []
 
 
 def note_of(resource):
