@@ -286,6 +286,7 @@ async def test_a_pushed_request_is_refused_where_it_is_pushed(world, app):
         ({"redirect_uri": "https://evil.example.org"}, "invalid_request"),
         ({"request_uri": "x"}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"padding": "x" * 30_000}, "invalid_request"),
     ):
         done = await world.post("/oauth/par", form | more)
         assert (done.status_code, done.json()["error"]) == (400, code)
