@@ -421,6 +421,7 @@ async def test_x_e13_t_14_t_15_intent_tenant_and_context(world, launched_app):
         {"identifier": "x"},
         {"reference": "Nothing/1"},
         {"type": "Nothing", "identifier": {}},
+        {"type": [], "identifier": {}},
         {"reference": "ImagingStudy/1", "more": 1},
     ):
         with pytest.raises(BadRequest):
