@@ -478,6 +478,79 @@ async def test_teams_and_groups_are_those_of_now(world):
     assert not await read_status(world, ann, "Observation/o1")
 
 
+ORG = {"reference": "Organization/org"}
+
+
+TEAM = [{"member": {"reference": BOB}}]
+MEMBER = [{"entity": {"reference": BOB}}]
+JOINING = {
+    "PractitionerRole": ({}, {"practitioner": {"reference": BOB}, "organization": ORG}),
+    "CareTeam": ({"name": "x"}, {"participant": TEAM}),
+    "Group": ({"type": "practitioner", "actual": True}, {"member": MEMBER}),
+}
+
+
+async def join(world, way, body, added):
+    """Bob writes a role, team or group with himself in it, one way or another."""
+    reference = note_of(body)
+    if way == "transaction":
+        await world.transact([{"request": {"method": "PUT", "url": reference}, "resource": body}], bob)
+    elif way == "PATCH":
+        patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in added.items()]
+        data, kind = json.dumps(patch).encode(), "application/json-patch+json"
+        await world.send(bob, f"PATCH /{reference}", data, content_type=kind)
+    else:
+        await world.send(bob, f"{way} /{body['resourceType'] if way == 'POST' else reference}", body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        *(("PractitionerRole", way) for way in ("PUT", "POST", "transaction")),
+        *((kind, way) for kind in ("CareTeam", "Group") for way in ("PUT", "PATCH", "transaction")),
+    ],
+)
+async def test_nobody_appoints_themselves(world, kind, way):
+    """Who may write roles, teams and groups does not write themselves into one that a consent lets see."""
+    await world.put({"resourceType": "Organization", "id": "org", "name": "x"})
+    empty, joined = JOINING[kind]
+    if empty:
+        await world.put({"resourceType": kind, "id": "t", **empty})
+    actor = "Organization/org" if kind == "PractitionerRole" else f"{kind}/t"
+    rules = {"type": "deny", "provision": [{"type": "permit", "actor": [actor]}]}
+    await world.put(form.consent({"provision": rules}, 6), recorder)
+    body = {"resourceType": kind, "id": "t", **empty, **joined}
+    with pytest.raises(Denied):
+        await join(world, way, body, joined)
+    assert not await read_status(world, bob, "Observation/o1")
+    await world.put(body)
+    assert await read_status(world, bob, "Observation/o1")
+
+
+@pytest.mark.parametrize("kind", ["PractitionerRole", "CareTeam", "Group"])
+async def test_nobody_leaves_what_is_denied(world, kind):
+    """Nor out of one that a consent denies: by a deletion alone or in a transaction, by ending it, by leaving it."""
+    await world.put({"resourceType": "Organization", "id": "org", "name": "x"})
+    empty, joined = JOINING[kind]
+    body = {"resourceType": kind, "id": "t", **empty, **joined}
+    await world.put(body)
+    actor = "Organization/org" if kind == "PractitionerRole" else f"{kind}/t"
+    rules = {"type": "permit", "provision": [{"type": "deny", "actor": [actor]}]}
+    await world.put(form.consent({"provision": rules}, 6), recorder)
+    ended = {"status": "inactive"} if kind == "CareTeam" else {"active": False}
+    for send in (
+        lambda: world.send(bob, f"DELETE /{kind}/t"),
+        lambda: world.transact([{"request": {"method": "DELETE", "url": f"{kind}/t"}}], bob),
+        lambda: world.put({**body, **ended}, bob),
+        lambda: world.put({"resourceType": kind, "id": "t", **empty}, bob),
+    ):
+        with pytest.raises(Denied):
+            await send()
+        assert not await read_status(world, bob, "Observation/o1")
+    await world.put({**body, **ended})
+    assert await read_status(world, bob, "Observation/o1")
+
+
 async def test_the_list_of_who_has_consents_is_made_again(world):
     """Taken away, it opens nothing: it is made from the indexes. And verification finds nothing wrong with it."""
     await world.put(EXCEPT_BOB, recorder)

@@ -29,6 +29,7 @@ from medlock.records.labelling import label_episodes
 from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
+from medlock.records.standing import refuse_resigning
 from medlock.records.turns import in_turns
 from medlock.records.write import bind, granted, may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
@@ -189,6 +190,7 @@ async def _identify(context: Context, step: Step, mapping: dict[str, str]) -> No
             step.draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
             bind(step.grant, step.draft, step.found)
             await refuse_orphans(context, step.found)
+            await refuse_resigning(context, step.found)
     _remember(context, step, mapping)
 
 

@@ -15,11 +15,10 @@ from medlock.access.principal import Principal
 from medlock.fhir.parse import parse_json
 from medlock.records.indexing import TYPE_NUMBERS, whole_text
 from medlock.records.vault import TENANT, Vault
-from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
 
 _BY_ROLE = frozenset({"Organization", "PractitionerRole", "HealthcareService"})
-_MEMBERS = {"CareTeam": ("participant", "member"), "Group": ("member", "entity")}
+TEAMS = {"CareTeam": ("participant", "member"), "Group": ("member", "entity")}
 _NONE: frozenset[str] = frozenset()
 
 
@@ -27,14 +26,34 @@ async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> f
     """Of the actors named (`Type/id`), and of the roles on the way to them, those that the caller answers to."""
     wanted = {each.partition("/")[0] for each in named}
     own = principal.organisations | ({principal.fhir_user} if principal.fhir_user else _NONE)
-    if not own or wanted.isdisjoint(_BY_ROLE | _MEMBERS.keys()):
+    if not own or wanted.isdisjoint(_BY_ROLE | TEAMS.keys()):
         return _NONE
-    found = own | await _roles(vault, principal.fhir_user)
+    found = await answers_to(vault, principal)
     for each in named:
-        path = _MEMBERS.get(each.partition("/")[0])
-        if path is not None and not found.isdisjoint(_members(await _opened(vault, each), path)):
+        type_, _, id_ = each.partition("/")
+        if type_ in TEAMS and in_team(type_, await _opened(vault, type_, id_), found):
             found |= {each}
     return found - own
+
+
+async def answers_to(vault: Vault, principal: Principal) -> frozenset[str]:
+    """Whom a caller is, teams aside: themselves, their organisations, their roles and where they have them."""
+    own = frozenset({principal.fhir_user} if principal.fhir_user else ())
+    return own | principal.organisations | await _roles(vault, principal.fhir_user)
+
+
+def in_team(type_: str, team: Mapping[str, Any], who: frozenset[str]) -> bool:
+    """Whether one of these is in a team or group, as long as that is in use."""
+    ended = team.get("active") is False or team.get("status") in {"inactive", "entered-in-error", "suspended"}
+    return not ended and not who.isdisjoint(_members(team, TEAMS[type_]))
+
+
+def of_role(role: Mapping[str, Any], reference: str, person: str) -> frozenset[str]:
+    """What a role that is in force makes a person: itself, and the organisation and services in which they have it."""
+    if role.get("active") is False or not person or person not in _references([role.get("practitioner")]):
+        return _NONE
+    places = [role.get("organization"), *(role.get("healthcareService") or ())]
+    return frozenset({reference, *_references(places)})
 
 
 async def _roles(vault: Vault, person: str) -> frozenset[str]:
@@ -51,27 +70,15 @@ async def _roles(vault: Vault, person: str) -> frozenset[str]:
         rows += [IndexRow(rid, TENANT, version, tag) for rid, _, version, tag in each]
     found: set[str] = set()
     for opened in await vault.fetch(rows):
-        found |= _role(opened) if opened is not None else _NONE
+        if opened is not None:
+            found |= of_role(parse_json(opened.body), opened.meta.reference, person)
     return frozenset(found)
 
 
-def _role(opened: Opened) -> frozenset[str]:
-    role = parse_json(opened.body)
-    if role.get("active") is False:
-        return _NONE
-    places = [role.get("organization"), *(role.get("healthcareService") or ())]
-    return frozenset({opened.meta.reference, *_references(places)})
-
-
-async def _opened(vault: Vault, reference: str) -> Mapping[str, Any]:
-    """A team or group as it is now; nothing of one that is not there or not in use."""
-    type_, _, id_ = reference.partition("/")
+async def _opened(vault: Vault, type_: str, id_: str) -> Mapping[str, Any]:
+    """A team or group as it is now; nothing of one that is not there."""
     opened = await vault.current(type_, id_)
-    if opened is None or opened.meta.deleted:
-        return {}
-    resource = parse_json(opened.body)
-    ended = resource.get("active") is False or resource.get("status") in {"inactive", "entered-in-error", "suspended"}
-    return {} if ended else resource
+    return {} if opened is None or opened.meta.deleted else parse_json(opened.body)
 
 
 def _members(resource: Mapping[str, Any], path: tuple[str, str]) -> frozenset[str]:

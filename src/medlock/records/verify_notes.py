@@ -1,6 +1,7 @@
 """Verification of table JOB: a receipt for each load in the log, notes of rotations and erasures, done or under way.
 
-Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found.
+Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found. Of the
+list of records with consents, a page that is gone is found by the others.
 The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
 """
 
@@ -13,7 +14,7 @@ from medlock.audit.acts import Evidence
 from medlock.audit.events import Action
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.errors import Tampered
-from medlock.records.holders import is_list, listed, page_name
+from medlock.records.holders import PAGE, PARTS, is_list, listed, page_name
 from medlock.records.jobs import is_job
 from medlock.records.notes import SHRED, UPLOAD
 from medlock.records.vault import Vault
@@ -59,6 +60,7 @@ class NoteCheck:
         yield from self._shut_rows(missing)
         for key in sorted(missing - set(self._shut)):
             yield Finding(Table.JOB, key, Kind.DELETED, "a note of something done is gone")
+        yield from self._gone_pages()
         for slot in sorted(erased - {working}):
             if keys_of(self.vault, slot) is not None:
                 yield Finding(KEYSTORE, slot, Kind.INSERTED, f"the key of slot {slot}, which was erased, is there")
@@ -76,6 +78,20 @@ class NoteCheck:
                 self.arriving.update(self.vault.chunk_keys(*upload[:2]))
         erasures = [self.vault.notes.erasure(*note) for note in self._opened.values()]
         self.ends = {found[1]: found[0] for found in erasures if found is not None}
+
+    def _gone_pages(self) -> Iterator[Finding]:
+        """Pages of the list of records with consents: all parts were made at once, and a full page has one after it."""
+        first = [(part, self.vault.notes.key(page_name(part))) for part in range(PARTS)]
+        there = self._opened.keys() | set(self._shut)
+        wanted = {key for _, key in first} if any(key in there for _, key in first) else set()
+        for part, key in first:
+            page = 0
+            while key in self._opened and len(listed(self._opened[key][1])) >= PAGE:
+                page += 1
+                key = self.vault.notes.key(page_name(part, page))  # noqa: PLW2901 - the next page of the same part
+                wanted.add(key)
+        for key in sorted(wanted - there):
+            yield Finding(Table.JOB, key, Kind.DELETED, "a page of the list of records with consents is gone")
 
     def unlisted(self, slot: int) -> Finding | None:
         """A record with consents that the list of those does not have, although its part is there."""

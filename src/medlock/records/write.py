@@ -23,6 +23,7 @@ from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.recording import refuse_consents
+from medlock.records.standing import refuse_appointing_oneself, refuse_resigning
 from medlock.records.subscriptions import refuse_promises
 from medlock.store.bodies import Meta, Opened
 
@@ -115,6 +116,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     label(draft, resource)
     refuse_promises(resource)
     await refuse_consents(context, draft, resource, path)
+    await refuse_appointing_oneself(context, draft.type, draft.id, resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
@@ -140,6 +142,7 @@ async def delete(context: Context, grant: Grant, question: Question, committer: 
     draft = Draft(asked.type, asked.id, DELETE, if_match=asked.preconditions.if_match or "")
     bind(grant, draft, opened)
     await refuse_orphans(context, opened)
+    await refuse_resigning(context, opened)
     (written,) = await committer.commit([draft])
     return Finding(204, version=str(written.meta.version), updated=written.meta.updated, logged=True)
 

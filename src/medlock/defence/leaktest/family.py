@@ -158,6 +158,11 @@ def _anns() -> Iterator[Record]:
     yield _observation("ann-glucose", "ann", "2339-0", 93.0, encounter={"reference": "Encounter/ann-visit"})
     yield _observation("ann-viral-load", "ann", "20447-9", 48_211.0, **restricted)
     yield _observation("ann-panel", "ann", "24323-8", 7.0, hasMember=[{"reference": "Observation/ann-glucose"}])
+
+
+def _anns_papers() -> Iterator[Record]:
+    """What was written about Ann."""
+    ann = {"reference": "Patient/ann"}
     yield _of(
         "ann-report",
         "DiagnosticReport",
@@ -244,7 +249,7 @@ def _between() -> Iterator[Record]:
     )
 
 
-RECORDS: tuple[Record, ...] = (*_shared(), *_people(), *_anns(), *_everybody_elses(), *_between())
+RECORDS: tuple[Record, ...] = (*_shared(), *_people(), *_anns(), *_anns_papers(), *_everybody_elses(), *_between())
 BY_NAME: Mapping[str, Record] = {record.name: record for record in RECORDS}
 
 

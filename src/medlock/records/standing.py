@@ -1,0 +1,49 @@
+"""Nobody appoints themselves: consents name roles, teams and groups, and who may write those would decide who is meant.
+
+A change by which its own writer begins or ceases to answer to a PractitionerRole, or to a CareTeam or Group that is
+there, is refused, whatever consents name by now: an answer that hung on that would tell of them. A new team may have
+its maker in it, since no consent can name it yet. That two write each other in is not seen here; the log says who did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medlock.errors import Denied
+from medlock.fhir.parse import parse_json
+from medlock.records.closure import TEAMS, answers_to, in_team, of_role
+from medlock.records.drafts import Context
+from medlock.store.bodies import Opened
+
+_ROLE = "PractitionerRole"
+_GONE: Mapping[str, Any] = {}
+
+
+async def refuse_appointing_oneself(context: Context, type_: str, id_: str, resource: Mapping[str, Any]) -> None:
+    """Return when what is written, nothing for a deletion, leaves its writer who they are. Raises Denied."""
+    if type_ != _ROLE and type_ not in TEAMS:
+        return
+    before = await context.vault.current(type_, id_)
+    if type_ == _ROLE:
+        changed = _role(context, before) != of_role(resource, f"{type_}/{id_}", context.principal.fhir_user)
+    else:
+        own = await answers_to(context.vault, context.principal)
+        changed = before is not None and in_team(type_, _body(before), own) != in_team(type_, resource, own)
+    if changed:
+        raise Denied(f"whoever is named in a {type_} does not change that themselves")
+
+
+async def refuse_resigning(context: Context, opened: Opened) -> None:
+    """The same for a deletion."""
+    await refuse_appointing_oneself(context, opened.meta.type, opened.meta.id, _GONE)
+
+
+def _role(context: Context, before: Opened | None) -> frozenset[str]:
+    if before is None:
+        return frozenset()
+    return of_role(_body(before), before.meta.reference, context.principal.fhir_user)
+
+
+def _body(before: Opened) -> Mapping[str, Any]:
+    return _GONE if before.meta.deleted else parse_json(before.body)
