@@ -114,6 +114,18 @@ async def test_what_weighs_more_needs_a_fresh_proof():
     assert (await browser.follow()).status_code == 200
 
 
+async def test_counts_are_set_back_after_a_fresh_proof_only():
+    """A stolen session, minutes old, does not make the guessing of codes at the sign-in page free."""
+    world, browser = await standing()
+    world.clock.ms += 5 * 60_000 + 1
+    await browser.get("/account")
+    assert (await browser.post("/account/unlock")).headers["location"] == "/step-up"
+    await browser.get("/step-up")
+    await browser.post("/step-up", {"password": "right horse"})
+    await browser.get("/account")
+    assert (await browser.post("/account/unlock")).headers["location"] == "/account?done=unlocked"
+
+
 async def test_who_must_enrol_does_nothing_else():
     """A session that is not settled reaches the pages that settle it, and no other."""
     world, browser = await standing()
