@@ -16,7 +16,7 @@ from identity.clinic import ANN, BOB, Clinic, clinic
 from medlock.errors import Conflict, NotAuthenticated, NotFound, Raced
 from medlock.identity.factors import ceremony
 from medlock.identity.factors.passkey import PASSKEYS_MAX, UnknownPasskey
-from medlock.identity.factors.shape import Answer, Notice, Owner, Proof
+from medlock.identity.factors.shape import REFUSED, Answer, Notice, Owner, Proof
 
 SYNCED = UP | UV | BE | BS
 
@@ -82,6 +82,18 @@ async def test_salts_for_made_keys_stay() -> None:
     }
     assert len(salts) == 1
     assert (await world.passkeys.offer(BOB, "b")).shown["extensions"]["prf"]["eval"]["first"] not in salts
+
+
+@pytest.mark.parametrize("handle", [[], {}, 5, True, "!", "x" * 999])
+async def test_a_user_handle_that_is_none_is_refused(handle: object) -> None:
+    """Whatever stands in its place: the sentence of every refusal, and no fault of the server."""
+    world, device = clinic(), Authenticator()
+    await enrolled(world, device)
+    offer = await world.passkeys.challenge("", "b")
+    sent = json.loads(device.get(offer.shown))
+    sent["response"]["userHandle"] = handle
+    with pytest.raises(NotAuthenticated, match=REFUSED):
+        await world.passkeys.verify("", Answer(json.dumps(sent), offer.ticket, "b"))
 
 
 @pytest.mark.parametrize(

@@ -114,14 +114,29 @@ async def test_what_weighs_more_needs_a_fresh_proof():
     assert (await browser.follow()).status_code == 200
 
 
+async def test_counts_are_set_back_after_a_fresh_proof_only():
+    """A stolen session, minutes old, does not make the guessing of codes at the sign-in page free."""
+    world, browser = await standing()
+    world.clock.ms += 5 * 60_000 + 1
+    await browser.get("/account")
+    assert (await browser.post("/account/unlock")).headers["location"] == "/step-up"
+    await browser.get("/step-up")
+    await browser.post("/step-up", {"password": "right horse"})
+    await browser.get("/account")
+    assert (await browser.post("/account/unlock")).headers["location"] == "/account?done=unlocked"
+
+
 async def test_who_must_enrol_does_nothing_else():
     """A session that is not settled reaches the pages that settle it, and no other."""
     world, browser = await standing()
     world.unsettled = True
     for path in ("/account", "/account/passkeys/k1/remove", "/account/authenticator/remove", ASKED):
         assert (await browser.get(path)).headers["location"] == "/welcome", path
-    for path in ("/account/passkeys/new", "/account/password", "/account/recovery-codes"):
-        assert (await browser.get(path)).status_code == 200
+    for minutes in (0, 6):  # they may have nothing yet to prove it with again
+        world.clock.ms += minutes * 60_000
+        for path in ("/account/passkeys/new", "/account/password", "/account/recovery-codes"):
+            assert (await browser.get(path)).status_code == 200
+        assert (await browser.get("/account/passkeys/k1/remove")).headers["location"] == "/welcome"
 
 
 async def test_cookies_are_bound_to_this_host():

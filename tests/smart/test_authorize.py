@@ -286,6 +286,7 @@ async def test_a_pushed_request_is_refused_where_it_is_pushed(world, app):
         ({"redirect_uri": "https://evil.example.org"}, "invalid_request"),
         ({"request_uri": "x"}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"padding": "x" * 30_000}, "invalid_request"),
     ):
         done = await world.post("/oauth/par", form | more)
         assert (done.status_code, done.json()["error"]) == (400, code)
@@ -420,6 +421,7 @@ async def test_x_e13_t_14_t_15_intent_tenant_and_context(world, launched_app):
         {"identifier": "x"},
         {"reference": "Nothing/1"},
         {"type": "Nothing", "identifier": {}},
+        {"type": [], "identifier": {}},
         {"reference": "ImagingStudy/1", "more": 1},
     ):
         with pytest.raises(BadRequest):

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 
+import msgspec
 import pytest
 
 from medlock.crypto.jose import new_signer
@@ -91,6 +92,7 @@ async def test_a_code_bound_to_a_key(world, app):
         {"jti": None},
         {"iat": None},
         {"iat": 1},
+        {"iat": msgspec.Raw(b"9" * 400)},
         {"jti": "j" * 300},
         {"header": {"typ": "JWT"}},
         {"header": {"jwk": {}}},

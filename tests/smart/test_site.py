@@ -5,7 +5,7 @@ import pytest
 from medlock.crypto.jose import new_signer
 from medlock.oauth.client import Kind
 from smart.site import CONCERN, CONDITION, OBSERVED, PATIENTS, ROOT, condition, observation, open_site_in
-from smart.world import ASSERTION, TYPES, jwks_of
+from smart.world import ASSERTION, FHIR, TYPES, jwks_of
 
 LAB = f"patient/Observation.rs?category={OBSERVED}|laboratory"
 SOC = f"patient/Observation.rs?category={OBSERVED}|social-history"
@@ -264,6 +264,24 @@ async def test_l_05_limits(tmp_path):
         assert (await site.tokens(app, ann, "patient/*.rs"))["access_token"]
         done = [await site.wire.post(f"{ROOT}/oauth/register", json={}) for _ in range(3)]
         assert [each.status_code for each in done] == [400, 400, 429]
+
+
+async def test_strangers_do_not_fill_the_store_with_pushed_requests(tmp_path):
+    """Whoever knows the id of a public client may push in its name: good requests count as well, each leaves a row."""
+    async with open_site_in(tmp_path, "all=off page=3/m") as site:
+        app = await site.client()
+        form = {
+            "response_type": "code",
+            "client_id": app.id,
+            "redirect_uri": app.redirect_uris[0],
+            "scope": "patient/*.rs",
+            "state": "s",
+            "aud": FHIR,
+            "code_challenge": "c" * 43,
+            "code_challenge_method": "S256",
+        }
+        done = [await site.wire.post(f"{ROOT}/oauth/par", data=form) for _ in range(4)]
+        assert [each.status_code for each in done] == [201, 201, 201, 429]
 
 
 NDJSON = "application/fhir+ndjson"

@@ -140,4 +140,5 @@ def _is_context(each: dict[str, Any]) -> bool:
         return False
     canonical, identifier = each.get("canonical"), each.get("identifier")
     sound = canonical is None or (isinstance(canonical, str) and canonical.startswith("http"))
-    return sound and (identifier is None or isinstance(identifier, dict)) and (kind is None or kind in ALL_TYPES)
+    typed = kind is None or (isinstance(kind, str) and kind in ALL_TYPES)
+    return sound and typed and (identifier is None or isinstance(identifier, dict))

@@ -83,7 +83,7 @@ class Proofs:
     def _fresh(self, claims: dict[str, Any]) -> None:
         """Return when the proof was made just now."""
         made, now = claims.get("iat"), self._rows.clock.now_ms() / 1000
-        if isinstance(made, bool) or not isinstance(made, int | float) or abs(now - made) > SKEW:
+        if isinstance(made, bool) or not isinstance(made, int | float) or not now - SKEW <= made <= now + SKEW:
             raise BadToken("not made just now")
         (jti,) = claimed(claims, ("jti",))
         if len(jti) > 255:

@@ -20,6 +20,8 @@ from medlock.oauth.rows import Pushed, Rows
 
 _CREDENTIALS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 PARAMETERS_MAX = 50
+PARAMETERS_BYTES = 24_576
+"""In all: the longest scope, state and nonce that are taken (`asking`, `scope`), and room for the rest."""
 
 
 class Pushing:
@@ -37,6 +39,8 @@ class Pushing:
         parameters, twice = once(kept)
         if "request_uri" in parameters or len(kept) > PARAMETERS_MAX:
             raise OAuthRefused("invalid_request", "A pushed request holds its parameters, and no request_uri.")
+        if sum(len(name) + len(value.encode()) for name, value in kept) > PARAMETERS_BYTES:
+            raise OAuthRefused("invalid_request", f"A pushed request has at most {PARAMETERS_BYTES} bytes.")
         self._check(proven.client, parameters, twice)
         name = new_secret()
         expires = self._rows.clock.now_ms() + PUSHED * 1000

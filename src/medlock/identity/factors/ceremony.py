@@ -162,7 +162,7 @@ def credential_id(response: dict[str, Any]) -> bytes:
 def user_handle(response: dict[str, Any]) -> bytes:
     """Whom the passkey says it belongs to; b"" when it does not say. Raises NotAuthenticated."""
     given = response["response"].get("userHandle")
-    return b"" if given in {None, ""} else _bytes(given, "user handle", 64)
+    return b"" if given is None or given == "" else _bytes(given, "user handle", 64)
 
 
 def register(site: Site, response: dict[str, Any], challenge: bytes, *, conditional: bool) -> Registered:

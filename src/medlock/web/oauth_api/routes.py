@@ -27,7 +27,7 @@ JWKS = _public(discovery.JWKS)
 STYLE = _public(STYLE_PATH)
 
 TOKEN = _client(discovery.TOKEN, Rate.TOKEN)
-PAR = _client(discovery.PAR, Rate.TOKEN)
+PAR = _client(discovery.PAR, Rate.PAGE)  # a good one leaves a row, and a public client proves nothing: all count
 REVOKE = _client(discovery.REVOKE, Rate.TOKEN)
 INTROSPECT = _client(discovery.INTROSPECT, Rate.INTROSPECTION)
 USERINFO = Declared(

@@ -153,7 +153,8 @@ class Counter:
         visitor = visit.who
         if visitor.unsettled and declared not in UNSETTLED:
             return Goto(WELCOME.path)
-        if declared.permission is Permission.STEP_UP and not visit.fresh:
+        # who is not settled may nothing but enrol, and may have nothing yet to prove it with again (identity.enrolment)
+        if declared.permission is Permission.STEP_UP and not visitor.unsettled and not visit.fresh:
             return Goto(step_up_for(declared, visit))
         return None
 

@@ -46,13 +46,13 @@ ACCOUNT = _signed_in("/account", "GET")
 SESSION_END = _signed_in("/account/sessions/{id}/end", "POST")
 SESSIONS_END = _signed_in("/account/sessions/end-others", "POST")
 APP_END = _signed_in("/account/apps/{id}/end", "POST")
-UNLOCK = _signed_in("/account/unlock", "POST")
 PASSKEY_NAME = _signed_in("/account/passkeys/{id}/name")
 
 STEP_UP = _signed_in("/step-up")
 STEP_UP_OPTIONS = _signed_in("/step-up/passkey/options", "POST")
 STEP_UP_PASSKEY = _signed_in("/step-up/passkey", "POST")
 
+UNLOCK = _proven("/account/unlock", "POST")  # or a stolen session would make the guessing of codes free
 PASSKEY_NEW = _proven("/account/passkeys/new")
 PASSKEY_OPTIONS = _proven("/account/passkeys/options", "POST")
 PASSKEY_TRUST = _proven("/account/passkeys/{id}/trust", "POST")
