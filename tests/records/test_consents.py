@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from acceptance.verifier import offline
 from consent import form
 from consent.cases import CASES
 from medlock.access.consent.policy import Policy
@@ -18,11 +19,12 @@ from medlock.errors import Denied, MedlockError, NotFound, SetupError, Unprocess
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction
 from medlock.records.holders import PAGE, PARTS, page_name
+from medlock.records.shred import Shredder
 from medlock.records.site import consent_site
 from medlock.records.verify_notes import NoteCheck
 from medlock.settings import Settings
 from medlock.store.tables import Batch, Table
-from records.world import BASE, ids, open_world, patient
+from records.world import BASE, ids, officer, open_world, patient
 
 FILE = Path("/work/shared/data/consent_scenarios.json")
 SCENARIOS = json.loads(FILE.read_text()) if FILE.exists() else []
@@ -384,6 +386,40 @@ async def test_a_binary_is_as_sensitive_as_its_context(world, way):
     assert not ids(await world.search(ann, "Binary", ""))
     for line in ("GET /Binary/b", "GET /Binary/b/_history", "GET /Binary/b/_history/1"):
         assert (await refusal(world, ann, line))[0] is NotFound
+
+
+@pytest.mark.parametrize("way", ["short", "long", "address", "together", "later"])
+async def test_what_is_attached_is_as_sensitive_as_the_document(world, way):
+    """A content that came first, as the patient's, is labelled by the document that attaches it, and stays so."""
+    size = 2_000_000 if way == "long" else 100
+    await world.bring("PUT /Binary/b", bytes(size), x_security_context="Patient/p")
+    url = f"{BASE}/Binary/b/_history/1" if way == "address" else "Binary/b"
+    note = {name: value for name, value in NOTE.items() if name != "context"} | {"id": "note"}
+    note |= {"content": [{"attachment": {"url": url}}], "meta": {"security": [form.label("HIV")]}}
+    if way == "later":  # sensitive by its episode, which is so only afterwards
+        await world.put(VISIT)
+        del note["meta"]
+        await world.put({**note, "context": NOTE["context"]})
+        await world.put(observation("hiv", encounter=NOTE["context"]["encounter"][0], **HIV))
+    elif way == "together":
+        await world.transact([{"request": {"method": "PUT", "url": note_of(note)}, "resource": note}])
+    else:
+        await world.put(note)
+    await world.put(NOT_HIV, recorder)
+    for _ in range(2):
+        assert "Binary/b" not in ids(json.loads((await world.send(ann, "GET /Patient/p/$everything")).body))
+        for line in ("GET /Binary/b", "GET /Binary/b/_history/1"):
+            assert (await refusal(world, ann, line))[0] is NotFound
+        shown = await world.send(patient("p", "patient/*.rs"), "GET /Binary/b", accept="video/mp4")
+        assert shown.outflow is None or shown.outflow.size == size
+        if way == "short":
+            own = patient("p", "patient/Consent.crus")
+            await world.put({**NOT_HIV, "status": "inactive"}, own)
+            await world.bring("PUT /Binary/b", bytes(size), x_security_context="Patient/p")
+            await world.put(NOT_HIV, own)
+    assert await offline(world.directory).verify() == []
+    await Shredder(world.vault, world.log, world.clock).shred(officer(), "p")  # two versions may name one content
+    assert await offline(world.directory).verify() == []
 
 
 def note_of(resource):

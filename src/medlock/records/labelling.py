@@ -2,12 +2,14 @@
 
 A note tells of everything in its episode, so it is as sensitive as the most sensitive resource that refers to the same
 Encounter or EpisodeOfCare. When something sensitive joins an episode later, the notes that are there already are
-labelled anew in the same commit. A Binary is as sensitive as its security context, as that is when the Binary is
-written. What only the index tells is enough for it: no body is opened but those that change.
+labelled anew in the same commit. What only the index tells is enough for it: no body is opened but those that change.
+
+A Binary is as sensitive as its security context, as that is when the Binary is written, and as what attaches it later.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -31,6 +33,8 @@ from medlock.store.capsule import IndexRow
 _SECURITY = "_security"
 _EPISODE_PARAMS = ("encounter", "context", "episode-of-care")
 _NONE: frozenset[str] = frozenset()
+_BINARY = "Binary"
+_ADDRESS = re.compile(r"(?:.*/)?Binary/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+)?")
 
 
 def label(draft: Draft, resource: dict[str, object]) -> None:
@@ -45,6 +49,13 @@ def add_labels(draft: Draft, wanted: Iterable[str]) -> bool:
     added = missing(draft.labels, wanted)
     _add(draft, added)
     return bool(added)
+
+
+def _inherit(draft: Draft, labels: Iterable[str]) -> bool:
+    """Add what a draft does not bear yet of these labels of another resource; whether anything was."""
+    parts = [each.rpartition("|") for each in labels if each not in {*draft.labels, LABELLED}]
+    _add(draft, [{"system": system, "code": code} for system, _, code in parts])
+    return bool(parts)
 
 
 def _add(draft: Draft, added: Sequence[Mapping[str, Any]]) -> None:
@@ -63,24 +74,65 @@ async def label_episodes(vault: Vault, drafts: Sequence[Draft]) -> list[Draft]:
             by_patient.setdefault(draft.patients[0], []).append(draft)
     further: list[Draft] = []
     for patient, own in by_patient.items():
-        further += await _label_record(vault, patient, own)
+        woken = await _label_record(vault, patient, own)
         for draft in own:
-            if draft.type == "Binary":
+            if draft.type == _BINARY:
                 await _label_content(vault, draft, own)
+        further += [*woken, *await _label_attached(vault, patient, own, [*own, *woken])]
     return further
 
 
 async def _label_content(vault: Vault, draft: Draft, beside: Sequence[Draft]) -> None:
-    """A Binary bears what its security context bears, whose access rules it takes (R4 Binary.securityContext)."""
-    fresh = {f"{each.type}/{each.id}": each.labels for each in beside}
-    for target in security_context(parse_json(draft.body)):
+    """A Binary bears what its security context bears, whose access rules it takes (R4 Binary.securityContext).
+
+    And what it bore before: which document gave it that is not known here.
+    """
+    fresh = {f"{each.type}/{each.id}": each.labels for each in beside if each is not draft}
+    for target in (*security_context(parse_json(draft.body)), f"{_BINARY}/{draft.id}"):
         labels = fresh.get(target)
         if labels is None:
             type_, _, id_ = target.partition("/")
             opened = await vault.current(type_, id_) if type_ in TYPE_NUMBERS else None
             labels = () if opened is None else opened.meta.labels
-        parts = [each.rpartition("|") for each in labels if each not in {*draft.labels, LABELLED}]
-        _add(draft, [{"system": system, "code": code} for system, _, code in parts])
+        _inherit(draft, labels)
+
+
+async def _label_attached(vault: Vault, patient: str, own: Sequence[Draft], notes: Sequence[Draft]) -> list[Draft]:
+    """Label the Binaries of a record that sensitive resources attach: drafts, and those that are there already."""
+    drafts = {each.id: each for each in own if each.type == _BINARY}
+    woken: dict[str, Draft] = {}
+    for note in notes:
+        attached = _attached(note) if note.type != _BINARY and _sensitive(note.labels) else ()
+        for id_ in attached:
+            draft = drafts.get(id_) or woken.get(id_) or await _content_of(vault, patient, id_)
+            if draft is not None and _inherit(draft, note.labels) and id_ not in drafts:
+                woken[id_] = draft
+    return list(woken.values())
+
+
+async def _content_of(vault: Vault, patient: str, id_: str) -> Draft | None:
+    """A Binary of this record as it is, to be labelled; None for one that is not there, or not of it."""
+    opened = await vault.current(_BINARY, id_)
+    if opened is None or opened.meta.deleted or opened.meta.patients[:1] != (patient,):
+        return None
+    draft = as_draft(opened)
+    draft.content = opened.content
+    return draft
+
+
+def _attached(draft: Draft) -> Iterable[str]:
+    """Ids of the Binaries whose addresses stand in a resource as `url`."""
+    waiting: list[Any] = [parse_json(draft.body)]
+    found: dict[str, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            match = _ADDRESS.fullmatch(node["url"]) if isinstance(node.get("url"), str) else None
+            found |= {match[1]: None} if match else {}
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    return found
 
 
 async def _label_record(vault: Vault, patient: str, drafts: list[Draft]) -> list[Draft]:
