@@ -1,7 +1,11 @@
 """Apps at the FHIR API over a real store: rows S, T-18 to T-24, E-08, E-09, X-B29."""
 
+from urllib.parse import quote
+
 import pytest
 
+from medlock.audit.events import Action, Outcome
+from medlock.audit.search import AuditQuery
 from medlock.crypto.jose import new_signer
 from medlock.oauth.client import Kind
 from smart.site import CONCERN, CONDITION, OBSERVED, PATIENTS, ROOT, condition, observation, open_site_in
@@ -264,6 +268,22 @@ async def test_l_05_limits(tmp_path):
         assert (await site.tokens(app, ann, "patient/*.rs"))["access_token"]
         done = [await site.wire.post(f"{ROOT}/oauth/register", json={}) for _ in range(3)]
         assert [each.status_code for each in done] == [400, 400, 429]
+
+
+async def test_a_refusal_that_the_app_is_told_is_written_down(site, app):
+    """A scope that nobody knows, without PKCE, a parameter twice: back to the app, and an event with client and reason."""
+    usual = (
+        f"client_id={app.id}&redirect_uri={quote(app.redirect_uris[0])}&response_type=code&state=s&aud={quote(FHIR)}"
+    )
+    for number, more in enumerate(
+        ("&scope=nonsense", "&scope=patient/*.rs", "&scope=openid&" + "x" * 900 + "=1&" + "x" * 900 + "=2"), 1
+    ):
+        done = await site.wire.get(f"{ROOT}/oauth/authorize?{usual}{more}")
+        assert done.headers["location"].startswith(f"{app.redirect_uris[0]}?error=")
+        assert len(done.headers["location"]) < 500
+        found = [each.event for each in await site.app.records.log.find(AuditQuery(limit=500))]
+        told = [event for event in found if event.action == Action.OAUTH_REFUSED and app.id in event.reason]
+        assert [event.outcome for event in told] == [Outcome.DENIED] * number
 
 
 async def test_strangers_do_not_fill_the_store_with_pushed_requests(tmp_path):

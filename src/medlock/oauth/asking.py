@@ -132,7 +132,7 @@ class Asking:
     def _check_form(self, given: Mapping[str, str], twice: frozenset[str]) -> None:
         """Every parameter once, none that would have to be passed over. Raises OAuthRefused."""
         if twice:
-            raise OAuthRefused("invalid_request", f"Send {min(twice)} once.")
+            raise OAuthRefused("invalid_request", "Send each parameter once.")
         for name in _WHOLE:
             if name in given:
                 code = "request_not_supported" if name == "request" else "invalid_request"

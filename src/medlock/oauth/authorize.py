@@ -39,9 +39,13 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Go to the app. The address was checked; only this module makes one."""
+    """Go to the app. The address was checked; only this module makes one.
+
+    `reason`: for the log, when a request was refused before anybody was asked; the caller writes it down.
+    """
 
     address: str = field(repr=False)
+    reason: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,8 @@ class Authorize:
         try:
             sound = await self._around.asking.sound(pairs)
         except SentBack as fault:
-            return self._back(fault.request, {"error": fault.code, "error_description": str(fault)})
+            back = self._back(fault.request, {"error": fault.code, "error_description": str(fault)})
+            return Redirect(back.address, f"client {fault.request.client}: {fault.reason}")
         request, now = sound.request, self._rows.clock.now_ms()
         if request.prompt == "none":
             code = "login_required" if session is None else "consent_required"

@@ -87,7 +87,7 @@ def _seated(visitor: Visitor | None) -> Seated | None:
 def _shown(found: authorize.Next) -> ToApp | NeedSignIn | AppRequest:
     """What the pages do next."""
     if isinstance(found, authorize.Redirect):
-        return ToApp(found.address)
+        return ToApp(found.address, found.reason)
     if isinstance(found, authorize.NeedSignIn):
         return NeedSignIn(found.handle, found.redirect)
     view = found.view

@@ -25,7 +25,7 @@ from medlock.web.signin.csrf import check_source, check_token
 from medlock.web.signin.form import TYPE, Form, parse_form
 from medlock.web.signin.places import sign_in_for, step_up_for
 from medlock.web.signin.policy import CLEAR_SITE_DATA, page_headers, static_headers
-from medlock.web.signin.ports import Desks, Place, Visitor
+from medlock.web.signin.ports import Desks, Place, ToApp, Visitor
 from medlock.web.signin.render import Look, document
 from medlock.web.signin.routes import APPS, FOREIGN_FORMS, STATIC, UNSETTLED, WELCOME
 from medlock.web.signin.static import shelf
@@ -97,7 +97,10 @@ class Counter:
             # 3 may they: signed in, enrolled, proven lately
             elsewhere = self._elsewhere(declared, visit)
             # 4 the page
-            return self._respond(visit, elsewhere or await handler(self._office.desks, visit))
+            answer = elsewhere or await handler(self._office.desks, visit)
+            if isinstance(answer, ToApp) and answer.reason:
+                await self._office.app_watch.refused(f"{declared.path}: {answer.reason}", "page")
+            return self._respond(visit, answer)
         except MedlockError as refusal:
             if isinstance(refusal, NotAuthenticated) and declared.permission is not Permission.PUBLIC:
                 return self._respond(visit, Goto(sign_in_for(declared, visit)))

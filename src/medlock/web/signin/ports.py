@@ -219,9 +219,10 @@ class AppRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToApp:
-    """Go to the app. Only oauth makes this address, after it checked it."""
+    """Go to the app. Only oauth makes this address, after it checked it. `reason`: why it is refused, for the log."""
 
     address: str = field(repr=False)
+    reason: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
