@@ -62,6 +62,7 @@ ALWAYS = {
     "a label of an unknown system": (changed(securityLabel=[SET_AS_SYSTEM]), "Consent.provision.securityLabel[0]"),
     "a label that is none": (inner(securityLabel=[{"system": f"{HL7}v3-Confidentiality", "code": "X"}]), f"{INNER}.securityLabel[0]"),
     "an actor of another server": (inner(actor=[{"role": RECIPIENT, "reference": {"reference": "https://else.example/Practitioner/1"}}]), f"{INNER}.actor[0].reference"),
+    "an actor that is a device": (inner(actor=[{"role": RECIPIENT, "reference": {"reference": "Device/1"}}]), f"{INNER}.actor[0].reference"),
     "an actor in another role": (inner(actor=[{"role": ROLE, **ACTOR}]), f"{INNER}.actor[0].role"),
     "a period that ends before it starts": (changed(period={"start": "2026-02-01", "end": "2026-01-01"}), "Consent.provision.period"),
     "data of a period that ends before it starts": (inner(dataPeriod={"start": "2026-02-01", "end": "2026-01-01"}), f"{INNER}.dataPeriod"),

@@ -563,6 +563,29 @@ async def test_nobody_appoints_themselves(world, kind, way):
     assert await read_status(world, bob, "Observation/o1")
 
 
+@pytest.mark.parametrize("kind", ["CareTeam", "Group"])
+async def test_a_team_within_a_team_counts(world, kind):
+    """A deny for a team is one for the teams inside; they may name each other; nobody puts their own inside."""
+    empty, joined = JOINING[kind]
+    inner = {"resourceType": kind, "id": "inner", **empty, **joined}
+    outer = {"resourceType": kind, "id": "t", **empty}
+    held = {"participant": [{"member": {"reference": "CareTeam/inner"}}]}
+    nested = held if kind == "CareTeam" else {"member": [{"entity": {"reference": "Group/inner"}}]}
+    for each in (inner, outer):
+        await world.put(each)
+    rules = {"type": "permit", "provision": [{"type": "deny", "actor": [f"{kind}/t"]}]}
+    await world.put(form.consent({"provision": rules}, 6), recorder)
+    assert await read_status(world, bob, "Observation/o1")
+    with pytest.raises(Denied):
+        await world.put({**outer, **nested}, bob)
+    await world.put({**outer, **nested})
+    assert not await read_status(world, bob, "Observation/o1")
+    assert await read_status(world, ann, "Observation/o1")
+    circle = json.dumps(nested).replace("inner", "t")
+    await world.put({"resourceType": kind, "id": "inner", **empty, **json.loads(circle)})
+    assert await read_status(world, bob, "Observation/o1")
+
+
 @pytest.mark.parametrize("kind", ["PractitionerRole", "CareTeam", "Group"])
 async def test_nobody_leaves_what_is_denied(world, kind):
     """Nor out of one that a consent denies: by a deletion alone or in a transaction, by ending it, by leaving it."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from medlock.access.principal import Principal
+from medlock.errors import Denied
 from medlock.fhir.parse import parse_json
 from medlock.records.indexing import TYPE_NUMBERS, whole_text
 from medlock.records.vault import TENANT, Vault
@@ -19,6 +20,7 @@ from medlock.store.capsule import IndexRow
 
 _BY_ROLE = frozenset({"Organization", "PractitionerRole", "HealthcareService"})
 TEAMS = {"CareTeam": ("participant", "member"), "Group": ("member", "entity")}
+NESTED_MAX = 64
 _NONE: frozenset[str] = frozenset()
 
 
@@ -31,7 +33,7 @@ async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> f
     found = await answers_to(vault, principal)
     for each in named:
         type_, _, id_ = each.partition("/")
-        if type_ in TEAMS and in_team(type_, await _opened(vault, type_, id_), found):
+        if type_ in TEAMS and await in_team(vault, type_, await _opened(vault, type_, id_), found):
             found |= {each}
     return found - own
 
@@ -42,10 +44,26 @@ async def answers_to(vault: Vault, principal: Principal) -> frozenset[str]:
     return own | principal.organisations | await _roles(vault, principal.fhir_user)
 
 
-def in_team(type_: str, team: Mapping[str, Any], who: frozenset[str]) -> bool:
-    """Whether one of these is in a team or group, as long as that is in use."""
-    ended = team.get("active") is False or team.get("status") in {"inactive", "entered-in-error", "suspended"}
-    return not ended and not who.isdisjoint(_members(team, TEAMS[type_]))
+async def in_team(vault: Vault, type_: str, team: Mapping[str, Any], who: frozenset[str]) -> bool:
+    """Whether one of these is in a team or group that is in use, or in one within it. Raises Denied for too many."""
+    waiting, seen = [(type_, team)], set[str]()
+    while waiting:
+        kind, each = waiting.pop()
+        members = _NONE if _ended(each) else _members(each, TEAMS[kind])
+        if not who.isdisjoint(members):
+            return True
+        inner = {name for name in members if name.partition("/")[0] in TEAMS} - seen
+        seen |= inner
+        if len(seen) > NESTED_MAX:
+            raise Denied("a team or group has more of them inside than are looked into")
+        for name in inner:
+            further, _, id_ = name.partition("/")
+            waiting.append((further, await _opened(vault, further, id_)))
+    return False
+
+
+def _ended(team: Mapping[str, Any]) -> bool:
+    return team.get("active") is False or team.get("status") in {"inactive", "entered-in-error", "suspended"}
 
 
 def of_role(role: Mapping[str, Any], reference: str, person: str) -> frozenset[str]:

@@ -28,8 +28,7 @@ async def refuse_appointing_oneself(context: Context, type_: str, id_: str, reso
     if type_ == _ROLE:
         changed = _role(context, before) != of_role(resource, f"{type_}/{id_}", context.principal.fhir_user)
     else:
-        own = await answers_to(context.vault, context.principal)
-        changed = before is not None and in_team(type_, _body(before), own) != in_team(type_, resource, own)
+        changed = before is not None and await _in(context, type_, _body(before)) != await _in(context, type_, resource)
     if changed:
         raise Denied(f"whoever is named in a {type_} does not change that themselves")
 
@@ -37,6 +36,10 @@ async def refuse_appointing_oneself(context: Context, type_: str, id_: str, reso
 async def refuse_resigning(context: Context, opened: Opened) -> None:
     """The same for a deletion."""
     await refuse_appointing_oneself(context, opened.meta.type, opened.meta.id, _GONE)
+
+
+async def _in(context: Context, type_: str, team: Mapping[str, Any]) -> bool:
+    return await in_team(context.vault, type_, team, await answers_to(context.vault, context.principal))
 
 
 def _role(context: Context, before: Opened | None) -> frozenset[str]:

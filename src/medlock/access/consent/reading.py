@@ -101,6 +101,8 @@ class Reader:
 
     def _actor(self, given: Json, at: str) -> Iterator[str]:
         target = self._target(given.get("reference") or {}, f"{at}.reference")
+        if target.startswith("Device/"):  # no caller is known by one, so a deny would be passed over
+            self.say("not-supported", "Name a person, role, team, group or organisation.", f"{at}.reference")
         if target:
             yield target
 
