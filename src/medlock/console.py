@@ -64,10 +64,10 @@ def operator_name() -> str:
 
 
 def people() -> Console:
-    """For text that people read: stdout."""
-    return Console(highlight=False)
+    """For text that people read: stdout. As it is: a stranger's app or user name is no markup and breaks no list."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def aside() -> Console:
     """For progress and remarks, so that stdout holds results only: stderr."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -31,6 +31,15 @@ def test_a_client_from_its_registration_to_its_end(terminal):
     assert terminal.type("verify").code == 0
 
 
+def test_a_name_is_no_markup(terminal):
+    """What a stranger calls an app is shown as it is: it breaks no list and makes no link."""
+    for number, name in enumerate(("App [/bold]", "[link=https://evil.example]Clinic[/link]", ":lock: App")):
+        terminal.type("client", "register", name, *REDIRECT, "--id", f"app-{number}")
+        assert name in terminal.type("client", "show", f"app-{number}").out
+    done = terminal.type("client", "list")
+    assert (done.code, "[/bold]" in done.out, ":lock:" in done.out) == (0, True, True)
+
+
 def test_what_makes_no_sense_is_refused(terminal, tmp_path):
     """A sentence that says what to change, and nothing is registered."""
     keys = tmp_path / "jwks.json"

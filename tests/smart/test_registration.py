@@ -149,6 +149,14 @@ async def test_what_an_administrator_may_not_either(world, more):
         await world.register(kind, **more)
 
 
+async def test_no_drawn_id_is_an_option_of_a_command(world, monkeypatch):
+    """`medlock client disable ID` works for whatever id was drawn: letters and digits, no dash at the beginning."""
+    monkeypatch.setattr("medlock.oauth.clients.PENDING_MAX", 1_000)
+    drawn = [(await join(world, GOOD)).json()["client_id"] for _ in range(200)]
+    assert all(each.isalnum() for each in drawn)
+    assert len(set(drawn)) == 200
+
+
 async def test_ids_are_taken_once(world):
     """A chosen id is taken once; an unknown one cannot be changed."""
     await world.register(Kind.PUBLIC, id="growth-chart")

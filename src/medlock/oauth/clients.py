@@ -7,7 +7,6 @@ issued meanwhile loses against it, because issuing expects the client's row as i
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -17,15 +16,14 @@ from msgspec.structs import replace
 
 from medlock.audit.events import Action, Event, Outcome
 from medlock.errors import BadRequest, Conflict, NotFound, OAuthRefused, Raced
-from medlock.ids import random_bytes
 from medlock.ids import secret as new_secret
 from medlock.oauth.client import Client, Kind, Status
+from medlock.oauth.handles import new_name
 from medlock.oauth.registering import Registration, checked, client_of
 from medlock.oauth.rows import Roll, Rows
 from medlock.store.cabinet import Held
 from medlock.store.tables import Batch
 
-ID_BYTES = 12
 PENDING_MAX = 100
 """Clients that registered themselves and wait: beyond that nobody may, until an administrator has looked."""
 
@@ -61,8 +59,7 @@ class Clients:
 
         Raises BadRequest with what to change, Conflict when the id is taken.
         """
-        drawn = urlsafe_b64encode(random_bytes(ID_BYTES)).decode().replace("_", "-")
-        client = client_of(asked_for, drawn, status, by, self._rows.clock.now_ms())
+        client = client_of(asked_for, new_name(), status, by, self._rows.clock.now_ms())
         secret = new_secret() if client.kind is Kind.SYMMETRIC else ""
         if secret:
             client = replace(client, secret=digest(secret))
