@@ -586,6 +586,20 @@ async def test_a_team_within_a_team_counts(world, kind):
     assert await read_status(world, bob, "Observation/o1")
 
 
+async def test_a_group_that_names_nobody_denies(world):
+    """Who is meant by a description cannot be told, so a consent that names it opens nothing to anybody."""
+    like = [{"code": {"text": "x"}, "valueBoolean": True, "exclude": False}]
+    group = {"resourceType": "Group", "id": "g", "type": "practitioner", "actual": True}
+    await world.put(group)
+    rules = {"type": "permit", "provision": [{"type": "deny", "actor": ["Group/g"]}]}
+    await world.put(form.consent({"provision": rules}, 6), recorder)
+    assert await read_status(world, bob, "Observation/o1")
+    await world.put({**group, "actual": False, "characteristic": like})
+    assert not await read_status(world, bob, "Observation/o1")
+    assert not ids(await world.search(bob, "Observation", "patient=p"))
+    assert await read_status(world, patient("p"), "Observation/o1")
+
+
 @pytest.mark.parametrize("kind", ["PractitionerRole", "CareTeam", "Group"])
 async def test_nobody_leaves_what_is_denied(world, kind):
     """Nor out of one that a consent denies: by a deletion alone or in a transaction, by ending it, by leaving it."""

@@ -24,6 +24,10 @@ NESTED_MAX = 64
 _NONE: frozenset[str] = frozenset()
 
 
+class Unclear(Exception):
+    """A Group says what its members are like instead of naming them, so nobody can tell who is in it."""
+
+
 async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> frozenset[str]:
     """Of the actors named (`Type/id`), and of the roles on the way to them, those that the caller answers to."""
     wanted = {each.partition("/")[0] for each in named}
@@ -45,10 +49,12 @@ async def answers_to(vault: Vault, principal: Principal) -> frozenset[str]:
 
 
 async def in_team(vault: Vault, type_: str, team: Mapping[str, Any], who: frozenset[str]) -> bool:
-    """Whether one of these is in a team or group that is in use, or in one within it. Raises Denied for too many."""
+    """Whether one of these is in a team or group in use, or in one within it. Raises Unclear; Denied for too many."""
     waiting, seen = [(type_, team)], set[str]()
     while waiting:
         kind, each = waiting.pop()
+        if kind == "Group" and each.get("actual") is False and not _ended(each):
+            raise Unclear
         members = _NONE if _ended(each) else _members(each, TEAMS[kind])
         if not who.isdisjoint(members):
             return True

@@ -18,7 +18,7 @@ from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of, references_of
 from medlock.access.consent.model import Consent
 from medlock.access.consent.policy import Policy
-from medlock.access.consent.reading import read
+from medlock.access.consent.reading import read, unreadable
 from medlock.access.consent.ruling import Ruling, Site
 from medlock.access.grant import Grant, Sealed
 from medlock.access.principal import Principal
@@ -26,7 +26,7 @@ from medlock.access.residual import Seen
 from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
-from medlock.records.closure import closure
+from medlock.records.closure import Unclear, closure
 from medlock.records.holders import consent_rows
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
@@ -159,7 +159,10 @@ class Heard:
         if book is None:
             self.books[slot] = None
             return
-        beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
+        try:
+            beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
+        except Unclear:  # whom a consent means cannot be told: it denies
+            book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
         self.slots[book.patient] = slot
 

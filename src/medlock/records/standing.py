@@ -12,7 +12,7 @@ from typing import Any
 
 from medlock.errors import Denied
 from medlock.fhir.parse import parse_json
-from medlock.records.closure import TEAMS, answers_to, in_team, of_role
+from medlock.records.closure import TEAMS, Unclear, answers_to, in_team, of_role
 from medlock.records.drafts import Context
 from medlock.store.bodies import Opened
 
@@ -39,7 +39,10 @@ async def refuse_resigning(context: Context, opened: Opened) -> None:
 
 
 async def _in(context: Context, type_: str, team: Mapping[str, Any]) -> bool:
-    return await in_team(context.vault, type_, team, await answers_to(context.vault, context.principal))
+    try:
+        return await in_team(context.vault, type_, team, await answers_to(context.vault, context.principal))
+    except Unclear:
+        return False
 
 
 def _role(context: Context, before: Opened | None) -> frozenset[str]:

@@ -179,14 +179,14 @@ def read(resource: Json, purposes: codes.Purposes = codes.NO_PROJECTS, base: str
             reader.say("required", "It names no patient of this server, or is modified.", "Consent.patient")
         root = reader.root(resource)
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
-        return _broken(id_, "", type(fault).__name__)
+        return unreadable(id_, "", type(fault).__name__)
     whose = patient[1] if patient is not None and patient[0] == "Patient" else ""
     if reader.problems:
-        return _broken(id_, whose, reader.problems[0].path)
+        return unreadable(id_, whose, reader.problems[0].path)
     return Consent(id_, whose, root, research)
 
 
-def _broken(id_: str, patient: str, why: str) -> Consent:
+def unreadable(id_: str, patient: str, why: str) -> Consent:
     """What cannot be evaluated denies."""
     return Consent(id_, patient, Provision(deny=True, path="(unreadable)"), broken=why)
 
