@@ -56,6 +56,17 @@ def patient(id_: str, scopes: str = "patient/*.rs") -> Principal:
     return mint_principal(f"person-{id_}", frozenset({Role.PATIENT}), parse_scopes(scopes), patient=id_)
 
 
+def loader() -> Principal:
+    """A program that brings records in."""
+    return mint_principal("loader", frozenset({Role.LOADER}), parse_scopes("system/*.cruds"), purpose="HOPERAT")
+
+
+def writer(resources: Sequence[dict[str, Any]]) -> Principal:
+    """Who writes these unless it is said: a clinician; Consents, which clinicians only read, a program brings."""
+    consents = any(each.get("resourceType") == "Consent" for each in resources)
+    return loader() if consents else clinician()
+
+
 def officer() -> Principal:
     """Privacy officer."""
     return mint_principal("officer", frozenset({Role.PRIVACY_OFFICER}), parse_scopes("user/AuditEvent.rs"))
@@ -114,7 +125,7 @@ class World:
     async def put(self, resource: dict[str, Any], who: Principal | None = None, **conditions: str) -> dict[str, Any]:
         """PUT under the resource's own id; what came back."""
         shown = await self.ask(
-            who or clinician(),
+            who or writer([resource]),
             Interaction.UPDATE,
             resource["resourceType"],
             resource["id"],
@@ -142,8 +153,9 @@ class World:
 
     async def transact(self, entries: Sequence[dict[str, Any]], who: Principal | None = None) -> dict[str, Any]:
         """POST a transaction; the response Bundle."""
+        who = who or writer([each.get("resource", {}) for each in entries])
         body = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}).encode()
-        return json.loads((await self.ask(who or clinician(), Interaction.TRANSACTION, body=body)).body)
+        return json.loads((await self.ask(who, Interaction.TRANSACTION, body=body)).body)
 
     async def close(self) -> None:
         """Stop as a process stops."""
