@@ -140,9 +140,9 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, create: bool = False) -> AsyncIterator[App]:
+async def open_app(settings: Settings, *, create: bool = False, clock: Clock | None = None) -> AsyncIterator[App]:
     """A data directory with all that stands on it; `create` makes it when it is new. Raises SetupError."""
-    clock = Clock()
+    clock = clock or Clock()
     async with open_records(settings, clock, create=create) as records:
         tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
         rows = open_rows(records.backend, records.keystore.tenant, clock, records.log)

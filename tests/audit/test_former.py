@@ -13,7 +13,7 @@ from medlock.audit.events import Position
 from medlock.audit.findings import Kind
 from medlock.audit.search import AuditQuery
 from medlock.crypto.merkle import leaf_hash, verify_inclusion
-from medlock.store.schema import VERSION
+from medlock.store.schema import COUNTER, THIRD_TABLES, VERSION
 from medlock.store.tables import Batch, Table
 
 FORMER, ADDED = 4_300, 700
@@ -87,12 +87,21 @@ async def test_a_store_of_schema_version_1_moves_forward_in_place(tmp_path):
     before = await begun(world, backend)
     await backend.close()
     mark(path, 1)
+    without_later_tables(path)
     backend, log = opened(world, path)
-    assert mark(path) == VERSION == 2
+    assert mark(path) == VERSION == 3
     assert await log.append(*[world.event(number) for number in range(ADDED)]) == FORMER
     assert [each.event for each in await log.find(AuditQuery(limit=FORMER, newest_first=False))] == before
     await backend.close()
     assert await findings(world, path) == []
+
+
+def without_later_tables(path):
+    """As a file of version 1 was: without the tables that later versions brought."""
+    with sqlite3.connect(path) as db:
+        for name in (*(table.value for table in THIRD_TABLES), COUNTER):
+            db.execute(f"DROP TABLE {name}")
+    db.close()
 
 
 def mark(path, version=None):

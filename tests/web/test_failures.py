@@ -16,12 +16,9 @@ import httpx
 import pytest
 
 from medlock.access.principal import Role
-from medlock.app import App, _site
+from medlock.app import _site, open_app
 from medlock.clock import Clock
 from medlock.oauth.requests import TokenRequest
-from medlock.oauth.tokens import TokenStore
-from medlock.records.opening import open_records
-from medlock.records.readiness import Readiness
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
 from store.pgserver import ask, database
@@ -143,14 +140,12 @@ async def jumping(tmp_path):
     passphrase.write_text("correct horse battery staple\n")
     passphrase.chmod(0o600)
     settings, clock, lines = Settings(tmp_path / "data", passphrase), JumpingClock(), Lines()
-    async with open_records(settings, clock, create=True) as records:
-        tokens = TokenStore(records.backend, records.keystore.tenant, clock, records.log)
-        app = App(records, tokens, Readiness(records.backend, records.keystore, settings.data_dir))
-        secret = (await tokens.create(TokenRequest(Role.CLINICIAN, "test"))).secret
+    async with open_app(settings, create=True, clock=clock) as app:
+        secret = (await app.tokens.create(TokenRequest(Role.CLINICIAN, "test"))).secret
         site = httpx.ASGITransport(app=_site(app, OpLog(clock, lines)))
         headers = {"authorization": f"Bearer {secret}", "content-type": "application/fhir+json"}
         async with httpx.AsyncClient(transport=site, base_url="https://localhost:8443/fhir", headers=headers) as client:
-            yield clock, client, records
+            yield clock, client, app.records
     assert not lines
     assert nothing_amiss(tmp_path / "data")
 

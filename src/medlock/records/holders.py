@@ -78,6 +78,11 @@ class Holders:
         self._known: dict[int, tuple[list[bytes], frozenset[int]]] = {}
         self._opened: dict[tuple[int, int], tuple[bytes, list[int]]] = {}
 
+    async def begin(self) -> None:
+        """Make the list in a store that holds nobody yet: later, each index there is must be opened for it."""
+        if not self._directory.slots():
+            await self._first()
+
     async def holds(self, slot: int) -> bool:
         """Whether the record in a slot may hold a Consent."""
         part = slot % PARTS

@@ -102,6 +102,8 @@ async def open_records(
         records.keystore.finish_ratchet()
         await records.vault.directory.load()
         await Shredder(records.vault, records.log, clock).resume()
+        if create:
+            await records.vault.holders.begin()
         yield records
         await records.log.seal_checkpoint()
 
