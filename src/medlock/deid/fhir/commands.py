@@ -13,6 +13,7 @@ import orjson
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Prompt
+from rich.text import Text
 
 from medlock.clock import Clock, instant
 from medlock.console import AsJson, aside, people, show_json
@@ -122,7 +123,7 @@ def _choose(*, json: bool) -> None:
     for question in QUESTIONS:
         aside().print(f"\n{question.words}")
         for key, words in question.answers.items():
-            aside().print(f"  [bold]{key}[/bold]: {words}")
+            aside().print(Text.assemble("  ", (key, "bold"), f": {words}"))
         answers[question.key] = Prompt.ask("  answer", console=aside(), choices=list(question.answers))
     advice = advise(answers)
     if json:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from medlock.access.principal import Role
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, people, run, settings_for, show_json
@@ -45,7 +46,7 @@ def show(data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         return
     console = people()
     for policy in shown["policies"]:
-        console.print(f"\n[bold]{policy['profile']}[/bold] for {', '.join(policy['roles'])}")
+        console.print(Text.assemble("\n", (policy["profile"], "bold"), f" for {', '.join(policy['roles'])}"))
         console.print(_table(policy["rules"]))
     for each in shown["lists"]:
         console.print(f"{each['entries']:,} known passwords ({each['list']}), one false alarm in {each['one_in']:,}")
