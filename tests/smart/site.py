@@ -134,10 +134,10 @@ class Site:
         client, _ = await self.app.oauth.clients.register(Registration("App", kind, **(usual | more)), "test")
         return client
 
-    async def person(self, name, role, resource):
+    async def person(self, name, role, resource, **more):
         """An account that may act, in a session of its own."""
         identity, place = self.app.identity, Place("192.0.2.7")
-        account = await identity.accounts.create(NewAccount(name, (role,), resource=resource), "test")
+        account = await identity.accounts.create(NewAccount(name, (role,), resource=resource, **more), "test")
         invited = await identity.invitations.invite(account.id, "test")
         await identity.sign_in.join(invited.code, f"{name.lower()}@example.org", "", place)
         held = await identity.accounts.held(account.id)

@@ -178,6 +178,25 @@ async def test_who_is_offered_to_choose(site, app, ann, doc):
     assert await site.ids("Observation", token) == {"bob-lab", "bob-soc", "bob-vit"}
 
 
+@pytest.mark.parametrize("named", ["Practitioner/doc", "Organization/org"])
+async def test_who_is_denied_is_not_offered_nor_launched(site, app, named):
+    """A consent that names the person, or whom they work for, binds the choice and the launch as it binds their token."""
+    doc = await site.person("Doc", "clinician", "Practitioner/doc", organisations=("Organization/org",))
+    role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+    but = {"type": "deny", "actor": [{"role": role, "reference": {"reference": named}}]}
+    writer = await backend_token(site, "system/Consent.cruds", "system/*.cruds")
+    done = await site.fhir("POST", "Consent", writer, json=decided("bob", {"type": "permit", "provision": [but]}))
+    assert done.status_code == 201, done.text
+    asked = [("response_type", "code"), ("client_id", app.id), ("redirect_uri", app.redirect_uris[0]), ("state", "s")]
+    asked += [("aud", "https://localhost:8443/fhir"), ("scope", "patient/Observation.rs")]
+    asked += [("code_challenge", "c" * 43), ("code_challenge_method", "S256")]
+    choices = (await site.server.authorize.begin(asked, doc)).view.patients
+    assert [each.id for each in choices] == ["ann", "carl"]
+    launched = await site.client(launch_url="https://app.example.org/launch")
+    with pytest.raises(Exception, match="not allowed"):
+        await site.launch(launched, doc, patient="bob")
+
+
 async def test_r_09_ended_on_the_account_page(site, app, ann):
     """R-09: with the real store: after the person ended the app, its next request is refused."""
     got = await site.tokens(app, ann, "launch/patient offline_access patient/*.rs")
@@ -194,23 +213,27 @@ async def test_x_s30_consent_withdrawn_after_the_token(site, app, doc):
     token = (await site.tokens(app, doc, "user/*.rs"))["access_token"]
     assert (await site.get("Observation/ann-lab", token)).status_code == 200
     writer = await backend_token(site, "system/Consent.cruds", "system/*.cruds")
-    privacy = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
-    kind = {"system": "http://loinc.org", "code": "59284-0"}
-    denied = {
-        "resourceType": "Consent",
-        "status": "active",
-        "scope": {"coding": [privacy]},
-        "category": [{"coding": [kind]}],
-        "patient": {"reference": "Patient/ann"},
-        "dateTime": "2026-01-01",
-        "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]},
-        "provision": {"type": "deny"},
-    }
-    done = await site.fhir("POST", "Consent", writer, json=denied)
+    done = await site.fhir("POST", "Consent", writer, json=decided("ann", {"type": "deny"}))
     assert done.status_code == 201, done.text
     assert (await site.get("Observation/ann-lab", token)).status_code == 404
     assert not {each for each in await site.ids("Observation?_count=50", token) if each.startswith("ann")}
     assert (await site.get("Observation/bob-lab", token)).status_code == 200
+
+
+def decided(patient, provision):
+    """A privacy consent of a patient's."""
+    privacy = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    rule = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}
+    return {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [privacy]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient}"},
+        "dateTime": "2026-01-01",
+        "policyRule": {"coding": [rule]},
+        "provision": provision,
+    }
 
 
 async def backend_token(site, scope, registered="system/*.rs"):

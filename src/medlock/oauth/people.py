@@ -13,6 +13,7 @@ from typing import Protocol
 from medlock.access.principal import Role
 from medlock.clock import Clock
 from medlock.errors import NotAuthenticated
+from medlock.identity.account import Account
 from medlock.identity.accounts import Accounts
 from medlock.oauth.requests import PURPOSES
 from medlock.store.tables import Batch
@@ -121,10 +122,13 @@ class AccountPeople:
     async def standing(self, account_id: str) -> Standing:
         """An account that may act now. Raises NotAuthenticated."""
         held = await self._accounts.standing(account_id)
-        account = held.value
-        patients = account.patients(self._clock.now_ms()) if Role.PATIENT in account.roles else ()
-        person = Person(account.id, account.name, account.roles, account.resource, patients, account.organisations)
-        return Standing(person, self._accounts.unchanged(held))
+        return Standing(person_of(held.value, self._clock.now_ms()), self._accounts.unchanged(held))
+
+
+def person_of(account: Account, now: int) -> Person:
+    """An account as apps act for it at a time in ms."""
+    patients = account.patients(now) if Role.PATIENT in account.roles else ()
+    return Person(account.id, account.name, account.roles, account.resource, patients, account.organisations)
 
 
 class KnownPeople:

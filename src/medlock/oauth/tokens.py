@@ -29,6 +29,7 @@ from medlock.audit.events import Action, Event, Outcome
 from medlock.clock import Clock
 from medlock.errors import NotAuthenticated, NotFound, TokenEnded
 from medlock.ids import secret as new_secret
+from medlock.oauth.people import Person
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
 from medlock.oauth.rows import decode_context
 from medlock.oauth.tokenrows import (
@@ -251,10 +252,21 @@ def _principal(token: Token) -> Principal:
     )
 
 
-def looker(account: str, roles: frozenset[Role], purpose: str, patient: str, client: str) -> Principal:
-    """A signed-in person who is about to choose whose record an app shall see: enough to ask for that, and no more."""
-    scopes = parse_scopes("patient/Patient.rs patient/Encounter.r" if patient else "user/Patient.rs user/Encounter.r")
-    return mint_principal(account, roles, scopes, patient=patient, client=client, purpose=purpose)
+def looker(person: Person, patient: str, client: str) -> Principal:
+    """A signed-in person who is about to choose whose record an app shall see: enough to ask for that, and no more.
+
+    They are who their token will say they are, so that a consent which names them binds the choice as well.
+    """
+    return mint_principal(
+        person.id,
+        frozenset(person.roles),
+        parse_scopes("patient/Patient.rs patient/Encounter.r" if patient else "user/Patient.rs user/Encounter.r"),
+        patient=patient,
+        client=client,
+        purpose=person.purpose,
+        organisations=frozenset(person.organisations),
+        fhir_user=person.resource,
+    )
 
 
 def _listed(label: int, token: Token) -> ListedToken:

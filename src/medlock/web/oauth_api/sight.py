@@ -58,7 +58,7 @@ class DoorSight:
 
 def _as(person: Person, patient: str) -> Principal:
     """The person as a caller, held to a patient when there is one."""
-    return looker(person.id, frozenset(person.roles), person.purpose, patient, _CLIENT)
+    return looker(person, patient, _CLIENT)
 
 
 def _own(person: Person, patient: str) -> str:

@@ -15,7 +15,7 @@ from medlock.clock import Clock
 from medlock.errors import Denied, NotFound
 from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.account import Account
-from medlock.oauth.requests import PURPOSES
+from medlock.oauth.people import person_of
 from medlock.oauth.tokens import looker
 from medlock.web.ports import Door
 
@@ -34,8 +34,7 @@ class OwnWords:
         """The words; none for who is no patient, or whose record is gone. Raises Unavailable."""
         if not account.patient:
             return ()
-        purpose = PURPOSES[account.roles[0]]
-        who = looker(account.id, frozenset(account.roles), purpose, account.patient, _CLIENT)
+        who = looker(person_of(account, self._clock.now_ms()), account.patient, _CLIENT)
         request = Request("GET", f"/Patient/{account.patient}".encode(), b"", {})
         try:
             disclosure = await self._door.answer(who, parse(request, Frame(self._clock.now_ms(), 1, self._base_url)))
