@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from medlock.defence.leaktest.attempts import get
-from medlock.errors import BadRequest
+from medlock.errors import BadRequest, Unavailable
 from medlock.partners import tested
 from web.running import medlock, new_token, running
 
@@ -122,6 +122,49 @@ def test_what_cannot_be_done_is_said(tmp_path, words, sentence):
     assert done.returncode in {2, 3, 4}
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+class Impatient(Leaky):
+    """A server that is asked too much every other time."""
+
+    asked = 0
+
+    def do_GET(self):
+        """429, then an answer."""
+        type(self).asked += 1
+        if self.asked % 2:
+            self.send_response(429)
+            self.send_header("retry-after", "0")
+            self.send_header("content-length", "0")
+            self.end_headers()
+        else:
+            self._answer(200, b"{}")
+
+
+class Tireless(Impatient):
+    """A server that is always asked too much."""
+
+    def do_GET(self):
+        """429."""
+        type(self).asked = 0
+        super().do_GET()
+
+
+async def test_a_server_that_asks_for_patience_is_waited_for():
+    """429 is no answer to judge: the request is sent again; one that never answers ends the test with a sentence."""
+    for kind, ends in ((Impatient, False), (Tireless, True)):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            async with tested.tested_server(f"http://127.0.0.1:{server.server_port}/fhir", None) as client:
+                if ends:
+                    with pytest.raises(Unavailable, match="limiting"):
+                        await client.call(get("/Patient"), "")
+                else:
+                    assert [(await client.call(get("/Patient"), "")).status for _ in range(3)] == [200] * 3
+        finally:
+            server.shutdown()
+            server.server_close()
 
 
 async def test_no_token_goes_to_another_server():

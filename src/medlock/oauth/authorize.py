@@ -225,8 +225,10 @@ class Authorize:
     ) -> Context:
         """What the app is told of where it is used. Raises BadRequest, and Denied for a patient they may not see."""
         told = Context() if launch is None else launch.value.context
-        if told.patient or not reaches_one(allowed, person):
-            await check_sight(self._around.sight, person, told.patient, told.encounter) if told.patient else None
+        if told.patient:
+            await check_sight(self._around.sight, person, told.patient, told.encounter)
+            return told
+        if not reaches_one(allowed, person):
             return told
         if not patient and len(person.patients) == 1:
             patient = person.patients[0]

@@ -7,6 +7,7 @@ sent is sent byte for byte: an address with two slashes keeps both.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,9 @@ from medlock.errors import BadRequest, SetupError, Unavailable
 
 BYTES_MAX = 64 * 1_024 * 1_024
 SECONDS = 30.0
+TOO_MANY = 429
+WAITS_MAX = 8
+WAIT_SECONDS_MAX = 60
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -52,11 +56,6 @@ class Received:
     headers: dict[str, str]
     body: bytes
 
-    def text(self) -> str:
-        """Headers and body as one text."""
-        told = "\n".join(f"{name}: {value}" for name, value in self.headers.items())
-        return f"{told}\n\n{self.body.decode(errors='replace')}"
-
 
 class TestedServer:
     """Sends requests to one server."""
@@ -69,7 +68,18 @@ class TestedServer:
         self._url = httpcore.URL(self._base)
 
     async def call(self, ask: Asked, token: str) -> Received:
-        """The answer. Raises Unavailable when the server does not answer, BadRequest for another server's address."""
+        """The answer; a server that asks for patience (429, RFC 6585 §4) is asked again when it says.
+
+        Raises Unavailable when the server does not answer, BadRequest for another server's address.
+        """
+        for _ in range(WAITS_MAX):
+            answer = await self._once(ask, token)
+            if answer.status != TOO_MANY:
+                return answer
+            await asyncio.sleep(_patience(answer))
+        raise Unavailable("The server under test goes on limiting the rate of requests: raise its limits for the test.")
+
+    async def _once(self, ask: Asked, token: str) -> Received:
         headers = [(b"host", self._origin[1].encode()), (b"accept-encoding", b"identity")]
         headers += [(name.encode(), value.encode()) for name, value in ask.headers]
         if not any(name == "accept" for name, _ in ask.headers):
@@ -100,6 +110,12 @@ class TestedServer:
         if (parts.scheme, parts.netloc) != self._origin:
             raise BadRequest("The server under test links to another server; no token is sent there.")
         return target.partition(parts.netloc)[2]
+
+
+def _patience(answer: Received) -> int:
+    """For how many seconds a server wants to be left alone."""
+    asked = answer.headers.get("retry-after", "")
+    return min(int(asked), WAIT_SECONDS_MAX) if asked.isdecimal() else 1
 
 
 async def _received(response: httpcore.Response) -> Received:

@@ -63,11 +63,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     body: bytes = b""
 
-    def text(self) -> str:
-        """Headers and body as one text to look through."""
-        told = "\n".join(f"{name}: {value}" for name, value in self.headers.items())
-        return f"{told}\n\n{self.body.decode(errors='replace')}"
-
 
 class Told(Protocol):
     """What came back from a server; `Answer` is one."""
@@ -83,9 +78,6 @@ class Told(Protocol):
     @property
     def body(self) -> bytes:
         """The body as it came."""
-
-    def text(self) -> str:
-        """Headers and body as one text."""
 
 
 class Caller(Protocol):

@@ -17,15 +17,12 @@ from typing import Any
 Json = dict[str, Any]
 
 SYSTEM = "https://leaktest.example/identifier"
-TAGS = "https://leaktest.example/tag"
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _TURNED = str.maketrans("abcdefghijklmnopqrstuvwxyz0123456789", "bcdefghijklmnopqrstuvwxyza1234567890")
 
 _LETTERS = "bcdfghjklmnpqrstvwxz"
-
-PEOPLE = ("ann", "ben", "cy", "dot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +43,6 @@ class Record:
     def canary(self) -> str:
         """The word that stands in this resource and in no other."""
         return canary(self.name)
-
-    def canaries(self) -> Iterator[str]:
-        """Every word of it that gives it away."""
-        yield self.canary
-        if self.type == "Patient":
-            yield canary(f"{self.name} family")
-            yield canary(f"{self.name} street")
-        if self.type == "DocumentReference":
-            yield canary(f"{self.name} text")
 
 
 def canary(of: str) -> str:
@@ -250,7 +238,6 @@ def _between() -> Iterator[Record]:
 
 
 RECORDS: tuple[Record, ...] = (*_shared(), *_people(), *_anns(), *_anns_papers(), *_everybody_elses(), *_between())
-BY_NAME: Mapping[str, Record] = {record.name: record for record in RECORDS}
 
 
 def placed(body: Json, ids: Mapping[str, str]) -> Json:

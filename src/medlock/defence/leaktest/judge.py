@@ -47,12 +47,12 @@ class Judge:
     def told(self, attempt: Attempt, answer: Told, ask: Ask | None = None) -> list[Finding]:
         """What one answer says outright."""
         ask = ask or attempt.ask
-        text, known = answer.text(), ask.text()
+        text, known = _text(answer), ask.text()
         words = (words_in(text) - words_in(known)) & self.actor.secrets()
         # a link that repeats the question in canonical form may write Patient/x where the question had x
         addresses = {each for each in _ADDRESS.findall(text) if each.partition("/")[2] not in known} & self._addresses()
         says = [f"the answer ({answer.status}) holds {_around(text, each)}" for each in sorted(words | addresses)[:1]]
-        return [self._finding(attempt, each, ask) for each in says]
+        return [self.finding(attempt, each, ask) for each in says]
 
     def apart(self, attempt: Attempt, answer: Told, twin: Told) -> list[Finding]:
         """What two answers say by being different."""
@@ -66,11 +66,7 @@ class Judge:
             if first == second:
                 return []
             says = f"the answer is another one where a record is: {_difference(first, second)}"
-        return [self._finding(attempt, says, attempt.ask)]
-
-    def changed(self, attempt: Attempt, says: str) -> Finding:
-        """A hidden record is not what it was."""
-        return self._finding(attempt, says, attempt.ask)
+        return [self.finding(attempt, says)]
 
     def _known_already(self, attempt: Attempt) -> bool:
         """Whether the question brings visible records that name the hidden one by the address it was asked by."""
@@ -87,8 +83,16 @@ class Judge:
             f"{each.partition('/')[0]}/{self.ids[each.partition('/')[2]]}" for each in self.actor.addresses()
         )
 
-    def _finding(self, attempt: Attempt, says: str, ask: Ask) -> Finding:
+    def finding(self, attempt: Attempt, says: str, ask: Ask | None = None) -> Finding:
+        """A leak that an attempt showed; by its own request, unless a later one told."""
+        ask = ask or attempt.ask
         return Finding(self.actor.name, attempt.kind, attempt.about.address, says, ask, attempt.twin)
+
+
+def _text(answer: Told) -> str:
+    """Headers and body as one text to look through."""
+    told = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    return f"{told}\n\n{answer.body.decode(errors='replace')}"
 
 
 def _alike(answer: Told, needle: str) -> str:

@@ -150,7 +150,7 @@ class LeakTest:
 def _changed(judge: Judge, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[Finding]:
     """Hidden records that are not what they were before an actor tried."""
     return [
-        judge.changed(Attempt("change", record, get(f"/{record.type}")), "the record was changed or deleted")
+        judge.finding(Attempt("change", record, get(f"/{record.type}")), "the record was changed or deleted")
         for record in judge.actor.hidden()
         if before[record.name] != after[record.name]
     ]

@@ -47,7 +47,7 @@ class Stopwatch:
         if abs(told - 0.5) <= _TELLS - 0.5:
             return []
         return [
-            judge.changed(attempt, f"the time of the answer tells the two apart ({told:.2f} of 1; 0.5 tells nothing)")
+            judge.finding(attempt, f"the time of the answer tells the two apart ({told:.2f} of 1; 0.5 tells nothing)")
         ]
 
     async def _told(self, actor: Actor, attempt: Attempt, rounds: int) -> float:
