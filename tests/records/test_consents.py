@@ -661,6 +661,24 @@ async def test_an_old_list_is_found(world):
     assert check.unlisted(slot).key == key
 
 
+async def test_a_page_that_is_gone_is_found(world):
+    """One part of the list, or a further page of one, taken away: verification names it; all of them together is none."""
+    holders, notes = world.vault.holders, world.vault.notes
+    batch = Batch()
+    await holders.add([7 + PARTS * n for n in range(PAGE + 5)], batch)
+    await world.backend.commit(batch)
+    for gone in (notes.key(page_name(3)), notes.key(page_name(7, 1))):
+        row = await world.backend.get(Table.JOB, gone)
+        await world.backend.commit(Batch(deletes=[(Table.JOB, gone)]))
+        check = NoteCheck(world.vault)
+        await check.read()
+        assert [each.key for each in check.gone_pages()] == [gone]
+        await world.backend.commit(Batch(inserts=[(Table.JOB, gone, row)]))
+    check = NoteCheck(world.vault)
+    await check.read()
+    assert not list(check.gone_pages())
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("consent_policy", "nobody"), ("consent_r4", "yes"), ("consent_purposes", "x")]
 )

@@ -60,7 +60,7 @@ class NoteCheck:
         yield from self._shut_rows(missing)
         for key in sorted(missing - set(self._shut)):
             yield Finding(Table.JOB, key, Kind.DELETED, "a note of something done is gone")
-        yield from self._gone_pages()
+        yield from self.gone_pages()
         for slot in sorted(erased - {working}):
             if keys_of(self.vault, slot) is not None:
                 yield Finding(KEYSTORE, slot, Kind.INSERTED, f"the key of slot {slot}, which was erased, is there")
@@ -79,7 +79,7 @@ class NoteCheck:
         erasures = [self.vault.notes.erasure(*note) for note in self._opened.values()]
         self.ends = {found[1]: found[0] for found in erasures if found is not None}
 
-    def _gone_pages(self) -> Iterator[Finding]:
+    def gone_pages(self) -> Iterator[Finding]:
         """Pages of the list of records with consents: all parts were made at once, and a full page has one after it."""
         first = [(part, self.vault.notes.key(page_name(part))) for part in range(PARTS)]
         there = self._opened.keys() | set(self._shut)
