@@ -308,7 +308,7 @@ async def test_the_principal_is_the_person(world, app):
     assert (who.account, who.fhir_user, who.patient, who.purpose) == (DOC.id, "Practitioner/doc", "", "TREAT")
     assert who.roles == set(DOC.roles)
     assert who.organisations == {"Organization/ward"}
-    assert (who.amr, who.acr) == (("hwk", "user"), "phishing-resistant")
+    assert (who.amr, who.acr) == (("hwk", "user"), "phr")
     assert who.grant_id
 
 

@@ -108,7 +108,7 @@ class Session:
     account: str
     id: str = "session-1"
     amr: tuple[str, ...] = ("hwk", "user")
-    acr: str = "phishing-resistant"
+    acr: str = "phr"
     auth_time: int = 0
 
 

@@ -52,6 +52,11 @@ class Need:
     acr: Acr
     within_ms: int = FRESH_MS
 
+    @property
+    def levels(self) -> tuple[Acr, ...]:
+        """All that would do, strongest first (RFC 9470 §3, `acr_values`)."""
+        return tuple(each for each in reversed(Acr) if each.rank >= self.acr.rank)
+
 
 NEEDS = {
     Act.FACTOR_CHANGE: Need(Acr.AAL1),  # whatever they sign in with: a first second factor must be possible
