@@ -32,6 +32,8 @@ from medlock.oauth.tokens import TokenStore
 from medlock.settings import Limits
 from medlock.store.keyring import TenantKeys
 from medlock.store.memory import Disk, MemoryBackend
+from medlock.web.admin_api.api import AdminApi
+from medlock.web.admin_api.gate import AdminGate
 from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer
@@ -112,6 +114,13 @@ class Session:
     auth_time: int = 0
 
 
+class NoSessions:
+    """Nobody is signed in."""
+
+    async def find(self, _secret):
+        raise NotAuthenticated("Please sign in.")
+
+
 class SeeingSight:
     """Everybody sees these and nothing else."""
 
@@ -185,8 +194,14 @@ class World:
         server = AuthorizationServer(self.server_desk, Place(BASE, FHIR), outside)
         replies, log = Replies(FHIR, tls=True), OpLog(self.clock, Lines())
         self.api = OAuthApi(server, Watching(), self.who)
-        app = Outer(replies, SmallProbe(), log, tls=True).app(self.api.mounted())
+        gate = AdminGate(NoSessions(), self.clock, BASE)
+        self.admin = AdminApi(self.server_desk.clerk, gate, Watching())
+        app = Outer(replies, SmallProbe(), log, tls=True).app(self.mounted())
         return server, app, tokens
+
+    def mounted(self):
+        """What answers: endpoints for apps, and the administration, which nobody is let into."""
+        return [*self.api.mounted(), *self.admin.mounted()]
 
     async def who(self, _request):
         if self.signed_in is None:

@@ -43,6 +43,7 @@ class Act(StrEnum):
     EXPORT = "export"
     BREAK_GLASS = "break-glass"
     KEY_USE = "key-use"
+    ADMINISTER = "administer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ NEEDS = {
     Act.EXPORT: Need(Acr.AAL1),
     Act.BREAK_GLASS: Need(Acr.PHR),
     Act.KEY_USE: Need(Acr.AAL2),
+    Act.ADMINISTER: Need(Acr.PHR),
 }
 """Every Act has its Need; a test walks both."""
 
