@@ -317,7 +317,7 @@ class SmallApps:
 
     world: World
 
-    async def begin(self, fields, visitor):
+    async def begin(self, fields, visitor, place):
         asked = dict(fields)
         if asked.get("client_id") != "diary" or asked.get("redirect_uri") != f"{APP}/callback":
             raise BadRequest("This app is not known here, or it asks to be answered at an address that is not its own.")

@@ -24,6 +24,7 @@ from medlock.oauth.approving import Approving, Decision
 from medlock.oauth.asking import Asking, Pairs, SentBack
 from medlock.oauth.client import Client, Status
 from medlock.oauth.clients import Clients
+from medlock.oauth.crowding import Crowd
 from medlock.oauth.granting import Place
 from medlock.oauth.launching import Launching, check_sight
 from medlock.oauth.lifetimes import ACCESS, DAY, MINUTE, PENDING, REFRESH_IDLE
@@ -106,9 +107,10 @@ class Authorize:
         self._around = around
         self._rows = around.rows
         self._approving = Approving(around.rows)
+        self._crowd = Crowd(around.rows)
 
-    async def begin(self, pairs: Pairs, session: SignedIn | None) -> Next:
-        """A request as it came. Raises BadRequest: to be shown, and sent nowhere."""
+    async def begin(self, pairs: Pairs, session: SignedIn | None, address: str = "") -> Next:
+        """A request as it came, from a network address. Raises BadRequest: to be shown, and sent nowhere; Crowded."""
         try:
             sound = await self._around.asking.sound(pairs)
         except SentBack as fault:
@@ -118,6 +120,7 @@ class Authorize:
         if request.prompt == "none":
             code = "login_required" if session is None else "consent_required"
             return self._back(request, {"error": code})
+        await self._crowd.waits(session, address)
         handle = new_secret()
         pending = Pending(request, now + PENDING * 1000, now)
         batch = self._rows.pending.insert(self._rows.pending.key(handle), pending)

@@ -15,6 +15,7 @@ from medlock.oauth.asking import PUSHED_PREFIX, Asking, Pairs, SentBack, once
 from medlock.oauth.authenticating import Authenticator, Credentials
 from medlock.oauth.client import Client
 from medlock.oauth.clients import unknown_client
+from medlock.oauth.crowding import Crowd
 from medlock.oauth.lifetimes import PUSHED
 from medlock.oauth.proofs import Asked, Bound, Proofs
 from medlock.oauth.rows import Pushed, Rows
@@ -34,6 +35,7 @@ class Pushing:
         self._asking = asking
         self._proofs = proofs
         self._address = address
+        self._crowd = Crowd(rows)
 
     async def answer(self, given: Credentials, pairs: Pairs, proof: str | None = None) -> dict[str, Any]:
         """A name for the request. Raises OAuthRefused."""
@@ -48,6 +50,7 @@ class Pushing:
         if sum(len(name) + len(value.encode()) for name, value in kept) > PARAMETERS_BYTES:
             raise OAuthRefused("invalid_request", f"A pushed request has at most {PARAMETERS_BYTES} bytes.")
         self._check(proven.client, parameters, twice)
+        await self._crowd.pushed(proven.client)
         name = new_secret()
         expires = self._rows.clock.now_ms() + PUSHED * 1000
         row = Pushed(proven.client.id, kept, expires)

@@ -11,7 +11,7 @@ from medlock.oauth.rows import Approval
 from medlock.oauth.scope import asked
 from medlock.oauth.server import AuthorizationServer
 from medlock.oauth.wording import lines
-from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, PatientView, ScopeView, ToApp, Visitor
+from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, PatientView, Place, ScopeView, ToApp, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class AppDesk:
         self._server = server
 
     async def begin(
-        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None
+        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None, place: Place
     ) -> ToApp | NeedSignIn | AppRequest:
         """A request at the authorisation endpoint."""
-        return _shown(await self._server.authorize.begin(fields, _seated(visitor)))
+        return _shown(await self._server.authorize.begin(fields, _seated(visitor), place.address))
 
     async def resume(self, handle: str, visitor: Visitor | None) -> ToApp | NeedSignIn | AppRequest:
         """The same request, later."""

@@ -17,7 +17,7 @@ from medlock.web.signin.visit import Visit
 async def begin(desks: Desks, visit: Visit) -> Answer:
     """A request, by GET or POST."""
     fields = visit.form.pairs if visit.method == "POST" else visit.query.pairs
-    found = await desks.apps.begin(fields, visit.visitor)
+    found = await desks.apps.begin(fields, visit.visitor, visit.place)
     if isinstance(found, NeedSignIn) and visit.method == "POST":
         # a form from another site brings no cookie; the page after it does
         return Goto(with_name(SIGN_IN.path, for_app(found.handle)))

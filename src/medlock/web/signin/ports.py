@@ -341,7 +341,7 @@ class Apps(Protocol):
     """What apps may do."""
 
     async def begin(
-        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None
+        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None, place: Place
     ) -> ToApp | NeedSignIn | AppRequest:
         """A request at the authorisation endpoint. Raises BadRequest: shown, and never sent to an address in it."""
 
