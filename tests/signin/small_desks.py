@@ -9,6 +9,7 @@ for. `faults` makes the next call of a method raise.
 from dataclasses import dataclass, field, replace
 
 from medlock.errors import BadRequest, NotAuthenticated, NotFound
+from medlock.oauth.people import ANYBODY
 from medlock.web.signin.ports import (
     AppRequest,
     AppView,
@@ -67,6 +68,8 @@ class World:
     decided: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     patients: tuple = ()
+    searchable: bool = False
+    sought: list = field(default_factory=list)
     made: int = 0
 
     def arrive(self, *methods):
@@ -323,12 +326,17 @@ class SmallApps:
             raise BadRequest("This app is not known here, or it asks to be answered at an address that is not its own.")
         return await self.resume(REQUEST.handle, visitor)
 
-    async def resume(self, handle, visitor):
+    async def resume(self, handle, visitor, sought=ANYBODY):
         if handle != REQUEST.handle:
             raise BadRequest("This request is over. Go back to the app and begin again.")
         if visitor is None:
             return NeedSignIn(REQUEST.handle, REQUEST.redirect)
-        return replace(REQUEST, patients=self.world.patients)
+        if sought.birth == "nonsense":
+            raise BadRequest("A date of birth is written year-month-day: 1980-02-29.")
+        self.world.sought.append(sought)
+        found = tuple(each for each in self.world.patients if sought.name.lower() in each.name.lower())
+        more = "next-page" if self.world.searchable and not sought.page else ""
+        return replace(REQUEST, patients=found, searchable=self.world.searchable, more=more)
 
     async def decide(self, handle, visitor, scopes, patient):
         self.world.decided.append((scopes, patient))

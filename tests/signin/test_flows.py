@@ -1,6 +1,7 @@
 """What people do on the pages, step by step, without JavaScript, over the small clinic."""
 
 from medlock.errors import TooMany
+from medlock.oauth.people import Sought
 from signin.small_desks import APP, APPS, CODES, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 from signin.walking import AUTHORIZE
@@ -193,6 +194,33 @@ async def test_an_app_gets_what_was_left_ticked():
     assert world.decided == [(("patient/Patient.rs", narrow, "launch/patient"), "ben")]
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{APP}/callback?code=c&state=s"
+
+
+async def test_staff_look_for_whose_record():
+    """By name and date of birth, in a form and never in an address; ticks are kept, and the list goes on."""
+    world, browser = await ann(patients=PATIENTS, searchable=True)
+    page = (await browser.get(AUTHORIZE)).text
+    assert "Whose record?" in page
+    assert 'name="more" value="next-page"' in page
+    name = PATIENTS[0].name
+    fields = {"request": "handle-of-a-request", "scope": ["patient/Patient.rs"], "name": name, "birth": "1980-02-29"}
+    page = (await browser.post(DECIDE, fields | {"answer": "search"})).text
+    assert world.sought[-1] == Sought(name, "1980-02-29")
+    assert f'value="{PATIENTS[0].id}"' in page
+    assert f'value="{PATIENTS[1].id}"' not in page
+    assert f'name="name" type="text" value="{name}"' in page
+    assert page.count(" checked>") == 1
+    page = (await browser.post(DECIDE, fields | {"more": "next-page"})).text
+    assert world.sought[-1] == Sought(name, "1980-02-29", "next-page")
+    assert 'name="more"' not in page
+    assert "Nobody whom you may see" in (await browser.post(DECIDE, fields | {"answer": "search", "name": "zz"})).text
+    wrong = await browser.post(DECIDE, fields | {"answer": "search", "birth": "nonsense"})
+    assert (wrong.status_code, "year-month-day" in wrong.text) == (400, True)
+    none = await browser.post(DECIDE, fields | {"answer": "allow"})
+    assert (none.status_code, "Choose whose record" in none.text) == (400, True)
+    assert not world.decided
+    await browser.post(DECIDE, fields | {"answer": "allow", "patient": "found-elsewhere"})
+    assert world.decided == [(("patient/Patient.rs",), "found-elsewhere")]
 
 
 async def test_refusing_an_app():

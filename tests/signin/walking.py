@@ -83,6 +83,12 @@ async def _own(world, browser):
     yield "wrong first code", await browser.post("/account/authenticator/new", fields)
     await browser.get("/account/password")
     yield "short password", await browser.post("/account/password", {"ceremony": "t", "password": "x"})
+    world.searchable = True
+    yield "look for a patient", await browser.get(AUTHORIZE)
+    fields = {"request": "handle-of-a-request", "answer": "search"}
+    yield "nobody found", await browser.post("/oauth/authorize/decide", fields | {"name": "zz"})
+    yield "no date", await browser.post("/oauth/authorize/decide", fields | {"birth": "nonsense"})
+    world.searchable = False
     await browser.get(AUTHORIZE)
     yield (
         "nothing chosen",

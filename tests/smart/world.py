@@ -24,7 +24,7 @@ from medlock.oauth.administering import administration
 from medlock.oauth.authorize import NeedConsent, NeedSignIn, Redirect
 from medlock.oauth.client import Kind
 from medlock.oauth.granting import Place
-from medlock.oauth.people import Choice, KnownPeople, Person
+from medlock.oauth.people import Choice, Found, KnownPeople, Person
 from medlock.oauth.registering import Registration
 from medlock.oauth.rows import open_rows
 from medlock.oauth.server import AuthorizationServer, Outside
@@ -132,9 +132,9 @@ class SeeingSight:
         mine = person.is_staff or reference.removeprefix("Patient/") in {*person.patients, "Encounter/e1"}
         return reference in self.visible and mine
 
-    async def names(self, person, patients):
-        ids = patients or (("ann", "bob") if person.is_staff else ())
-        return [Choice(each, each.title()) for each in ids]
+    async def names(self, person, sought):
+        ids = person.patients or (("ann", "bob") if person.is_staff else ())
+        return Found(tuple(Choice(each, each.title()) for each in ids if each.startswith(sought.name)))
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from medlock.errors import NotAuthenticated
+from medlock.oauth.people import ANYBODY, Sought
 
 
 class UnknownPasskey(NotAuthenticated):
@@ -204,6 +205,7 @@ class AppRequest:
     redirect       where the browser goes afterwards
     minutes        how long a single access lasts
     days           how long the app may come back by itself, when offline access is allowed
+    searchable     other patients may be looked for; more: the page that goes on with these, or ""
     """
 
     handle: str
@@ -215,6 +217,8 @@ class AppRequest:
     minutes: int
     days: int
     website: str = ""
+    searchable: bool = False
+    more: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +349,10 @@ class Apps(Protocol):
     ) -> ToApp | NeedSignIn | AppRequest:
         """A request at the authorisation endpoint. Raises BadRequest: shown, and never sent to an address in it."""
 
-    async def resume(self, handle: str, visitor: Visitor | None) -> ToApp | NeedSignIn | AppRequest:
-        """The same request, after somebody signed in."""
+    async def resume(
+        self, handle: str, visitor: Visitor | None, sought: Sought = ANYBODY
+    ) -> ToApp | NeedSignIn | AppRequest:
+        """The same request, after somebody signed in; with the patients that they look for. Raises BadRequest."""
 
     async def decide(self, handle: str, visitor: Visitor, scopes: tuple[str, ...], patient: str) -> ToApp:
         """Some of the scopes are allowed; none at all: the person refused."""
