@@ -69,6 +69,7 @@ class World:
     ended: list = field(default_factory=list)
     patients: tuple = ()
     searchable: bool = False
+    review: tuple | None = None
     sought: list = field(default_factory=list)
     made: int = 0
 
@@ -183,6 +184,12 @@ class SmallSessions:
 
     async def unlock(self, visitor):
         self.world.attempts = Attempts()
+
+    async def review(self, visitor):
+        return self.world.review
+
+    async def reviewed(self, visitor):
+        self.world.review = None
 
 
 @dataclass

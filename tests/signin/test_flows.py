@@ -1,7 +1,10 @@
 """What people do on the pages, step by step, without JavaScript, over the small clinic."""
 
+from dataclasses import replace
+
 from medlock.errors import TooMany
 from medlock.oauth.people import Sought
+from medlock.web.signin.ports import ReviewPoint
 from signin.small_desks import APP, APPS, CODES, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 from signin.walking import AUTHORIZE
@@ -172,6 +175,37 @@ async def test_phishable_ways_are_labelled():
     assert page.count("Can be phished") == 2
     _, browser = await ann(held=Holdings(KEYS, recovery_left=3, settled=True))
     assert "an be phished" not in (await browser.get("/account")).text
+
+
+async def test_the_yearly_review():
+    """It is shown with what is better changed while it is due; who has looked is told so, and it is gone."""
+    points = (ReviewPoint("look-at", KEYS[0].id), ReviewPoint("make-codes"), ReviewPoint("still-yours", "totp"))
+    world, browser = await ann(review=points)
+    page = (await browser.get("/account")).text
+    assert "Your yearly look" in page
+    assert f"{KEYS[0].name} may have been copied" in page
+    assert "few recovery codes" in page
+    assert "not used your authenticator app for a year" in page
+    answer = await browser.post("/account/reviewed", {})
+    assert (world.review, answer.headers["location"]) == (None, "/account?done=reviewed")
+    page = (await browser.follow()).text
+    assert "We ask again in a year" in page
+    assert "Your yearly look" not in page
+    world.review = ()
+    assert "I have looked through it" in (await browser.get("/account")).text
+
+
+async def test_a_password_that_must_be_changed_soon():
+    """A quiet line long before; a warning with the days that are left from the first reminder on."""
+    due = NOW + 30 * 86_400_000
+    held = Holdings(KEYS, password_changed=1, password_due=due, recovery_left=3, settled=True)
+    _, browser = await ann(held=held)
+    page = (await browser.get("/account")).text
+    assert "asks for a new password by 30 December 2026" in page
+    assert "must be changed within" not in page
+    for days, said in ((14, "within 14 days"), (1, "within 1 day<")):
+        _, browser = await ann(held=replace(held, password_days=days))
+        assert said in (await browser.get("/account")).text
 
 
 async def test_an_app_gets_what_was_left_ticked():

@@ -97,6 +97,7 @@ class Passkey:
 class Holdings:
     """Everything an account can prove itself with.
 
+    password_days  days until it must be changed, once a reminder is due; 0 before
     settled        there is a way to sign in again: not so with a short password alone
     accepted       credential ids for the browser (base64url), and the user handle
     """
@@ -111,6 +112,7 @@ class Holdings:
     rp: str = ""
     handle: str = ""
     accepted: tuple[str, ...] = ()
+    password_days: int = 0
 
     @property
     def phishable(self) -> bool:
@@ -164,6 +166,14 @@ class Attempts:
     failed: int = 0
     last: int = 0
     waits_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPoint:
+    """One thing of the yearly look at one's own credentials: what is asked, and the passkey that it is about, or ""."""
+
+    ask: str
+    passkey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +289,12 @@ class Sessions(Protocol):
 
     async def unlock(self, visitor: Visitor) -> None:
         """Failed sign-ins count no longer."""
+
+    async def review(self, visitor: Visitor) -> tuple[ReviewPoint, ...] | None:
+        """What to look at in the yearly review; None while it is not due."""
+
+    async def reviewed(self, visitor: Visitor) -> None:
+        """They have looked through what they sign in with."""
 
 
 class Proofs(Protocol):

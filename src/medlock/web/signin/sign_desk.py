@@ -18,6 +18,7 @@ from medlock.web.signin.ports import (
     Ceremony,
     Pending,
     Place,
+    ReviewPoint,
     SessionView,
     UnknownPasskey,
     Visitor,
@@ -91,6 +92,15 @@ class SessionDesk:
     async def unlock(self, visitor: Visitor) -> None:
         """Failed sign-ins count no longer."""
         await self._identity.unlock(visitor.account, visitor.account)
+
+    async def review(self, visitor: Visitor) -> tuple[ReviewPoint, ...] | None:
+        """What to look at, when it is time."""
+        found = await self._identity.review(visitor.account)
+        return None if found is None else tuple(ReviewPoint(each.ask.value, each.factor) for each in found)
+
+    async def reviewed(self, visitor: Visitor) -> None:
+        """They have looked."""
+        await self._identity.accounts.confirm(visitor.account)
 
 
 class ProofDesk:
