@@ -178,6 +178,8 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         counts = None if seat.cells is None else Counts(seat.cells)
         sampling = asyncio.create_task(_sample(records, counts))
         try:
+        if seat.number < 2 and not consent_site(settings).related:  # once, whatever the number of workers
+            log.notice(Told.RELATIONSHIP_OPEN, text=_OPEN)
             alarms = Alarms(records.log, log, records.clock, counts)
             async with (
                 _tracing(settings, seat) as tracer,
@@ -198,6 +200,9 @@ async def _sweep(app: App, log: OpLog) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
+_OPEN = "Clinical roles see every patient, treated or not: set MEDLOCK_RELATIONSHIP=required to ask for a relationship."
+
+
             await app.oauth.sweeper.sweep()
             await app.identity.sweep()
         except MedlockError as fault:

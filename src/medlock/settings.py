@@ -102,6 +102,7 @@ class Settings:
     consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    relationship    "required": clinical roles see patients whom they treat; "open": all
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -134,6 +135,7 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    relationship: str = "open"
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -181,6 +183,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),

@@ -108,6 +108,7 @@ SHAPES = {
     Action.DOCREF: _query("operation"),
     Action.LASTN: _query("operation"),
     Action.MATCH: _query("operation"),
+    Action.ACCESS_REASONS: _query("operation"),
     Action.EXPORT: Shape(_EXPORT, _interaction("operation"), "R", DESTINATION, SOURCE, RECIPIENT),
     Action.LOAD: Shape(_IMPORT, _interaction("operation"), "C", SOURCE, DESTINATION, AUTHOR),
     Action.CREATE: _write("create", "C"),
