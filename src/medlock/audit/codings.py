@@ -128,6 +128,7 @@ SHAPES = {
     Action.FACTOR_CHANGE: _admin(_ALERT, _ATTRIBUTES, "U"),
     Action.FACTOR_REMOVE: _admin(_ALERT, _ATTRIBUTES, "D"),
     Action.ACCOUNT_CREATE: _admin(_ALERT, _ATTRIBUTES, "C"),
+    Action.ACCOUNT_APPROVE: _admin(_ALERT, _ATTRIBUTES, "U"),
     Action.ACCOUNT_CHANGE: _admin(_ALERT, _ATTRIBUTES, "U"),
     Action.ACCOUNT_DISABLE: _admin(_ALERT, _ATTRIBUTES, "U"),
     Action.ACCOUNT_ENABLE: _admin(_ALERT, _ATTRIBUTES, "U"),

@@ -46,6 +46,7 @@ class Action(StrEnum):
     FACTOR_REMOVE = "identity:factor:remove"
     ACCOUNT_CREATE = "identity:account:create"  # `request` names account, version and row, here and below
     ACCOUNT_CHANGE = "identity:account:change"
+    ACCOUNT_APPROVE = "identity:account:approve"
     ACCOUNT_DISABLE = "identity:account:disable"
     ACCOUNT_ENABLE = "identity:account:enable"
     ACCOUNT_TAKE_UP = "identity:account:take-up"
