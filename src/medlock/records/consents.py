@@ -139,9 +139,12 @@ class Heard:
         if book is None:
             self.books[slot] = None
             return
+        if book.broken:
+            self._source.unclear(slot, book, book.broken)
         try:
             beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
-        except Unclear:  # whom a consent means cannot be told: it denies
+        except Unclear as fault:  # whom a consent means cannot be told: it denies
+            self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
         self.slots[book.patient] = slot

@@ -50,11 +50,17 @@ class Book:
     ) -> None:
         self.patient = patient
         self.consents = tuple(sorted((each for each in consents if each.patient in {patient, ""}), key=lambda c: c.id))
+        self.broken = tuple(each for each in self.consents if each.broken)
         self.nodes = nodes_of(self.consents)
         self.all = (1 << len(self.nodes)) - 1
         self._pointing = _turned(links or {})
         self._shape()
         self._conditions()
+
+    def naming(self, actor: str) -> list[Consent]:
+        """The consents that have a provision for this actor."""
+        found = {node.consent.id: node.consent for node in self.nodes if actor in (node.rule.actors or ())}
+        return list(found.values())
 
     def _shape(self) -> None:
         """Which are denies, roots, and what stands in what."""
