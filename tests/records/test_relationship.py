@@ -171,12 +171,12 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("case", SOURCES)
-async def test_a_source_begins_and_ends(world, case, tmp_path):
+async def test_a_source_begins_and_ends(world, case, tmp_path, store):
     """Each source opens the record on the next request, of another process too, and closes it the same way."""
     before, opens, closes = SOURCES[case]
     for each in before:
         await world.put(each, SYSTEM)
-    elsewhere = await open_world(tmp_path / "data", site=ASKED)
+    elsewhere = await open_world(tmp_path / "data", store=store, site=ASKED)
     if case not in {"role ends", "team within the team ends"}:
         assert not await sees(elsewhere, ann)
     await world.put(opens, SYSTEM)
