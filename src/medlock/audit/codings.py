@@ -74,6 +74,7 @@ _LOGOUT = _coding(_DCM, "110123", "Logout")
 _START = _coding(_DCM, "110120", "Application Start")
 _ATTRIBUTES = _coding(_DCM, "110137", "User Security Attributes Changed")
 _CONFIGURATION = _coding(_DCM, "110129", "Security Configuration")
+UNCLEAR = _coding("urn:medlock:audit", "consent-unclear", "Consent that cannot be evaluated")
 
 
 def _interaction(code: str) -> Coding:
@@ -115,6 +116,7 @@ SHAPES = {
     Action.PATCH: _write("patch", "U"),
     Action.DELETE: Shape(_REST, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
     Action.SHRED: Shape(_DESTROY, _interaction("delete"), "D", APPLICATION, CUSTODIAN, AUTHOR),
+    Action.CONSENT_UNCLEAR: _admin(_ALERT, UNCLEAR, "E"),
     Action.BATCH: _write("batch", "E"),
     Action.TRANSACTION: _write("transaction", "E"),
     Action.SIGN_IN: _admin(_SIGN_IN, _LOGIN, "E"),
@@ -155,3 +157,9 @@ SHAPES = {
     Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""
+
+
+def action_of(system: str | None, code: str | None) -> Action | None:
+    """The one action whose subtype this is, so that the log can be asked for it; None where it tells of several."""
+    found = [action for action, shape in SHAPES.items() if shape.subtype["code"] == code]
+    return found[0] if len(found) == 1 and system in {None, SHAPES[found[0]].subtype["system"]} else None

@@ -32,6 +32,7 @@ class Action(StrEnum):
     PATCH = "record:resource:patch"  # the answer holds the resource
     DELETE = "record:resource:delete"
     SHRED = "record:patient:shred"
+    CONSENT_UNCLEAR = "record:consent:unclear"  # it cannot be evaluated, so it denies; whoever asked met it
     BATCH = "record:bundle:batch"
     TRANSACTION = "record:bundle:transaction"
     SIGN_IN = "identity:session:refused"

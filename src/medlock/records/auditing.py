@@ -13,15 +13,16 @@ import msgspec
 
 from medlock.access.grant import Grant
 from medlock.access.residual import Seen, holds
+from medlock.audit.codings import action_of
 from medlock.audit.entries import Recorded
-from medlock.audit.events import Touched
+from medlock.audit.events import Action, Touched
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.audit.view import audit_event, values
 from medlock.errors import BadRequest, NotFound, Problem
 from medlock.fhir import bundle
 from medlock.fhir.match import matches
-from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery
+from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
 from medlock.records.finding import Finding
 from medlock.records.reach import Facts, Reach, reach_of
@@ -65,7 +66,8 @@ async def search_events(vault: Vault, log: AuditLog, grant: Grant, query: Search
     page, links = part.page, part.links
     reach = await reach_of(vault, grant)
     slot, possible = await _slot(vault, reach, query)
-    stretch = await _collect(log, reach, query, _Start(slot, page)) if possible else _Stretch([], 0, ended=True)
+    start = _Start(slot, page, _action(query))
+    stretch = await _collect(log, reach, query, start) if possible else _Stretch([], 0, ended=True)
     entries = [
         bundle.SearchEntry(f"{links.base}/AuditEvent/{_PREFIX}{each.seq}", audit_event(_shown(grant, each)), "match")
         for each in stretch.found
@@ -93,10 +95,11 @@ def _shown(grant: Grant, recorded: Recorded) -> Recorded:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Whose events, and where the page starts."""
+    """Whose events, of which action, and where the page starts."""
 
     slot: int | None
     page: Page
+    action: Action | None = None
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ async def _collect(log: AuditLog, reach: Reach, query: SearchQuery, start: _Star
     seen = 0
     while seen < STRETCH:
         after = stretch.last if start.page.last or seen else None
-        events = await log.find(AuditQuery(slot=start.slot, after_seq=after, limit=_FETCH))
+        events = await log.find(AuditQuery(slot=start.slot, action=start.action, after_seq=after, limit=_FETCH))
         for recorded in events:
             stretch.last = recorded.seq
             if _visible(reach, recorded) and _matches(query, recorded):
@@ -138,6 +141,15 @@ async def _slot(vault: Vault, reach: Reach, query: SearchQuery) -> tuple[int | N
     if reach.grant.everyone is None and len(reach.by_slot) == 1:
         return next(iter(reach.by_slot)), True
     return None, True
+
+
+def _action(query: SearchQuery) -> Action | None:
+    """The one action that can match, None for any."""
+    for condition in query.conditions:
+        if condition.param == "subtype" and not condition.modifier and len(condition.values) == 1:
+            (value,) = condition.values
+            return action_of(value.system, value.code) if isinstance(value, TokenValue) else None
+    return None
 
 
 def _names_patient(condition: Condition) -> bool:

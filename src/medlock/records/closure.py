@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medlock.access.principal import Principal
-from medlock.errors import Denied
+from medlock.errors import NotFound
 from medlock.fhir.parse import parse_json
 from medlock.records.indexing import TYPE_NUMBERS, whole_text
 from medlock.records.vault import TENANT, Vault
@@ -25,7 +25,18 @@ _NONE: frozenset[str] = frozenset()
 
 
 class Unclear(Exception):
-    """A Group says what its members are like instead of naming them, so nobody can tell who is in it."""
+    """Nobody can tell who is in a team or group. `named` is the actor of a consent that it was asked for."""
+
+    named = ""
+
+    @property
+    def why(self) -> str:
+        """In words that name no person."""
+        return str(self)
+
+
+class TooDeep(Unclear):
+    """It has more teams and groups inside than are looked into."""
 
 
 async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> frozenset[str]:
@@ -36,10 +47,20 @@ async def closure(vault: Vault, principal: Principal, named: Iterable[str]) -> f
         return _NONE
     found = await answers_to(vault, principal)
     for each in named:
-        type_, _, id_ = each.partition("/")
-        if type_ in TEAMS and await in_team(vault, type_, await _opened(vault, type_, id_), found):
+        if each.partition("/")[0] in TEAMS and await _inside(vault, each, found):
             found |= {each}
     return found - own
+
+
+async def _inside(vault: Vault, name: str, who: frozenset[str]) -> bool:
+    """Whether one of these is in the team or group that a consent names. Raises Unclear."""
+    type_, _, id_ = name.partition("/")
+    team = await _opened(vault, type_, id_)
+    try:
+        return await in_team(vault, type_, team, who)
+    except Unclear as fault:
+        fault.named = name
+        raise
 
 
 async def answers_to(vault: Vault, principal: Principal) -> frozenset[str]:
@@ -48,23 +69,31 @@ async def answers_to(vault: Vault, principal: Principal) -> frozenset[str]:
     return own | principal.organisations | await _roles(vault, principal.fhir_user)
 
 
-async def in_team(vault: Vault, type_: str, team: Mapping[str, Any], who: frozenset[str]) -> bool:
-    """Whether one of these is in a team or group in use, or in one within it. Raises Unclear; Denied for too many."""
-    waiting, seen = [(type_, team)], set[str]()
+async def in_team(vault: Vault, type_: str, team: Mapping[str, Any] | None, who: frozenset[str]) -> bool:
+    """Whether one of these is in a team or group in use, or in one within it. Raises Unclear."""
+    if team is None:
+        raise Unclear(f"no {type_} of this name is there")
+    waiting, seen, unclear = [(type_, team)], set[str](), ""
     while waiting:
         kind, each = waiting.pop()
         if kind == "Group" and each.get("actual") is False and not _ended(each):
-            raise Unclear
+            unclear = "a Group describes its members instead of naming them"
         members = _NONE if _ended(each) else _members(each, TEAMS[kind])
         if not who.isdisjoint(members):
             return True
         inner = {name for name in members if name.partition("/")[0] in TEAMS} - seen
         seen |= inner
         if len(seen) > NESTED_MAX:
-            raise Denied("a team or group has more of them inside than are looked into")
+            raise TooDeep("a team or group has more of them inside than are looked into")
         for name in inner:
             further, _, id_ = name.partition("/")
-            waiting.append((further, await _opened(vault, further, id_)))
+            found = await _opened(vault, further, id_)
+            if found is None:
+                unclear = f"a {further} within the one that is named is not there"
+            else:
+                waiting.append((further, found))
+    if unclear:
+        raise Unclear(unclear)
     return False
 
 
@@ -99,10 +128,15 @@ async def _roles(vault: Vault, person: str) -> frozenset[str]:
     return frozenset(found)
 
 
-async def _opened(vault: Vault, type_: str, id_: str) -> Mapping[str, Any]:
-    """A team or group as it is now; nothing of one that is not there."""
-    opened = await vault.current(type_, id_)
-    return {} if opened is None or opened.meta.deleted else parse_json(opened.body)
+async def _opened(vault: Vault, type_: str, id_: str) -> Mapping[str, Any] | None:
+    """A team or group as it is now; nothing of one that was deleted, None when it is unknown or was erased."""
+    try:
+        opened = await vault.current(type_, id_)
+    except NotFound:
+        return None
+    if opened is None:
+        return None
+    return {} if opened.meta.deleted else parse_json(opened.body)
 
 
 def _members(resource: Mapping[str, Any], path: tuple[str, str]) -> frozenset[str]:

@@ -28,6 +28,8 @@ from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.closure import Unclear, closure
 from medlock.records.holders import consent_rows
+from medlock.records.scribe import Whom
+from medlock.records.unclear import Met, Told
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
 from medlock.store.capsule import IndexRow
@@ -48,9 +50,10 @@ class Unheard(Exception):
 class ConsentBooks:
     """The consents of each record; shared by all requests of a process."""
 
-    def __init__(self, vault: Vault, site: Site, base: str) -> None:
+    def __init__(self, vault: Vault, site: Site, base: str, told: Told) -> None:
         self.vault = vault
         self.site = site
+        self._told = told
         self._base = base
         self._kept: OrderedDict[int, tuple[_Rows, list[Consent], Book | None]] = OrderedDict()
 
@@ -73,6 +76,14 @@ class ConsentBooks:
             if known is not None:
                 return known[2] or Book(capsule.patient, known[1], await self._links(known[1]))
         raise Conflict("This record is being changed by many at once. Try again.")
+
+    def unclear(self, slot: int, book: Book, consents: Iterable[Consent], why: str = "") -> None:
+        """These cannot be evaluated: the privacy officer is to be told."""
+        for each in consents:
+            rid = self.vault.rid(each.reference)
+            rows = self._kept[slot][0] if slot in self._kept else []
+            version = next((version for row, _, version, _ in rows if row == rid), 0)
+            self._told.meet(Met(Whom(slot, book.patient), each.id, version, why or each.broken))
 
     async def _read(self, slot: int, patient: str, rows: _Rows) -> tuple[_Rows, list[Consent], Book | None] | None:
         """The Consents in these rows, kept for the next who asks; None when one has changed since."""
@@ -159,9 +170,12 @@ class Heard:
         if book is None:
             self.books[slot] = None
             return
+        if book.broken:
+            self._source.unclear(slot, book, book.broken)
         try:
             beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
-        except Unclear:  # whom a consent means cannot be told: it denies
+        except Unclear as fault:  # whom a consent means cannot be told: it denies
+            self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
         self.bound.append(slot)

@@ -60,6 +60,7 @@ from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
+from medlock.records.unclear import Told
 from medlock.records.vault import Vault
 from medlock.settings import Limits
 from medlock.store.tables import Batch
@@ -123,7 +124,8 @@ class Door:
         self._base = base
         self._limits = limits
         self._projects = projects or Projects()
-        self._books = ConsentBooks(vault, site, base)
+        self._told = Told(vault, log)
+        self._books = ConsentBooks(vault, site, base, self._told)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -236,7 +238,7 @@ class Door:
         """Write down, then let go."""
         sequence = -1
         if not finding.logged:
-            sequence = await self._log.append(*visit.scribe.disclosure(finding))
+            sequence = await self._told.append(visit.scribe, *visit.scribe.disclosure(finding))
         return Disclosure(
             *(finding.status, finding.body, finding.version, finding.updated, finding.location),
             *(sequence, _RELEASED, finding.after, finding.outflow),
@@ -245,7 +247,7 @@ class Door:
     async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
         """Put a refusal in the log. When the log refuses as well, that is the error the caller gets."""
         outcome = Outcome.DENIED if isinstance(refusal, Denied) else Outcome.FAILED
-        await self._log.append(*scribe.refusal(outcome, refusal))
+        await self._told.append(scribe, *scribe.refusal(outcome, refusal))
 
     async def _read(self, visit: Visit) -> Finding:
         if visit.question.type == _AUDIT:

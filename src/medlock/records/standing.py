@@ -12,7 +12,7 @@ from typing import Any
 
 from medlock.errors import Denied
 from medlock.fhir.parse import parse_json
-from medlock.records.closure import TEAMS, Unclear, answers_to, in_team, of_role
+from medlock.records.closure import TEAMS, TooDeep, Unclear, answers_to, in_team, of_role
 from medlock.records.drafts import Context
 from medlock.store.bodies import Opened
 
@@ -41,6 +41,8 @@ async def refuse_resigning(context: Context, opened: Opened) -> None:
 async def _in(context: Context, type_: str, team: Mapping[str, Any]) -> bool:
     try:
         return await in_team(context.vault, type_, team, await answers_to(context.vault, context.principal))
+    except TooDeep as fault:
+        raise Denied(fault.why) from fault
     except Unclear:
         return False
 

@@ -17,6 +17,7 @@ from medlock.errors import Tampered
 from medlock.records.holders import PAGE, PARTS, is_list, listed, page_name
 from medlock.records.jobs import is_job
 from medlock.records.notes import SHRED, UPLOAD
+from medlock.records.unclear import is_unclear
 from medlock.records.vault import Vault
 from medlock.records.verify_bodies import scan
 from medlock.records.verify_directory import keys_of
@@ -31,7 +32,7 @@ def rotations(evidence: Evidence) -> tuple[set[int], set[int]]:
 
 def _passing(name: bytes) -> bool:
     """Whether a note is one of those that the log does not know."""
-    return is_job(name) or is_list(name) or name.startswith(UPLOAD)
+    return is_job(name) or is_list(name) or is_unclear(name) or name.startswith(UPLOAD)
 
 
 @dataclass(slots=True)

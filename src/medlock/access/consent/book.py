@@ -42,7 +42,8 @@ class Column:
 class Book:
     """The consents of one patient.
 
-    links  what resources that consents name refer to themselves, for `related` and `dependents`: "Type/id" → targets
+    selective  the provisions that speak of some data only
+    links      what resources that consents name refer to, for `related` and `dependents`: "Type/id" → targets
     """
 
     def __init__(
@@ -50,11 +51,17 @@ class Book:
     ) -> None:
         self.patient = patient
         self.consents = tuple(sorted((each for each in consents if each.patient in {patient, ""}), key=lambda c: c.id))
+        self.broken = tuple(each for each in self.consents if each.broken)
         self.nodes = nodes_of(self.consents)
         self.all = (1 << len(self.nodes)) - 1
         self._pointing = _turned(links or {})
         self._shape()
         self._conditions()
+
+    def naming(self, actor: str) -> list[Consent]:
+        """The consents that have a provision for this actor."""
+        found = {node.consent.id: node.consent for node in self.nodes if actor in (node.rule.actors or ())}
+        return list(found.values())
 
     def _shape(self) -> None:
         """Which are denies, roots, and what stands in what."""
@@ -86,6 +93,8 @@ class Book:
         for node in self.nodes:
             self._condition(node.bit, node.rule)
         self.by_body = self._by_body()
+        unasked = self.classes.absent & self.codes.absent & self.data.absent & self.undated & self.unlabelled
+        self.selective = self.all & ~unasked
 
     def _condition(self, bit: int, rule: Provision) -> None:
         self.actors.add(bit, rule.actors)
