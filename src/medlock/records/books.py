@@ -46,9 +46,7 @@ class ConsentBooks:
         return self._base
 
     async def book(self, slot: int) -> Book | None:
-        """The consents of the patient in a slot; None when there are none."""
-        if not await self.vault.holders.holds(slot):
-            return None
+        """The consents of the patient in a slot that is on the list; None when they are erased."""
         for _ in range(_TRIES):
             try:
                 capsule = await self.vault.capsules.open(slot)

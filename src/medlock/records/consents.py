@@ -59,7 +59,7 @@ class Heard:
     `caller`, when set, needs a relationship; `ties` are those that count, by slot.
     """
 
-    __slots__ = ("_source", "base", "books", "caller", "now", "principal", "site", "slots", "ties", "whole")
+    __slots__ = ("_source", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties", "whole")
 
     def __init__(self, books: ConsentBooks, principal: Principal, now: int, caller: Caller | None = None) -> None:
         self.caller = caller
@@ -68,6 +68,7 @@ class Heard:
         self.site = books.site
         self.base = books.base
         self.books: dict[int, tuple[Book, frozenset[str]] | None] = {0: None}
+        self.bound: list[int] = []
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
@@ -83,17 +84,23 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                await self.ready_slots([slot or 0])
+                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
+                if slot not in self.books and not self.whole:
+                    await self._look_up(slot)
+                if self.caller is not None:
+                    await self._relate([slot], self.caller)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot."""
         await self.ready_books(slots)
-        if self.caller is None:
-            return
+        if self.caller is not None:
+            await self._relate(slots, self.caller)
+
+    async def _relate(self, slots: Sequence[int], caller: Caller) -> None:
+        """Look up by what a caller is related to these patients."""
         for count, slot in enumerate(slots):
             if slot not in self.ties and slot != TENANT:
-                self.ties[slot], patient = await self.relations.reasons(slot, self.caller, self.now)
+                self.ties[slot], patient = await self.relations.reasons(slot, caller, self.now)
                 self.slots.setdefault(patient, slot)
                 if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                     await asyncio.sleep(0)
@@ -135,7 +142,7 @@ class Heard:
         return bool(self.ties[slot])
 
     async def _look_up(self, slot: int) -> None:
-        book = await self._source.book(slot)
+        book = await self._source.book(slot) if await self._source.vault.holders.holds(slot) else None
         if book is None:
             self.books[slot] = None
             return
@@ -147,6 +154,7 @@ class Heard:
             self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
+        self.bound.append(slot)
         self.slots[book.patient] = slot
 
     def note(self, slot: int, patient: str) -> None:
@@ -210,10 +218,13 @@ class Consulted:
 
     def others(self) -> list[int]:
         """The slots for which something else may hold than for everybody."""
-        return [slot for slot, book in self.heard.books.items() if book is not None]
+        return self.heard.bound
 
     def may(self, patient: str, resource: Sealed) -> bool:
         """Whether the header of a resource lets it be seen, as far as headers tell. Raises Unheard."""
+        heard = self.heard
+        if not self.silent and heard.caller is None and heard.books.get(heard.slots.get(patient, -1), heard) is None:
+            return True  # looked up, and there is no consent
         return may_each(self.of_patient(patient), resource.type, resource.labels)
 
     def permits(self, patient: str, seen: Seen) -> bool:
@@ -229,12 +240,12 @@ class Consulted:
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether the headers of some resources of a type do not tell enough."""
-        return any(ruling.needs_body(resource_type) for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.needs_body(resource_type) for ruling in self._known())
 
     @property
     def looks_inside(self) -> bool:
         """Whether that is so of any type."""
-        return any(ruling.looks_inside for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.looks_inside for ruling in self._known())
 
     def _known(self) -> Iterable[Ruling]:
         """Of whoever was looked up whole: nothing of others has been seen yet."""
