@@ -18,7 +18,7 @@ from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.claims import Claims
-from medlock.records.consents import Consulted, naming, ready_for
+from medlock.records.consents import Consulted, comes_near, naming, ready_for
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.onlooker import Onlooker
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
@@ -38,7 +38,8 @@ class Draft:
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     `labels` lie sealed beside it; `security` are those among them that its body does not have yet.
-    `content` lies in chunks beside the body.
+    `content` lies in chunks beside the body. `record_at` is the number that the owner's index must stand at
+    when this is written: what was looked for in it must be all that there is.
     """
 
     type: str
@@ -55,6 +56,7 @@ class Draft:
     made_from: Opened | None = None
     content: Content | None = None
     security: tuple[Mapping[str, Any], ...] = ()
+    record_at: int = 0
 
 
 @dataclass(slots=True)
@@ -157,11 +159,11 @@ async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
 async def _known_to(context: Context, opened: Opened) -> bool:
     """Whether a caller may name what they refer to, where resources of its type are hidden from them one by one.
 
-    Who has no right on a type at all may refer to it, as a lab does to an order that it cannot read.
+    Who has no right on a type at all may refer to it, as a lab does to a visit that it cannot read, of whom it treats.
     """
     grant = decide_naming(context.principal, opened.meta.type)
     if grant is None:
-        return True
+        return await comes_near(context.consents, opened)
     asked = Question(Interaction.READ, opened.meta.type)
     grant = narrowed(grant, context.principal, asked, naming(context.consents))
     await ready_for(grant, [opened])

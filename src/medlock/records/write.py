@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
+from medlock.access.groups import SHARED
 from medlock.access.residual import Seen
 from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
 from medlock.fhir.question import Interaction, Question
@@ -15,7 +16,7 @@ from medlock.ids import resource_id
 from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
-from medlock.records.consents import asked_by, looking, ready, ready_for
+from medlock.records.consents import asked_by, hides_patients, looking, ready, ready_for
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
@@ -23,8 +24,10 @@ from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.recording import refuse_consents
+from medlock.records.selfnaming import mark_self_named
 from medlock.records.standing import refuse_appointing_oneself, refuse_resigning
 from medlock.records.subscriptions import refuse_promises
+from medlock.records.superseding import supersede
 from medlock.store.bodies import Meta, Opened
 
 NewId = Callable[[], str]
@@ -37,17 +40,24 @@ async def create(context: Context, grant: Grant, question: Question, committer: 
 
 
 async def _create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
-    exists = question.preconditions.if_none_exist
+    exists, seen = question.preconditions.if_none_exist, 0
     if exists is not None:
+        seen = await _position(context)
         found = await existing(context, exists)
         if found is not None:
             await ready_for(grant, [found])
             if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
-    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
+    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content, record_at=seen)
     await prepare(context, grant, draft)
     return await commit(context, grant, draft, committer)
+
+
+async def _position(context: Context) -> int:
+    """Where the record stands that the caller is held to, 0 for none: nothing may join it before what they look for."""
+    slot = await context.vault.patient_slot(context.principal.patient) if context.principal.patient else None
+    return 0 if slot is None else (await context.vault.capsules.open(slot)).number
 
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
@@ -97,7 +107,8 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
         bind(grant, draft, before)
         return
-    if grant.everyone is None or grant.needs_body(draft.type):
+    hides = hides_patients(grant) and draft.type not in SHARED
+    if grant.everyone is None or grant.needs_body(draft.type) or hides:
         raise NotFound(NOT_FOUND, reason="update of an unknown id by a caller from whom some are hidden")
 
 
@@ -117,6 +128,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     refuse_promises(resource)
     await refuse_consents(context, draft, resource, path)
     await refuse_appointing_oneself(context, draft.type, draft.id, resource)
+    await mark_self_named(context, draft, resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))
@@ -156,13 +168,18 @@ async def refuse_orphans(context: Context, opened: Opened) -> None:
         raise PreconditionFailed("The patient's record holds other resources: delete those first, or shred the record.")
 
 
+async def brought_by(context: Context, drafts: Sequence[Draft]) -> list[Draft]:
+    """What is written with these drafts because of them: notes labelled anew, consents that end."""
+    return [*await label_episodes(context.vault, drafts), *await supersede(context, drafts)]
+
+
 async def commit(context: Context, grant: Grant, draft: Draft, committer: Committer) -> Finding:
     """Write a draft, labelled by its episode, and what that brings back.
 
     What its episode added to it is not the writer's: who may not look at such is told that it is written, and no more.
     """
     own = draft.labels
-    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
+    written, *_ = await committer.commit([draft, *await brought_by(context, [draft])])
     finding = answer(written)
     if draft.labels != own and not _looking(context, grant).shows(Seen(written.meta, written.body)):
         finding.body = b""
