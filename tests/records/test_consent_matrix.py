@@ -325,6 +325,7 @@ async def clinic(tmp_path: Path, store: str) -> AsyncIterator[GuardedClinic]:
         await each.close()
 
 
+@pytest.mark.timeout(7_200 if THOROUGH else 300)
 async def test_no_difference(clinic: GuardedClinic, store: str) -> None:
     """Every answer to every caller is what role, scope, reach and consents say of each resource, one by one."""
     count = 0
