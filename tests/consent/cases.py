@@ -288,6 +288,29 @@ CASES = [
     case("PCF's tree: opioids are substance abuse", "DENY", [permit(deny(securityLabel=["ETH"]))], labels=["OPIOIDUD"]),
     case("not upwards", "PERMIT", [permit(deny(securityLabel=["ETHUD"]))], labels=["SUD"]),
     case("HIV in the system of confidentiality", "DENY", [permit(deny(securityLabel=[["C", "HIV"]]))], labels=["HIV"]),
+    case(
+        "a consent that hides some data is hidden itself", "DENY", [permit(deny(securityLabel=["R"]))], type="Consent"
+    ),
+    case(
+        "also one that hides it from everybody at once",
+        "DENY",
+        [permit(securityLabel=["N"])],
+        type="Consent",
+    ),
+    case("one that hides from others is not", "PERMIT", [permit(deny(actor=["Practitioner/x"]))], type="Consent"),
+    case(
+        "nor one that hides some data from others",
+        "PERMIT",
+        [permit(deny(actor=["Practitioner/x"]) | {"class": ["Condition"]})],
+        type="Consent",
+    ),
+    case(
+        "who records consents sees it",
+        "PERMIT",
+        [permit(deny() | {"class": ["Condition"]})],
+        request={"records": True},
+        type="Consent",
+    ),
     case("oneself", "PERMIT self", [deny()], request=by("Patient/p", purpose=["PATRQT"])),
     case("another patient", "DENY default", [permit(actor=["Patient/q"])], request=by("Patient/r", purpose=["PATRQT"])),
     case("what is denied to leave may be read", "PERMIT", [permit(deny(action=["disclose"]))]),

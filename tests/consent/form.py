@@ -85,6 +85,7 @@ def ask(short):
         own=frozenset(each.removeprefix("Patient/") for each in actors if each.startswith("Patient/")),
         may_break_glass=short.get("mayBTG", False),
         clinical=short.get("clinical", False),
+        records_consents=short.get("records", False),
     )
 
 

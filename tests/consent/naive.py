@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 PARENTS = {
     "COC": "TREAT", "ETREAT": "TREAT", "BTG": "ETREAT", "CLINTRL": "TREAT", "CLINTRCH": "HRESCH", "FAMRQT": "PATRQT",
-    "CLMATTCH": "HPAYMT", "HDM": "HOPERAT", "https://clinic.example/projects|FooBar": "HRESCH",
+    "CLMATTCH": "HPAYMT", "HDM": "HOPERAT", "PATADMIN": "HOPERAT", "https://clinic.example/projects|FooBar": "HRESCH",
 }  # fmt: skip
 TOPS = {"TREAT", "HPAYMT", "HOPERAT", "HRESCH", "PUBHLTH", "PATRQT"}
 COVERED = {
@@ -16,6 +16,7 @@ COVERED = {
     "SDV": set(), "ETH": set(), "STD": set(), "SPI": set(),
 }  # fmt: skip
 LEVELS = "ULMNRV"
+DATA = ("class", "code", "dataPeriod", "data", "securityLabel")
 
 
 def chain(purpose):
@@ -61,6 +62,8 @@ class Naive:
         """PERMIT or DENY, and the layer."""
         if patient in self.ask.own:
             return "PERMIT", "self"
+        if facts.type == "Consent" and self.unspoken(patient):
+            return "DENY", "explicit"
         found = {self.consent(each, facts) for each in self.consents if self.applies(each, patient)}
         for verdict, answer, layer in (
             ("DENY", "DENY", "explicit"),
@@ -70,6 +73,28 @@ class Naive:
             if verdict in found:
                 return answer, layer
         return ("PERMIT" if self.by_default(facts) else "DENY"), "default"
+
+    def unspoken(self, patient):
+        """Whether some rule that speaks of this request speaks of some data only: then consents are not shown."""
+        if self.ask.records_consents or self.ask.action in {"collect", "correct"}:
+            return False
+        applying = [each for each in self.consents if self.applies(each, patient)]
+        return any(self.selective(each["provision"], [], each["scope"]["coding"][0]["code"]) for each in applying)
+
+    def selective(self, rule, above, scope):
+        deny = rule["type"] == "deny"
+        full = rule if deny else self.nearest(rule, above)
+        asked = self.asked(full, deny, scope == "research")
+        met = all(value if value is not None else deny for value in asked)
+        if any(name in full for name in DATA) and (met or (not above and not deny and False not in asked)):
+            return True
+        inside = rule.get("provision", ()) if not above or False not in asked else ()
+        return any(self.selective(each, [*above, rule], scope) for each in inside)
+
+    def asked(self, full, deny, research):
+        """What a rule asks of the request, met or not."""
+        found = [self.request(name, full, deny) for name in ("period", "actor", "purpose", "action")]
+        return [*found, self.research(deny)] if research else found
 
     def by_default(self, facts):
         ask = self.ask
@@ -98,10 +123,8 @@ class Naive:
     def node(self, rule, above, facts, research, *, root=False):
         deny = rule["type"] == "deny"
         full = rule if deny else self.nearest(rule, above)
-        asked = [self.request(name, full, deny) for name in ("period", "actor", "purpose", "action")]
-        if research:
-            asked.append(self.research(deny))
-        data = [self.data(name, full, facts, deny) for name in ("class", "code", "dataPeriod", "data", "securityLabel")]
+        asked = self.asked(full, deny, research)
+        data = [self.data(name, full, facts, deny) for name in DATA]
         results = set()
         if root or False not in asked:
             results = {self.node(child, [*above, rule], facts, research) for child in rule.get("provision", ())}

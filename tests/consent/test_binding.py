@@ -48,3 +48,5 @@ def test_the_request_that_a_consent_sees():
     assert ask.actors == {"Practitioner/a", "Organization/o", "Group/g"}
     assert (ask.purposes, ask.now, ask.clinical, ask.may_break_glass) == (frozenset(), 5, True, False)
     assert not ask_of(caller(Role.BILLING), "access", 5).clinical
+    assert not ask.records_consents
+    assert ask_of(caller(Role.CONSENT_RECORDER), "access", 5).records_consents

@@ -77,12 +77,13 @@ def request(chance):
         "action": chance.choice(["access", "access", "disclose"]),
         "mayBTG": chance.random() < 0.5,
         "clinical": chance.random() < 0.7,
+        "records": chance.random() < 0.1,
     }
 
 
 def resource(chance):
     """What is asked for."""
-    found = {"type": chance.choice(TYPES), "id": chance.choice(["o1", "e1", "x"])}
+    found = {"type": chance.choice([*TYPES, "Consent"]), "id": chance.choice(["o1", "e1", "x"])}
     found["labels"] = some(chance, LABELS, 3) if chance.random() < 0.7 else []
     found["labelled"] = chance.random() < 0.9
     found["codes"] = some(chance, CODES) if chance.random() < 0.7 else []

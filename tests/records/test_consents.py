@@ -30,7 +30,6 @@ FILE = Path("/work/shared/data/consent_scenarios.json")
 SCENARIOS = json.loads(FILE.read_text()) if FILE.exists() else []
 # What the door cannot be asked yet: an emergency (break-glass), several purposes, a fact that no resource can lack here.
 ALL = [*SCENARIOS, *CASES] if os.environ.get("MEDLOCK_THOROUGH") else [*SCENARIOS, *CASES][::4]
-HERE = [case for case in ALL if not case["request"].get("mayBTG") and len(case["request"].get("purpose", ())) < 2]
 SUBJECT = {"reference": "Patient/p"}
 LOADER = mint_principal("system", frozenset({Role.BACKEND}), parse_scopes("system/*.cruds"))
 BLANK = {
@@ -38,6 +37,13 @@ BLANK = {
     "Condition": {"subject": SUBJECT, "code": {"text": "x"}},
     "MedicationRequest": {"status": "active", "intent": "order", "subject": SUBJECT},
 }
+HERE = [
+    case
+    for case in ALL
+    if not case["request"].get("mayBTG")
+    and len(case["request"].get("purpose", ())) < 2
+    and case["resource"]["type"] in BLANK
+]
 AUTHOR = {"Observation": lambda refs: {"performer": refs}, "Condition": lambda refs: {"recorder": refs[0]}}
 
 
@@ -425,6 +431,27 @@ async def test_what_is_attached_is_as_sensitive_as_the_document(world, way):
 def note_of(resource):
     """Its reference."""
     return f"{resource['resourceType']}/{resource['id']}"
+
+
+async def test_a_consent_that_hides_something_is_not_shown(world):
+    """To whom it leaves a part: no read, search, total, history, $everything or export tells that it is there."""
+    one = {"type": "deny", "data": [{"meaning": "instance", "ref": "Observation/o1"}]}
+    await world.put(form.consent({"provision": {"type": "permit", "provision": [one | {"actor": [BOB]}]}}, 1), recorder)
+    missing = await refusal(world, bob, "GET /Consent/nobody")
+    assert await refusal(world, bob, "GET /Consent/c1") == missing
+    assert await refusal(world, bob, "GET /Consent/c1/_history") == await refusal(
+        world, bob, "GET /Consent/c9/_history"
+    )
+    found = await world.search(bob, "Consent", "patient=p")
+    assert (ids(found), found["total"]) == (set(), 0)
+    assert not ids(json.loads((await world.send(bob, "GET /Patient?_has:Consent:patient:status=active")).body))
+    assert "Consent/c1" not in ids(json.loads((await world.send(bob, "GET /Patient/p/$everything")).body))
+    assert "c1" not in await exported(world, bob, "Consent")
+    assert ids(await world.search(bob, "Observation", "patient=p")) == {"Observation/o2", "Observation/hiv"}
+    for who in (ann, recorder, patient("p")):
+        assert await read_status(world, who, "Consent/c1")
+    await world.put(EXCEPT_BOB, recorder)
+    assert await read_status(world, ann, "Consent/c1")
 
 
 async def test_the_patient_sees_everything(world):

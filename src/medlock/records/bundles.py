@@ -25,13 +25,12 @@ from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
 from medlock.records.drafts import CREATE, DELETE, Context, Draft
 from medlock.records.finding import Finding
-from medlock.records.labelling import label_episodes
 from medlock.records.ownership import SPEAKING
 from medlock.records.patch import no_resource, patch_draft
 from medlock.records.read import visible
 from medlock.records.standing import refuse_resigning
 from medlock.records.turns import in_turns
-from medlock.records.write import bind, granted, may_replace, prepare, refuse_orphans, update_draft
+from medlock.records.write import bind, brought_by, granted, may_replace, prepare, refuse_orphans, update_draft
 from medlock.store.bodies import Opened
 
 Reader = Callable[[Question], Awaitable[Finding]]
@@ -141,7 +140,7 @@ async def _transaction(context: Context, steps: list[Step], doors: Doors) -> Fin
     reads = [step for step in steps if step.question.interaction not in WRITES]
     await _rehearse(context, reads, doors)
     drafts = [step.draft for step in steps if step.draft is not None]
-    further = await label_episodes(context.vault, drafts)
+    further = await brought_by(context, drafts)
     written = iter(await doors.committer.commit([*drafts, *further])) if drafts else iter(())
     for step in steps:
         step.written = next(written) if step.draft is not None else None

@@ -59,6 +59,7 @@ class Stage(msgspec.Struct):
     sealed: dict[int, int] = {}  # slot → generation under which its bodies were sealed
     before: dict[int, list[tuple[int, int]]] = {}  # slot → rids and tags of what is replaced
     indexes: list[Appended] = []
+    expected: dict[int, int] = {}  # slot → number at which its index must stand
     consents: set[int] = set()  # slots whose records get a Consent
     slots: dict[str, int] = {}  # patient → slot, as it was when the locks were taken
 
@@ -162,6 +163,8 @@ class Committer:
         keys = self._vault.keystore.keys(slots[0])
         ct = self._vault.seal(rid, keys, meta, body, stage.batch, draft.content)
         stage.sealed[slots[0]] = min(keys.generation, stage.sealed.get(slots[0], keys.generation))
+        if draft.record_at:
+            stage.expected[slots[0]] = draft.record_at
         if before is not None:
             stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))
         _put_body(stage.batch, rid, ct, before, self._history_key(before))
@@ -228,9 +231,11 @@ class Committer:
         stage.batch.entries = [*chain.from_iterable(sealed), *self._extra.entries]
 
     def _check_keys(self, stage: Stage, capsule: Capsule) -> None:
-        """What we seal and what we replace must be as the index has it. Raises Raced when keys were rotated since."""
+        """What we seal, replace and looked for must be as the index has it. Raises Raced when it has changed since."""
         if stage.sealed.get(capsule.slot, capsule.generation) < capsule.generation:
             self._vault.keystore.forget(capsule.slot)
+            raise Raced
+        if stage.expected.get(capsule.slot, capsule.number) != capsule.number:
             raise Raced
         for rid, tag in stage.before.get(capsule.slot, ()):
             row = capsule.find(rid)

@@ -63,9 +63,7 @@ class ConsentBooks:
         return self._base
 
     async def book(self, slot: int) -> Book | None:
-        """The consents of the patient in a slot; None when there are none."""
-        if not await self.vault.holders.holds(slot):
-            return None
+        """The consents of the patient in a slot that is on the list; None when they are erased."""
         for _ in range(_TRIES):
             try:
                 capsule = await self.vault.capsules.open(slot)
@@ -128,12 +126,13 @@ _NONE: frozenset[str] = frozenset()
 class Heard:
     """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks."""
 
-    __slots__ = ("_source", "base", "books", "principal", "site", "slots", "whole")
+    __slots__ = ("_source", "base", "books", "bound", "principal", "site", "slots", "whole")
 
     def __init__(self, books: ConsentBooks, principal: Principal) -> None:
         self.site = books.site
         self.base = books.base
         self.books: dict[int, tuple[Book, frozenset[str]] | None] = {0: None}
+        self.bound: list[int] = []
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
@@ -144,8 +143,9 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                await self.ready_slots([slot or 0])
+                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
+                if slot not in self.books and not self.whole:
+                    await self._look_up(slot)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot; of many at once, everybody's."""
@@ -166,7 +166,7 @@ class Heard:
         self.whole = True
 
     async def _look_up(self, slot: int) -> None:
-        book = await self._source.book(slot)
+        book = await self._source.book(slot) if await self._source.vault.holders.holds(slot) else None
         if book is None:
             self.books[slot] = None
             return
@@ -178,6 +178,7 @@ class Heard:
             self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
+        self.bound.append(slot)
         self.slots[book.patient] = slot
 
     def note(self, slot: int, patient: str) -> None:
@@ -239,10 +240,13 @@ class Consulted:
 
     def others(self) -> list[int]:
         """The slots for which something else may hold than for everybody."""
-        return [slot for slot, book in self.heard.books.items() if book is not None]
+        return self.heard.bound
 
     def may(self, patient: str, resource: Sealed) -> bool:
         """Whether the header of a resource lets it be seen, as far as headers tell. Raises Unheard."""
+        heard = self.heard
+        if not self.silent and heard.books.get(heard.slots.get(patient, -1), heard) is None:
+            return True  # looked up, and there is no consent
         return may_each(self.of_patient(patient), resource.type, resource.labels)
 
     def permits(self, patient: str, seen: Seen) -> bool:
@@ -258,12 +262,12 @@ class Consulted:
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether the headers of some resources of a type do not tell enough."""
-        return any(ruling.needs_body(resource_type) for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.needs_body(resource_type) for ruling in self._known())
 
     @property
     def looks_inside(self) -> bool:
         """Whether that is so of any type."""
-        return any(ruling.looks_inside for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.looks_inside for ruling in self._known())
 
     def _known(self) -> Iterable[Ruling]:
         for slot in self.others():

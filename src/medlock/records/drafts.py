@@ -38,7 +38,8 @@ class Draft:
     was made from: when another is there by now, it must be made anew. `made_from` is that version of it.
     `patients` are the ids of the patients it belongs to, the owner first. `path` is its entry's in a transaction.
     `labels` lie sealed beside it; `security` are those among them that its body does not have yet.
-    `content` lies in chunks beside the body.
+    `content` lies in chunks beside the body. `record_at` is the number that the owner's index must stand at
+    when this is written: what was looked for in it must be all that there is.
     """
 
     type: str
@@ -55,6 +56,7 @@ class Draft:
     made_from: Opened | None = None
     content: Content | None = None
     security: tuple[Mapping[str, Any], ...] = ()
+    record_at: int = 0
 
 
 @dataclass(slots=True)

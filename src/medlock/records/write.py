@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
@@ -25,6 +25,7 @@ from medlock.records.read import NOT_FOUND, visible
 from medlock.records.recording import refuse_consents
 from medlock.records.standing import refuse_appointing_oneself, refuse_resigning
 from medlock.records.subscriptions import refuse_promises
+from medlock.records.superseding import supersede
 from medlock.store.bodies import Meta, Opened
 
 NewId = Callable[[], str]
@@ -37,17 +38,24 @@ async def create(context: Context, grant: Grant, question: Question, committer: 
 
 
 async def _create(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
-    exists = question.preconditions.if_none_exist
+    exists, seen = question.preconditions.if_none_exist, 0
     if exists is not None:
+        seen = await _position(context)
         found = await existing(context, exists)
         if found is not None:
             await ready_for(grant, [found])
             if not grant.admits(found):  # they may look at it, but not create such: it is shared, or outside the scope
                 raise Denied(f"may not create {found.meta.type} of these patients")
             return Finding(200, minimised(grant, found), str(found.meta.version), found.meta.updated, disclosed=[found])
-    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content)
+    draft = Draft(question.type, resource_id(), CREATE, question.body, content=context.content, record_at=seen)
     await prepare(context, grant, draft)
     return await commit(context, grant, draft, committer)
+
+
+async def _position(context: Context) -> int:
+    """Where the record stands that the caller is held to, 0 for none: nothing may join it before what they look for."""
+    slot = await context.vault.patient_slot(context.principal.patient) if context.principal.patient else None
+    return 0 if slot is None else (await context.vault.capsules.open(slot)).number
 
 
 async def update(context: Context, grant: Grant, question: Question, committer: Committer) -> Finding:
@@ -156,13 +164,18 @@ async def refuse_orphans(context: Context, opened: Opened) -> None:
         raise PreconditionFailed("The patient's record holds other resources: delete those first, or shred the record.")
 
 
+async def brought_by(context: Context, drafts: Sequence[Draft]) -> list[Draft]:
+    """What is written with these drafts because of them: notes labelled anew, consents that end."""
+    return [*await label_episodes(context.vault, drafts), *await supersede(context, drafts)]
+
+
 async def commit(context: Context, grant: Grant, draft: Draft, committer: Committer) -> Finding:
     """Write a draft, labelled by its episode, and what that brings back.
 
     What its episode added to it is not the writer's: who may not look at such is told that it is written, and no more.
     """
     own = draft.labels
-    written, *_ = await committer.commit([draft, *await label_episodes(context.vault, [draft])])
+    written, *_ = await committer.commit([draft, *await brought_by(context, [draft])])
     finding = answer(written)
     if draft.labels != own and not _looking(context, grant).shows(Seen(written.meta, written.body)):
         finding.body = b""

@@ -51,4 +51,5 @@ def ask_of(principal: Principal, action: str, now: int, beside: frozenset[str] =
         action=action,
         now=now,
         clinical=not CLINICAL.isdisjoint(principal.roles),
+        records_consents=Role.CONSENT_RECORDER in principal.roles,
     )

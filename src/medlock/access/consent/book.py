@@ -42,7 +42,8 @@ class Column:
 class Book:
     """The consents of one patient.
 
-    links  what resources that consents name refer to themselves, for `related` and `dependents`: "Type/id" → targets
+    selective  the provisions that speak of some data only
+    links      what resources that consents name refer to, for `related` and `dependents`: "Type/id" → targets
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class Book:
         for node in self.nodes:
             self._condition(node.bit, node.rule)
         self.by_body = self._by_body()
+        unasked = self.classes.absent & self.codes.absent & self.data.absent & self.undated & self.unlabelled
+        self.selective = self.all & ~unasked
 
     def _condition(self, bit: int, rule: Provision) -> None:
         self.actors.add(bit, rule.actors)

@@ -70,6 +70,7 @@ class Ask(msgspec.Struct, frozen=True):
     own              ids of patients whom the caller is, or lawfully represents
     may_break_glass  whether the role may declare an emergency: without it, BTG opens nothing
     clinical         whether a clinician asks
+    records_consents whether it is the caller's task to write down what patients decided
     """
 
     actors: frozenset[str] = NOBODY
@@ -79,6 +80,7 @@ class Ask(msgspec.Struct, frozen=True):
     own: frozenset[str] = NOBODY
     may_break_glass: bool = False
     clinical: bool = False
+    records_consents: bool = False
 
 
 class Facts(msgspec.Struct, frozen=True):

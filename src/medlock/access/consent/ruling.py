@@ -7,6 +7,9 @@ two values are enough, once it is known which kind of rule asks.
 The tree (docs/consent.md §"Combination") comes down to three questions, since children override what stands above:
 does some deny match with no matching permit inside it; else does some permit match; else is there a permit, for
 this request, of other data than this.
+
+Where consents let somebody see some data and not other, their text would say that there is something to hide: to such
+a caller they are not shown (EHDS Art. 8).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import msgspec
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import BREAK_GLASS, RESEARCH, RESTRICTED, Labels, Purposes, sensitivities_above
 from medlock.access.consent.model import Ask, Decision, Facts
-from medlock.access.consent.policy import Policy, default_permits
+from medlock.access.consent.policy import WRITING, Policy, default_permits
 from medlock.fhir.dates import Interval
 from medlock.fhir.values import MAX_MS, MIN_MS
 
@@ -57,18 +60,20 @@ class Ruling:
                 possible &= ~inside
         self.matched = matched & possible
         self.outside = possible & book.root_permits
+        reads_them = ask.records_consents or ask.action in WRITING
+        self._unspoken = 0 if reads_them else (self.matched | self.outside) & book.selective
         self._by_label: dict[Labels | None, int] = {}
 
     def decide(self, facts: Facts) -> Decision:
         """The decision for one resource, with what it rests on."""
         if self.own:
             return Decision(permit=True, layer="self")
-        permit, layer, bits = self._decided(self._met(facts), facts.labels)
+        permit, layer, bits = self._answer(facts)
         return Decision(permit, layer, self.book.where(bits), self.book.sources(bits))
 
     def permits(self, facts: Facts) -> bool:
         """`decide` without the reasons."""
-        return self.own or self._decided(self._met(facts), facts.labels)[0]
+        return self.own or self._answer(facts)[0]
 
     def needs_body(self, type_: str) -> bool:
         """Whether anything but type and labels can matter for resources of a type."""
@@ -89,8 +94,14 @@ class Ruling:
         named = book.classes.hit((type_,)) | book.by_body & ~book.classes.absent
         return (self.matched | self.outside) & named
 
-    def _decided(self, met: int, labels: Labels | None) -> tuple[bool, str, int]:
+    def _answer(self, facts: Facts) -> tuple[bool, str, int]:
         """Yes or no, the layer, and the provisions that decided."""
+        if self._unspoken and facts.type == "Consent":
+            return False, "explicit", self._unspoken
+        return self._decided(self._met(facts), facts.labels)
+
+    def _decided(self, met: int, labels: Labels | None) -> tuple[bool, str, int]:
+        """The same by the provisions that match."""
         book = self.book
         deciding = met & book.final_denies
         for bit, permits in book.overridable:
