@@ -53,6 +53,7 @@ _NEEDED = MappingProxyType(
         Interaction.DOCREF: READ | SEARCH,
         Interaction.LASTN: READ | SEARCH,
         Interaction.MATCH: READ | SEARCH,
+        Interaction.ACCESS_REASONS: READ,
     }
     | dict.fromkeys(EXPORTS, READ | SEARCH)
 )
