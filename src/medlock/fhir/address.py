@@ -50,6 +50,7 @@ VALIDATE_ONE: Methods = MappingProxyType({"GET": Interaction.VALIDATE, "POST": I
 DOCREF: Methods = MappingProxyType({"GET": Interaction.DOCREF, "POST": Interaction.DOCREF})
 LASTN: Methods = MappingProxyType({"GET": Interaction.LASTN, "POST": Interaction.LASTN})
 MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
+ACCESS_REASONS: Methods = MappingProxyType({"GET": Interaction.ACCESS_REASONS})
 _BOTH = ("GET", "POST")
 EXPORTING: Mapping[str, Methods] = MappingProxyType(
     {f"${each}": MappingProxyType(dict.fromkeys(_BOTH, each)) for each in Interaction if each in EXPORTS}
@@ -73,6 +74,7 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/{type}/{id}/_history/{version}": VERSION,
         "/{type}/{id}/$validate": VALIDATE_ONE,
         "/Patient/{id}/$everything": EVERYTHING,
+        "/Patient/{id}/$access-reasons": ACCESS_REASONS,
         "/Patient/{id}/*": WITHIN_ALL,
         "/Patient/{id}/_search": SYSTEM_SEARCH,
         "/Patient/{id}/{type}": WITHIN,
@@ -86,6 +88,7 @@ _OF_ONE_TYPE: Mapping[tuple[str, str], Methods] = MappingProxyType(
     {("DocumentReference", "$docref"): DOCREF, ("Observation", "$lastn"): LASTN, ("Patient", "$match"): MATCH}
     | {("Patient", name): methods for name, methods in EXPORTING.items()}
 )
+_OF_PATIENT: Mapping[str, Methods] = MappingProxyType({"$everything": EVERYTHING, "$access-reasons": ACCESS_REASONS})
 _RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
 
@@ -133,8 +136,8 @@ def _deep(method: str, segments: list[str]) -> Address:
         return _instance(method, resource_type, logical_id, HISTORY)
     if tail == ["$validate"]:
         return _instance(method, resource_type, logical_id, VALIDATE_ONE)
-    if tail == ["$everything"] and resource_type == "Patient":
-        return _instance(method, resource_type, logical_id, EVERYTHING)
+    if resource_type == "Patient" and tail[0] in _OF_PATIENT and len(tail) == 1:
+        return _instance(method, resource_type, logical_id, _OF_PATIENT[tail[0]])
     if resource_type == "Group" and len(tail) == 1 and tail[0] in EXPORTING:
         return _instance(method, resource_type, logical_id, EXPORTING[tail[0]])
     if resource_type == "Patient" and tail[0] != "_history":

@@ -40,7 +40,11 @@ _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _DARTS = "http://hl7.org/fhir/us/darts/OperationDefinition/"
 _US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
 _OPERATIONS = {
-    "Patient": {"everything": f"{_DEFINED}Patient-everything", "match": f"{_DEFINED}Patient-match"},
+    "Patient": {
+        "access-reasons": "urn:medlock:OperationDefinition:Patient-access-reasons",
+        "everything": f"{_DEFINED}Patient-everything",
+        "match": f"{_DEFINED}Patient-match",
+    },
     "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
     "DocumentReference": {"docref": f"{_US_CORE}docref"},
 }

@@ -8,6 +8,7 @@ Parameters resource; an unknown one is refused. What an operation searches for i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -24,6 +25,7 @@ from medlock.fhir.options import (
     LastNOptions,
     MatchOptions,
     Options,
+    ReasonsOptions,
     ValidateMode,
     ValidateOptions,
 )
@@ -175,6 +177,15 @@ def _match(about: About, given: Input) -> Read:
     return Read(MatchOptions(most, certain == "true", canonical_text(given.pairs)), body=given.resource)
 
 
+def _access_reasons(_about: About, given: Input) -> Read:
+    once = only(given.pairs, frozenset({"practitioner"}), "$access-reasons")
+    who = once.get("practitioner", "")
+    if who and _PRACTITIONER.fullmatch(who) is None:
+        raise refusal("practitioner", "is Practitioner/id.", "value")
+    return Read(ReasonsOptions(who, canonical_text(given.pairs)))
+
+
+_PRACTITIONER: Final = re.compile(r"Practitioner/[A-Za-z0-9\-.]{1,64}")
 _BRINGING: Final = frozenset({Interaction.VALIDATE, Interaction.MATCH})
 _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingProxyType(
     {
@@ -183,6 +194,7 @@ _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingP
         Interaction.DOCREF: _docref,
         Interaction.LASTN: _lastn,
         Interaction.MATCH: _match,
+        Interaction.ACCESS_REASONS: _access_reasons,
     }
 )
 OPERATIONS: Final = frozenset(_READERS) | EXPORTS

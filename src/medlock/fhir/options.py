@@ -89,6 +89,13 @@ class MatchOptions(msgspec.Struct, frozen=True, tag="match"):
     text: str = ""
 
 
+class ReasonsOptions(msgspec.Struct, frozen=True, tag="reasons"):
+    """Parameters of Patient/[id]/$access-reasons: whose access, `Practitioner/x`; "" for the caller's own."""
+
+    practitioner: str = ""
+    text: str = ""
+
+
 class ExportPart(msgspec.Struct, frozen=True):
     """A piece of an export: of which file, and after which row of which index. `file` "" only counts."""
 
@@ -122,5 +129,6 @@ Options = (
     | DocRefOptions
     | LastNOptions
     | MatchOptions
+    | ReasonsOptions
     | ExportOptions
 )

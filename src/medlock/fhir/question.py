@@ -35,6 +35,7 @@ class Interaction(StrEnum):
     DOCREF = "docref"
     LASTN = "lastn"
     MATCH = "match"
+    ACCESS_REASONS = "access-reasons"
     EXPORT = "export"  # this and the following have files as output, fetched later
     DEIDENTIFY = "de-identify"
     ANONYMIZE = "anonymize"

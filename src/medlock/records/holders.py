@@ -86,6 +86,10 @@ class Holders:
     async def holds(self, slot: int) -> bool:
         """Whether the record in a slot may hold a Consent."""
         part = slot % PARTS
+        row = await self._backend.get(Table.JOB, self._keys[part])
+        known = self._known.get(part)
+        if known is not None and known[0] == [row]:  # as it was, and in one page
+            return slot in known[1]
         return slot in self._read(part, await self._pages(part))
 
     async def all(self) -> frozenset[int]:

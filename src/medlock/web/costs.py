@@ -39,6 +39,7 @@ WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
         Interaction.VALIDATE: 1,
         Interaction.DOCREF: SEARCH,
         Interaction.LASTN: SEARCH,
+        Interaction.ACCESS_REASONS: 1,
         Interaction.MATCH: 2 * SEARCH,  # it may look at the whole directory
     }
     | dict.fromkeys(EXPORTS, EXPORT)

@@ -35,11 +35,13 @@ class Site(msgspec.Struct, frozen=True):
     policy    what holds where no consent speaks
     purposes  the purposes of use that are known
     extended  whether consents may say what R4 knows and IHE PCF leaves out
+    related   whether clinical roles need a treatment relationship (`access.relationship`)
     """
 
     policy: Policy = Policy.DENY
     purposes: Purposes = Purposes()
     extended: bool = False
+    related: bool = False
 
 
 PERMISSIVE: Final = Site(Policy.PERMIT_ALL)
