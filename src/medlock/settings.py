@@ -14,6 +14,7 @@ from pathlib import Path
 from medlock.errors import SetupError
 
 MIB = 1024 * 1024
+REVIEW_DAYS_MAX = 30
 DRAIN_MAX = 3_600
 BINARY_MIB_MAX = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -102,6 +103,7 @@ class Settings:
     consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    review_days     working days in which an emergency access is to be reviewed
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -134,6 +136,7 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    review_days: int = 2
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -181,6 +184,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
@@ -211,6 +215,13 @@ def _mebibytes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= BINARY_MIB_MAX:
         raise SetupError(f"MEDLOCK_BINARY_MIB is a number of MiB from 1 to {BINARY_MIB_MAX}.")
     return int(text) * MIB
+
+
+def _days(text: str) -> int:
+    """Until when to review, in working days. Raises SetupError."""
+    if not text.isdecimal() or not 1 <= int(text) <= REVIEW_DAYS_MAX:
+        raise SetupError(f"MEDLOCK_REVIEW_DAYS is a number of working days from 1 to {REVIEW_DAYS_MAX}.")
+    return int(text)
 
 
 def _seconds(text: str) -> int:

@@ -27,8 +27,9 @@ from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
 from medlock.fhir.question import Question
 from medlock.records.closure import Unclear, closure
+from medlock.records.glass import Glass
 from medlock.records.holders import consent_rows
-from medlock.records.scribe import Whom
+from medlock.records.scribe import Scribe, Whom
 from medlock.records.unclear import Met, Told
 from medlock.records.vault import Vault
 from medlock.store.bodies import Opened
@@ -50,9 +51,10 @@ class Unheard(Exception):
 class ConsentBooks:
     """The consents of each record; shared by all requests of a process."""
 
-    def __init__(self, vault: Vault, site: Site, base: str, told: Told) -> None:
+    def __init__(self, vault: Vault, site: Site, base: str, told: Told, glass: Glass) -> None:
         self.vault = vault
         self.site = site
+        self.glass = glass
         self._told = told
         self._base = base
         self._kept: OrderedDict[int, tuple[_Rows, list[Consent], Book | None]] = OrderedDict()
@@ -62,8 +64,12 @@ class ConsentBooks:
         """This server's own address."""
         return self._base
 
-    async def book(self, slot: int) -> Book | None:
-        """The consents of the patient in a slot that is on the list; None when they are erased."""
+    async def look(self, slot: int) -> tuple[Book | None, bool]:
+        """The consents of the patient in a slot, None when there are none; and whether one must ask for windows."""
+        holds, marked = await self.vault.holders.holds(slot)
+        return (await self._book(slot) if holds else None), marked
+
+    async def _book(self, slot: int) -> Book | None:
         for _ in range(_TRIES):
             try:
                 capsule = await self.vault.capsules.open(slot)
@@ -126,13 +132,16 @@ _NONE: frozenset[str] = frozenset()
 class Heard:
     """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks."""
 
-    __slots__ = ("_source", "base", "books", "bound", "principal", "site", "slots", "whole")
+    __slots__ = ("_now", "_source", "_within", "base", "books", "principal", "site", "slots", "whole", "windows")
 
-    def __init__(self, books: ConsentBooks, principal: Principal) -> None:
+    def __init__(self, books: ConsentBooks, principal: Principal, now: int, windows: dict[int, str]) -> None:
         self.site = books.site
+        self.windows = windows
+        """Slot → window of an emergency that the caller is in, of those that were looked up."""
+        self._within: Mapping[int, str] | None = None
+        self._now = now
         self.base = books.base
         self.books: dict[int, tuple[Book, frozenset[str]] | None] = {0: None}
-        self.bound: list[int] = []
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
@@ -143,9 +152,8 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                if slot not in self.books and not self.whole:
-                    await self._look_up(slot)
+                self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
+                await self.ready_slots([slot or 0])
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot; of many at once, everybody's."""
@@ -166,10 +174,12 @@ class Heard:
         self.whole = True
 
     async def _look_up(self, slot: int) -> None:
-        book = await self._source.book(slot) if await self._source.vault.holders.holds(slot) else None
+        book, marked = await self._source.look(slot)
         if book is None:
             self.books[slot] = None
             return
+        if marked:
+            await self._look_for_window(slot)
         if book.broken:
             self._source.unclear(slot, book, book.broken)
         try:
@@ -178,8 +188,14 @@ class Heard:
             self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
-        self.bound.append(slot)
         self.slots[book.patient] = slot
+
+    async def _look_for_window(self, slot: int) -> None:
+        """Whether the caller has opened this record in an emergency; asked anew by each request, once."""
+        if self._within is None:
+            self._within = await self._source.glass.within(self.principal, self._now)
+        if slot in self._within:
+            self.windows[slot] = self._within[slot]
 
     def note(self, slot: int, patient: str) -> None:
         """Whose record lies in a slot that was looked up."""
@@ -197,7 +213,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE) if heard.site.policy is not Policy.PERMIT_ALL else ()
+        self.silent = self._ruled(_SILENT, _NONE, 0) if heard.site.policy is not Policy.PERMIT_ALL else ()
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -212,11 +228,11 @@ class Consulted:
             found._siblings = self._siblings
         return found
 
-    def _ruled(self, book: Book, beside: frozenset[str]) -> Sequence[Ruling]:
-        site = self.heard.site
+    def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
+        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
-        asks = [ask_of(self.heard.principal, action, self._now, beside) for action in sorted(self._actions)]
+        asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
         return tuple(Ruling(book, ask, site) for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
@@ -226,7 +242,7 @@ class Consulted:
             if slot not in self.heard.books and not self.heard.whole:
                 raise Unheard
             known = self.heard.books.get(slot)
-            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known)
+            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known, slot)
         return found
 
     def of_patient(self, patient: str) -> Sequence[Ruling]:
@@ -240,13 +256,10 @@ class Consulted:
 
     def others(self) -> list[int]:
         """The slots for which something else may hold than for everybody."""
-        return self.heard.bound
+        return [slot for slot, book in self.heard.books.items() if book is not None]
 
     def may(self, patient: str, resource: Sealed) -> bool:
         """Whether the header of a resource lets it be seen, as far as headers tell. Raises Unheard."""
-        heard = self.heard
-        if not self.silent and heard.books.get(heard.slots.get(patient, -1), heard) is None:
-            return True  # looked up, and there is no consent
         return may_each(self.of_patient(patient), resource.type, resource.labels)
 
     def permits(self, patient: str, seen: Seen) -> bool:
@@ -262,12 +275,12 @@ class Consulted:
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether the headers of some resources of a type do not tell enough."""
-        return bool(self.heard.bound) and any(ruling.needs_body(resource_type) for ruling in self._known())
+        return any(ruling.needs_body(resource_type) for ruling in self._known())
 
     @property
     def looks_inside(self) -> bool:
         """Whether that is so of any type."""
-        return bool(self.heard.bound) and any(ruling.looks_inside for ruling in self._known())
+        return any(ruling.looks_inside for ruling in self._known())
 
     def _known(self) -> Iterable[Ruling]:
         for slot in self.others():
@@ -283,9 +296,13 @@ class Consulted:
         return f"consent: {said[:_SAID_MAX]}"
 
 
-async def consulted(books: ConsentBooks, principal: Principal, now: int, *, whole: bool) -> Consulted:
-    """What consents leave to this caller now: looked up as they are reached, or those of everybody at once."""
-    heard = Heard(books, principal)
+async def consulted(books: ConsentBooks, scribe: Scribe, *, whole: bool) -> Consulted:
+    """What consents leave to this caller now: looked up as they are reached, or those of everybody at once.
+
+    The scribe hears which of the records that are reached they have opened in an emergency.
+    """
+    now = scribe.now
+    heard = Heard(books, scribe.principal, now, scribe.windows)
     if whole:
         await heard.ready_all()
     return Consulted(heard, LOOKING, now)

@@ -18,7 +18,8 @@ def consent_site(settings: Settings) -> Site:
     if settings.consent_r4 not in _SWITCH:
         raise SetupError("MEDLOCK_CONSENT_R4 is on or off.")
     purposes = _purposes(settings.consent_purposes)
-    return Site(Policy(settings.consent_policy), purposes, extended=_SWITCH[settings.consent_r4])
+    extended = _SWITCH[settings.consent_r4]
+    return Site(Policy(settings.consent_policy), purposes, extended=extended, review_days=settings.review_days)
 
 
 def _purposes(text: str) -> Purposes:

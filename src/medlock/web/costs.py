@@ -40,6 +40,10 @@ WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
         Interaction.DOCREF: SEARCH,
         Interaction.LASTN: SEARCH,
         Interaction.MATCH: 2 * SEARCH,  # it may look at the whole directory
+        Interaction.BREAK_GLASS: EVERYTHING,  # it may open a whole record
+        Interaction.BREAK_GLASS_END: 1,
+        Interaction.BREAK_GLASS_CASES: SEARCH,
+        Interaction.BREAK_GLASS_REVIEW: 1,
     }
     | dict.fromkeys(EXPORTS, EXPORT)
 )
