@@ -48,7 +48,7 @@ from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
-from medlock.settings import Settings
+from medlock.settings import Settings, two_persons
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
@@ -152,8 +152,12 @@ async def open_app(settings: Settings, *, create: bool = False, clock: Clock | N
         oauth = administration(rows, tokens)
         rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
         keys = records.keystore.tenant
-        endings = oauth.endings, GlassEndings(records.vault, records.log, clock)
-        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=endings)
+        identity = open_identity(
+            *(records.backend, keys, clock, records.log),
+            rules=rules,
+            endings=(oauth.endings, GlassEndings(records.vault, records.log, clock)),
+            two_persons=two_persons(settings),
+        )
         with closing(identity):
             yield App(records, tokens, readiness, oauth, identity)
 
@@ -176,6 +180,8 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         weak = [each for each in await app.oauth.clients.every() if each.pkce_optional and each.status == "active"]
         if weak:
             log.notice(Told.WITHOUT_PKCE, clients=len(weak))
+        if seat.number < 2 and not consent_site(settings).related:  # once, whatever the number of workers
+            log.notice(Told.RELATIONSHIP_OPEN, text=_OPEN)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
@@ -194,6 +200,9 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+_OPEN = "Clinical roles see every patient, treated or not: set MEDLOCK_RELATIONSHIP=required to ask for a relationship."
 
 
 async def _sweep(app: App, log: OpLog) -> None:

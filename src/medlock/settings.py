@@ -104,6 +104,8 @@ class Settings:
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
     review_days     working days in which an emergency access is to be reviewed
+    relationship    "required": clinical roles see patients whom they treat; "open": all
+    two_persons     "on": who is to treat patients is approved by a second operator
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -137,6 +139,8 @@ class Settings:
     consent_purposes: str = ""
     consent_r4: str = "off"
     review_days: int = 2
+    relationship: str = "open"
+    two_persons: str = "off"
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -185,6 +189,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
         review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
+        two_persons=environ.get("MEDLOCK_TWO_PERSONS", "off"),
+        relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
@@ -192,6 +198,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         rate_store=environ.get("MEDLOCK_RATE_STORE", ""),
         proxies=tuple(environ.get("MEDLOCK_PROXIES", "").replace(",", " ").split()),
     )
+
+
+def two_persons(settings: Settings) -> bool:
+    """Whether roles that treat take two operators. Raises SetupError."""
+    if settings.two_persons not in {"on", "off"}:
+        raise SetupError("MEDLOCK_TWO_PERSONS is on or off.")
+    return settings.two_persons == "on"
 
 
 def rates_of(text: str) -> Rates:

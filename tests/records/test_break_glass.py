@@ -287,6 +287,31 @@ async def test_clocks_that_differ(world):
     assert not await read_status(world, who, "Observation/o1")
 
 
+async def test_where_a_relationship_is_asked_for(tmp_path, quick):  # noqa: ARG001
+    """Nobody who does not treat a patient sees them; in an emergency they do, and say so; an export still does not."""
+    world = await open_world(tmp_path / "data", site=Site(Policy.PERMIT_ALL, related=True))
+    for id_ in ("p", "r"):
+        await world.put({"resourceType": "Patient", "id": id_}, LOADER)
+        await world.put(observation(f"o{id_}", subject={"reference": f"Patient/{id_}"}), LOADER)
+    who = proven(world)
+    assert not await read_status(world, who, "Observation/op")
+    told = await broken(world, who)
+    assert ids(await world.search(who, "Observation", "_sort=_id")) == {"Observation/op"}
+    assert ids(await world.search(who, "Patient", "_sort=_id")) == {"Patient/p"}
+    assert await read_status(world, who, "Observation/op")
+    reasons = json.loads((await world.send(who, "GET /Patient/p/$access-reasons")).body)["parameter"]
+    assert [each["part"] for each in reasons if each["name"] == "reason"] == [
+        [{"name": "source", "valueCode": "break-glass"}]
+    ]
+    (event, *_) = await world.log.find(AuditQuery(account=who.account, action=Action.READ, outcome=Outcome.SUCCESS))
+    assert f"relationship: break-glass {told['case']}" in event.event.basis
+    part = ExportOptions(types=frozenset({"Observation"}), job="j", part=ExportPart("Observation"))
+    assert (await world.ask(who, Interaction.EXPORT, "Patient", options=part)).body == b""
+    await world.send(who, "POST /Patient/p/$end-break-glass")
+    assert ids(await world.search(who, "Observation", "_sort=_id")) == set()
+    await world.close()
+
+
 async def test_exports_are_not_opened(world):
     """What takes data out sees the record as it was; so do the entries of the log."""
     who = proven(world)

@@ -61,6 +61,7 @@ _NEEDED = MappingProxyType(
         Interaction.DOCREF: READ | SEARCH,
         Interaction.LASTN: READ | SEARCH,
         Interaction.MATCH: READ | SEARCH,
+        Interaction.ACCESS_REASONS: READ,
         Interaction.BREAK_GLASS: READ,
         Interaction.BREAK_GLASS_END: READ,
         Interaction.BREAK_GLASS_CASES: READ | SEARCH,

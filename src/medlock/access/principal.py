@@ -24,6 +24,7 @@ class Role(StrEnum):
     SECURITY_ADMIN = "security-admin"
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
     RESEARCHER = "researcher"  # sees nothing but what is de-identified
+    VENDOR = "vendor"  # somebody else's program: nothing but what is shared with it by name
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
 

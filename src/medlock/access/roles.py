@@ -2,7 +2,7 @@
 
 Letters are SMART's: c create, r read with vread and history, u update, d delete, s search. A row speaks of types;
 *whose* records it reaches is decided in `access.decide`: a caller held to a patient reaches that patient only.
-Relationship and consent will narrow a clinician's rows further; nothing outside this table widens them.
+Consent narrows every row, and the treatment relationship those of who treats; nothing outside this table widens them.
 """
 
 from __future__ import annotations
@@ -70,8 +70,12 @@ TABLE = (
     # security-admin: no row. Who runs the machine sees nothing of patients.
     Row(Role.LOADER, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "crus", purpose=HOSPITAL_OPERATIONS),
     Row(Role.RESEARCHER, RECORD | DIRECTORY | KNOWLEDGE, "rs", deidentified=True),
+    # vendor: no row. What may reach one is said by name, or nothing does.
     Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
 )
+
+TREATS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB})
+"""Who needs a treatment relationship, where the site asks for one (`access.relationship`)."""
 
 # Who may erase a patient for good; offered to operators only, never over HTTP.
 MAY_ERASE = frozenset({Role.PRIVACY_OFFICER})
@@ -94,6 +98,7 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
         Role.SECURITY_ADMIN: (Kind.USER,),
         Role.LOADER: (Kind.SYSTEM,),
         Role.RESEARCHER: (Kind.USER, Kind.SYSTEM),
+        Role.VENDOR: (Kind.SYSTEM,),
         Role.BACKEND: (Kind.SYSTEM,),
     }
 )

@@ -50,6 +50,7 @@ VALIDATE_ONE: Methods = MappingProxyType({"GET": Interaction.VALIDATE, "POST": I
 DOCREF: Methods = MappingProxyType({"GET": Interaction.DOCREF, "POST": Interaction.DOCREF})
 LASTN: Methods = MappingProxyType({"GET": Interaction.LASTN, "POST": Interaction.LASTN})
 MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
+ACCESS_REASONS: Methods = MappingProxyType({"GET": Interaction.ACCESS_REASONS})
 BREAK_GLASS: Methods = MappingProxyType({"POST": Interaction.BREAK_GLASS})
 BREAK_GLASS_END: Methods = MappingProxyType({"POST": Interaction.BREAK_GLASS_END})
 BREAK_GLASS_CASES: Methods = MappingProxyType({"GET": Interaction.BREAK_GLASS_CASES})
@@ -80,6 +81,7 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/{type}/{id}/_history/{version}": VERSION,
         "/{type}/{id}/$validate": VALIDATE_ONE,
         "/Patient/{id}/$everything": EVERYTHING,
+        "/Patient/{id}/$access-reasons": ACCESS_REASONS,
         "/Patient/{id}/$break-glass": BREAK_GLASS,
         "/Patient/{id}/$end-break-glass": BREAK_GLASS_END,
         "/Patient/{id}/*": WITHIN_ALL,
@@ -106,7 +108,12 @@ _OF_ALL: Mapping[str, Methods] = MappingProxyType(
     | dict(EXPORTING)
 )
 _OF_PATIENT: Mapping[str, Methods] = MappingProxyType(
-    {"$everything": EVERYTHING, "$break-glass": BREAK_GLASS, "$end-break-glass": BREAK_GLASS_END}
+    {
+        "$everything": EVERYTHING,
+        "$access-reasons": ACCESS_REASONS,
+        "$break-glass": BREAK_GLASS,
+        "$end-break-glass": BREAK_GLASS_END,
+    }
 )
 _RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
@@ -151,7 +158,7 @@ def _deep(method: str, segments: list[str]) -> Address:
         return _instance(method, resource_type, logical_id, HISTORY)
     if tail == ["$validate"]:
         return _instance(method, resource_type, logical_id, VALIDATE_ONE)
-    if resource_type == "Patient" and len(tail) == 1 and tail[0] in _OF_PATIENT:
+    if resource_type == "Patient" and tail[0] in _OF_PATIENT and len(tail) == 1:
         return _instance(method, resource_type, logical_id, _OF_PATIENT[tail[0]])
     if resource_type == "Group" and len(tail) == 1 and tail[0] in EXPORTING:
         return _instance(method, resource_type, logical_id, EXPORTING[tail[0]])

@@ -39,13 +39,14 @@ _DEFINED = "http://hl7.org/fhir/OperationDefinition/"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _DARTS = "http://hl7.org/fhir/us/darts/OperationDefinition/"
 _US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
-_OWN = "urn:medlock:operation:"
+_OWN = "urn:medlock:OperationDefinition:"
 _OPERATIONS = {
     "Patient": {
+        "access-reasons": f"{_OWN}Patient-access-reasons",
         "everything": f"{_DEFINED}Patient-everything",
         "match": f"{_DEFINED}Patient-match",
-        "break-glass": f"{_OWN}break-glass",
-        "end-break-glass": f"{_OWN}end-break-glass",
+        "break-glass": f"{_OWN}Patient-break-glass",
+        "end-break-glass": f"{_OWN}Patient-end-break-glass",
     },
     "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
     "DocumentReference": {"docref": f"{_US_CORE}docref"},

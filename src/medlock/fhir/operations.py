@@ -8,6 +8,7 @@ searches for is a search like any other, read by `fhir.grammar`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -26,6 +27,7 @@ from medlock.fhir.options import (
     LastNOptions,
     MatchOptions,
     Options,
+    ReasonsOptions,
     ValidateMode,
     ValidateOptions,
 )
@@ -215,6 +217,15 @@ def _review(_about: About, given: Input) -> Read:
     return Read(options)
 
 
+def _access_reasons(_about: About, given: Input) -> Read:
+    once = only(given.pairs, frozenset({"practitioner"}), "$access-reasons")
+    who = once.get("practitioner", "")
+    if who and _PRACTITIONER.fullmatch(who) is None:
+        raise refusal("practitioner", "is Practitioner/id.", "value")
+    return Read(ReasonsOptions(who, canonical_text(given.pairs)))
+
+
+_PRACTITIONER: Final = re.compile(r"Practitioner/[A-Za-z0-9\-.]{1,64}")
 _BRINGING: Final = frozenset({Interaction.VALIDATE, Interaction.MATCH})
 _SAYING: Final = frozenset({Interaction.BREAK_GLASS, Interaction.BREAK_GLASS_REVIEW})
 """They bring a person's own words, which must not stand in the logs of everything between."""
@@ -225,6 +236,7 @@ _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingP
         Interaction.DOCREF: _docref,
         Interaction.LASTN: _lastn,
         Interaction.MATCH: _match,
+        Interaction.ACCESS_REASONS: _access_reasons,
         Interaction.BREAK_GLASS: _break_glass,
         Interaction.BREAK_GLASS_END: _end,
         Interaction.BREAK_GLASS_CASES: _cases,

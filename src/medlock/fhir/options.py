@@ -89,6 +89,13 @@ class MatchOptions(msgspec.Struct, frozen=True, tag="match"):
     text: str = ""
 
 
+class ReasonsOptions(msgspec.Struct, frozen=True, tag="reasons"):
+    """Parameters of Patient/[id]/$access-reasons: whose access, `Practitioner/x`; "" for the caller's own."""
+
+    practitioner: str = ""
+    text: str = ""
+
+
 class BreakGlassOptions(msgspec.Struct, frozen=True, tag="break-glass"):
     """Parameters of Patient/$break-glass. The reason stands in no text: the log has it in a place of its own."""
 
@@ -139,6 +146,7 @@ Options = (
     | DocRefOptions
     | LastNOptions
     | MatchOptions
+    | ReasonsOptions
     | BreakGlassOptions
     | CaseOptions
     | ExportOptions

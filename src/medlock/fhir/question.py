@@ -35,6 +35,7 @@ class Interaction(StrEnum):
     DOCREF = "docref"
     LASTN = "lastn"
     MATCH = "match"
+    ACCESS_REASONS = "access-reasons"
     BREAK_GLASS = "break-glass"  # this and the three that follow: docs/break-glass.md
     BREAK_GLASS_END = "end-break-glass"
     BREAK_GLASS_CASES = "break-glass-cases"

@@ -40,7 +40,8 @@ from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Preconditio
 
 _SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
-_PAGED = (_SEARCHES | OPERATIONS) - {Interaction.VALIDATE, Interaction.MATCH} - EMERGENCIES - EXPORTS | _HISTORIES
+_UNPAGED = frozenset({Interaction.VALIDATE, Interaction.MATCH, Interaction.ACCESS_REASONS}) | EMERGENCIES | EXPORTS
+_PAGED = (_SEARCHES | OPERATIONS) - _UNPAGED | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _READS = frozenset({Interaction.READ, Interaction.VREAD})
 _BINARY = b"/Binary"  # no other type's name begins so

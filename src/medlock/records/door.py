@@ -28,7 +28,7 @@ from medlock.access.principal import Principal
 from medlock.audit.events import Outcome
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
-from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
+from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced
 from medlock.fhir import bundle
 from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, continued
@@ -44,17 +44,19 @@ from medlock.records import (
     matching,
     patch,
     read,
+    reasons,
     search,
     validating,
     write,
 )
+from medlock.records.books import ConsentBooks
 from medlock.records.claims import Claims
 from medlock.records.commit import Committer
-from medlock.records.consents import ConsentBooks, Consulted, Unheard, asked_by, consulted, ready_for
+from medlock.records.consents import Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
 from medlock.records.emergencies import Emergencies
-from medlock.records.finding import Finding
+from medlock.records.finding import Finding, recheck
 from medlock.records.glass import Glass
 from medlock.records.inflow import Arriving, Received, received
 from medlock.records.onlooker import Onlooker, look
@@ -68,6 +70,8 @@ from medlock.settings import Limits
 from medlock.store.tables import Batch
 
 _TRIES = 24
+_AHEAD_MAX = 8
+"""Patients who are reached unexpectedly and looked up by name; beyond that, everybody is."""
 _AUDIT = "AuditEvent"
 _IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
@@ -122,6 +126,9 @@ class Door:
             Interaction.VALIDATE: lambda visit: validating.validate(
                 self._context(visit), visit.granted, visit.question
             ),
+            Interaction.ACCESS_REASONS: lambda visit: reasons.access_reasons(
+                vault, visit.granted, visit.question, visit.consents
+            ),
             Interaction.MATCH: lambda visit: matching.match(vault, visit.granted, visit.question, base),
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
@@ -174,24 +181,26 @@ class Door:
         content: Received | None = None,
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
+        ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
             scribe.windows.clear()
-            consents = await consulted(self._books, scribe, whole=whole)
+            consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
                 visit = msgspec.structs.replace(visit, content=content)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
-            except Unheard:
-                whole = True
+            except Unheard as missed:
+                whole = missed.slot is None or len(ahead) >= _AHEAD_MAX
+                ahead += [missed.slot or 0]
                 continue
             except Raced:
                 await asyncio.sleep(random() * tried / 500)  # noqa: S311 - no secret; who lost often waits a little
                 continue
             if visit.grant is not None:
                 await ready_for(visit.grant, finding.disclosed)
-            _recheck(finding, visit)
+            recheck(finding, visit.grant)
             if self._onlooker is not None:
                 look(self._onlooker, principal, visit.question.interaction, finding)
             return finding, visit
@@ -373,13 +382,3 @@ class Door:
 def _bodiless(shown: Disclosure) -> Finding:
     """A write as a batch shows it."""
     return Finding(shown.status, b"", shown.version, shown.updated, shown.location)
-
-
-def _recheck(finding: Finding, visit: Visit) -> None:
-    """Everything that a Finding discloses must be admitted. A bundle's entries were checked one by one."""
-    if visit.grant is None:
-        return
-    if visit.grant.deidentified and not finding.deidentified:
-        raise Tampered("a handler brought what is not de-identified for a Grant of nothing else")
-    if not visit.grant.admits_all(finding.disclosed):
-        raise Tampered("a handler brought a resource that the Grant does not admit")

@@ -91,8 +91,13 @@ class Holders:
     async def holds(self, slot: int) -> tuple[bool, bool]:
         """Whether the record in a slot may hold a Consent, and whether it was ever opened in an emergency."""
         part = slot % PARTS
-        listed_, _ = self._read(part, await self._pages(part))
-        return slot in listed_, slot | MARK in listed_
+        row = await self._backend.get(Table.JOB, self._keys[part])
+        known = self._known.get(part)
+        if known is not None and known[0] == [row]:  # as it was, and in one page
+            there = known[1]
+        else:
+            there, _ = self._read(part, await self._pages(part))
+        return slot in there, slot | MARK in there
 
     async def all(self) -> frozenset[int]:
         """Every slot whose record may hold a Consent."""

@@ -32,6 +32,7 @@ ACTIONS = {
     Interaction.TRANSACTION: Action.TRANSACTION,
     Interaction.EVERYTHING: Action.EVERYTHING,
     Interaction.MATCH: Action.MATCH,
+    Interaction.ACCESS_REASONS: Action.ACCESS_REASONS,
     Interaction.LASTN: Action.LASTN,
     Interaction.DOCREF: Action.DOCREF,
     Interaction.VALIDATE: Action.VALIDATE,
