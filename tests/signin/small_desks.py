@@ -9,7 +9,8 @@ for. `faults` makes the next call of a method raise.
 from dataclasses import dataclass, field, replace
 
 from medlock.errors import BadRequest, NotAuthenticated, NotFound
-from medlock.oauth.people import ANYBODY
+from medlock.oauth.people import ANYBODY, Choice
+from medlock.oauth.wording import Line
 from medlock.web.signin.ports import (
     AppRequest,
     AppView,
@@ -21,9 +22,7 @@ from medlock.web.signin.ports import (
     NeedSignIn,
     Passkey,
     PasswordOffer,
-    PatientView,
     Pending,
-    ScopeView,
     Seed,
     SessionView,
     Sheet,
@@ -65,6 +64,7 @@ class World:
     faults: dict = field(default_factory=dict)
     attempts: Attempts = field(default_factory=Attempts)
     apps: list = field(default_factory=list)
+    notices: list = field(default_factory=list)
     decided: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     patients: tuple = ()
@@ -103,7 +103,8 @@ class World:
 
     def desks(self):
         """All of it as the pages take it."""
-        return Desks(SmallSignIn(self), SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self))
+        others = SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self), SmallNotices(self)
+        return Desks(SmallSignIn(self), *others)
 
 
 @dataclass
@@ -293,8 +294,8 @@ REQUEST = AppRequest(
     verified=False,
     redirect=f"{APP}/callback",
     scopes=(
-        ScopeView("patient/Patient.rs", "See who you are: name, date of birth, address", "data"),
-        ScopeView(
+        Line("patient/Patient.rs", "See who you are: name, date of birth, address", "data"),
+        Line(
             "patient/Observation.rs",
             "See your measurements and test results",
             "data",
@@ -309,10 +310,10 @@ REQUEST = AppRequest(
                 ),
             ),
         ),
-        ScopeView("patient/MedicationRequest.rs", "See your prescriptions", "data"),
-        ScopeView("openid", "Know that it is you who signed in", "identity"),
-        ScopeView("launch/patient", "", "launch"),
-        ScopeView("offline_access", "Come back while you are not here", "offline"),
+        Line("patient/MedicationRequest.rs", "See your prescriptions", "data"),
+        Line("openid", "Know that it is you who signed in", "identity"),
+        Line("launch/patient", "", "launch"),
+        Line("offline_access", "Come back while you are not here", "offline"),
     ),
     patients=(),
     minutes=10,
@@ -357,6 +358,16 @@ class SmallApps:
         self.world.apps = [each for each in self.world.apps if each.id != app]
 
 
+@dataclass
+class SmallNotices:
+    """What the world says."""
+
+    world: World
+
+    async def of(self, visitor):
+        return self.world.notices
+
+
 KEYS = (
     Passkey("k1", "My phone", NOW - 90 * DAY, NOW - 5 * HOUR, synced=True),
     Passkey("k2", "Blue security key", NOW - 400 * DAY, 0, synced=False, doubted=True),
@@ -373,4 +384,4 @@ APPS = [
     ),
     AppView("a2", "Clinic Messenger", verified=True, scopes=("See who you are",), granted=NOW, used=0, until=0),
 ]
-PATIENTS = (PatientView("ann", "Ann Okafor", "4 May 1961"), PatientView("ben", "Ben Okafor", "19 July 2015"))
+PATIENTS = (Choice("ann", "Ann Okafor", "4 May 1961"), Choice("ben", "Ben Okafor", "19 July 2015"))

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from medlock.errors import TooMany
+from medlock.identity.review import Ask, Point
 from medlock.oauth.people import Sought
-from medlock.web.signin.ports import ReviewPoint
 from signin.small_desks import APP, APPS, CODES, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 from signin.walking import AUTHORIZE
@@ -179,7 +179,7 @@ async def test_phishable_ways_are_labelled():
 
 async def test_the_yearly_review():
     """It is shown with what is better changed while it is due; who has looked is told so, and it is gone."""
-    points = (ReviewPoint("look-at", KEYS[0].id), ReviewPoint("make-codes"), ReviewPoint("still-yours", "totp"))
+    points = (Point(Ask.LOOK_AT, KEYS[0].id), Point(Ask.MAKE_CODES), Point(Ask.STILL_YOURS, "totp"))
     world, browser = await ann(review=points)
     page = (await browser.get("/account")).text
     assert "Your yearly look" in page

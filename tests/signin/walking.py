@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from medlock.web.signin.ports import ReviewPoint
+from medlock.identity.review import Ask, Point
 from signin.small_desks import APP, APPS, DAY, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 
 AUTHORIZE = f"/oauth/authorize?client_id=diary&redirect_uri={APP}/callback"
 REVIEW = tuple(
-    ReviewPoint(ask, key)
+    Point(Ask(ask), key)
     for ask, key in (
         ("look-at", "k1"),
         ("add-passkey", ""),

@@ -40,6 +40,7 @@ async def show(desks: Desks, visit: Visit) -> Answer:
         "attempts": await desks.sessions.attempts(who),
         "apps": await desks.apps.of(who),
         "review": await desks.sessions.review(who),
+        "notices": await desks.notices.of(who),
         "done": was if was in DONE else "",
     }
     return Page("account.html", facts)

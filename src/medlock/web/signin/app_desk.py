@@ -12,7 +12,7 @@ from medlock.oauth.rows import Approval
 from medlock.oauth.scope import asked
 from medlock.oauth.server import AuthorizationServer
 from medlock.oauth.wording import lines
-from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, PatientView, Place, ScopeView, ToApp, Visitor
+from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, Place, ToApp, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,13 @@ def _shown(found: authorize.Next) -> ToApp | NeedSignIn | AppRequest:
     if isinstance(found, authorize.NeedSignIn):
         return NeedSignIn(found.handle, found.redirect)
     view = found.view
-    scopes = tuple(ScopeView(line.scope, line.words, line.kind, line.narrower) for line in view.lines)
-    patients = tuple(PatientView(each.id, each.name, each.birth) for each in view.patients)
     return AppRequest(
         found.handle,
         view.name,
         view.verified,
         view.redirect,
-        scopes,
-        patients,
+        view.lines,
+        view.patients,
         view.minutes,
         view.days,
         searchable=view.searchable,

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from medlock.errors import NotAuthenticated
-from medlock.oauth.people import ANYBODY, Sought
+from medlock.identity.review import Point
+from medlock.oauth.people import ANYBODY, Choice, Sought
+from medlock.oauth.wording import Line
 
 
 class UnknownPasskey(NotAuthenticated):
@@ -169,14 +171,6 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewPoint:
-    """One thing of the yearly look at one's own credentials: what is asked, and the passkey that it is about, or ""."""
-
-    ask: str
-    passkey: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AppView:
     """An app that may reach something of this person."""
 
@@ -187,25 +181,6 @@ class AppView:
     granted: int
     used: int
     until: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeView:
-    """One scope an app asks for: as it is sent back, in plain words, and narrower ones to take instead."""
-
-    scope: str
-    words: str
-    kind: str  # "data", "offline", "identity", "launch"
-    narrower: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PatientView:
-    """A patient that may be chosen for an app."""
-
-    id: str
-    name: str
-    birth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +197,8 @@ class AppRequest:
     name: str
     verified: bool
     redirect: str
-    scopes: tuple[ScopeView, ...]
-    patients: tuple[PatientView, ...]
+    scopes: tuple[Line, ...]
+    patients: tuple[Choice, ...]
     minutes: int
     days: int
     website: str = ""
@@ -290,7 +265,7 @@ class Sessions(Protocol):
     async def unlock(self, visitor: Visitor) -> None:
         """Failed sign-ins count no longer."""
 
-    async def review(self, visitor: Visitor) -> tuple[ReviewPoint, ...] | None:
+    async def review(self, visitor: Visitor) -> tuple[Point, ...] | None:
         """What to look at in the yearly review; None while it is not due."""
 
     async def reviewed(self, visitor: Visitor) -> None:
@@ -381,6 +356,31 @@ class Apps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeView:
+    """Somebody opened this person's record in an emergency; `reason` is what they typed."""
+
+    at: int
+    who: str
+    roles: tuple[str, ...]
+    reason: str
+
+
+class Notices(Protocol):
+    """What a patient is told of by itself."""
+
+    async def of(self, visitor: Visitor) -> list[NoticeView]:
+        """The latest, newest first; none for who is no patient."""
+
+
+class NoNotices:
+    """Of a site without records."""
+
+    async def of(self, _visitor: Visitor) -> list[NoticeView]:
+        """None."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
 class Desks:
     """Everything the pages speak with."""
 
@@ -389,3 +389,4 @@ class Desks:
     proofs: Proofs
     factors: Factors
     apps: Apps
+    notices: Notices = field(default_factory=NoNotices)

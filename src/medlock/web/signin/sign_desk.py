@@ -9,6 +9,7 @@ from medlock.identity.factors.shape import Offer
 from medlock.identity.ground import Place as Origin
 from medlock.identity.pending import Pending as Waiting
 from medlock.identity.proving import Proving
+from medlock.identity.review import Point
 from medlock.identity.services import Identity
 from medlock.identity.sessions import Begun, Session
 from medlock.identity.signin import SignIn
@@ -18,7 +19,6 @@ from medlock.web.signin.ports import (
     Ceremony,
     Pending,
     Place,
-    ReviewPoint,
     SessionView,
     UnknownPasskey,
     Visitor,
@@ -93,10 +93,9 @@ class SessionDesk:
         """Failed sign-ins count no longer."""
         await self._identity.unlock(visitor.account, visitor.account)
 
-    async def review(self, visitor: Visitor) -> tuple[ReviewPoint, ...] | None:
+    async def review(self, visitor: Visitor) -> tuple[Point, ...] | None:
         """What to look at, when it is time."""
-        found = await self._identity.review(visitor.account)
-        return None if found is None else tuple(ReviewPoint(each.ask.value, each.factor) for each in found)
+        return await self._identity.review(visitor.account)
 
     async def reviewed(self, visitor: Visitor) -> None:
         """They have looked."""
