@@ -24,6 +24,7 @@ from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.factors.kit import site_of
+from medlock.identity.factors.password import Hashing
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
 from medlock.identity.verify import IdentityCheck
@@ -47,6 +48,7 @@ from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
+from medlock.rights.services import Rights, Secrets
 from medlock.settings import Settings
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
@@ -68,6 +70,7 @@ from medlock.web.protection import Protection
 from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.sharing.api import Entrance, SharingApi
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
@@ -259,6 +262,7 @@ def _site(
     protection = Protection(limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
+    proven = ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer)
     made = Parts(
         app.tokens,
         door,
@@ -273,12 +277,20 @@ def _site(
         later,
         bulk,
         protection,
-        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
+        proven,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(_mounted(app, server, protection))
+    entrance = Entrance(app.tokens, proven, watch, protection)
+    rest = outer.app([*_mounted(app, server, protection), *SharingApi(_rights(app, door), entrance).mounted()])
     return Site(api, rest, outer.preflights(rest))
+
+
+def _rights(app: App, door: Door) -> Rights:
+    """What patients decide themselves."""
+    keys = app.records.keystore.tenant
+    secrets = Secrets(Hashing(app.identity.slots, keys.pepper), keys.share_links)
+    return Rights(app.records.settings, door, app.oauth, secrets)
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:

@@ -102,6 +102,9 @@ class Settings:
     consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    controller      the Organization that answers for the records (GDPR Art. 4(7)): `Organization/id`; empty: unsaid
+    jurisdiction    the law that applies, as receipts of consent name it, such as "DE"
+    privacy_policy  address of the site's privacy policy, for the same receipts
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -134,6 +137,9 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    controller: str = ""
+    jurisdiction: str = ""
+    privacy_policy: str = ""
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -181,6 +187,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        controller=environ.get("MEDLOCK_CONTROLLER", ""),
+        jurisdiction=environ.get("MEDLOCK_JURISDICTION", ""),
+        privacy_policy=environ.get("MEDLOCK_PRIVACY_POLICY", ""),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),

@@ -34,7 +34,7 @@ def test_a_row_is_what_the_program_does(role):
     purpose = (re.findall(r"purpose (\w+)", name) or ["TREAT"])[0]
     for types, cell in zip(COLUMNS, cells, strict=True):
         parts = [part.strip().partition(" on ") for part in cell.split(";")]
-        named = {each: letters for letters, _, only in parts for each in re.findall(r"\w+", only)}
+        named = {each: letters.replace("none", "") for letters, _, only in parts for each in re.findall(r"\w+", only)}
         others = next((letters for letters, on, _ in parts if not on), "")
         for resource_type in types:
             want = rights(named.get(resource_type, others))

@@ -24,6 +24,7 @@ class Role(StrEnum):
     SECURITY_ADMIN = "security-admin"
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
     RESEARCHER = "researcher"  # sees nothing but what is de-identified
+    LINK = "link"  # who opens a share link of a patient: sees what that link shares
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of
+from msgspec import structs
+
+from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, callers, naming_of
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of, references_of
@@ -21,7 +23,7 @@ from medlock.access.consent.policy import Policy
 from medlock.access.consent.reading import read, unreadable
 from medlock.access.consent.ruling import Ruling, Site
 from medlock.access.grant import Grant, Sealed
-from medlock.access.principal import Principal
+from medlock.access.principal import Principal, Role
 from medlock.access.residual import Seen
 from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
@@ -196,7 +198,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE) if heard.site.policy is not Policy.PERMIT_ALL else ()
+        self.silent = self._ruled(_SILENT, _NONE)
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -212,11 +214,14 @@ class Consulted:
         return found
 
     def _ruled(self, book: Book, beside: frozenset[str]) -> Sequence[Ruling]:
-        site = self.heard.site
-        if not book.consents and site.policy is Policy.PERMIT_ALL:
+        site, who, books = self.heard.site, self.heard.principal, [book]
+        if Role.LINK in who.roles:  # what its own provision opens, and nothing denies; a site's policy opens none
+            site = structs.replace(site, policy=Policy.DENY)
+            books.append(Book(book.patient, naming_of(book.consents, callers(who))))
+        elif not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
-        asks = [ask_of(self.heard.principal, action, self._now, beside) for action in sorted(self._actions)]
-        return tuple(Ruling(book, ask, site) for ask in asks)
+        asks = [ask_of(who, action, self._now, beside) for action in sorted(self._actions)]
+        return tuple(Ruling(each, ask, site) for each in books for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
         """What must agree for the patient in a slot. Raises Unheard."""

@@ -35,6 +35,7 @@ ACTS = (
     *(Action.OAUTH_APPROVE, Action.CLIENT_REGISTER, Action.CLIENT_CHANGE),
     *(Action.ACCOUNT_CREATE, Action.ACCOUNT_CHANGE, Action.ACCOUNT_DISABLE, Action.ACCOUNT_ENABLE),
     *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
+    *(Action.LINK_MAKE, Action.LINK_OPEN, Action.LINK_END),
     *(Action.LOAD, Action.KEY_ROTATE),
 )
 _TRIES = 4

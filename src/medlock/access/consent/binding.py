@@ -7,11 +7,13 @@ privacy officer, does not hang on a consent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from medlock.access.consent.model import Ask
+from msgspec import structs
+
+from medlock.access.consent.model import NOBODY, Ask, Consent
 from medlock.access.groups import AUDIT
 from medlock.access.principal import Principal, Role
 from medlock.fhir.question import EXPORTS, Interaction, Question
@@ -42,14 +44,32 @@ def actions_of(question: Question) -> frozenset[str]:
     return _ACTIONS.get(question.interaction, LOOKING)
 
 
+def callers(principal: Principal) -> frozenset[str]:
+    """The app that asks, or the share link, as a consent names them."""
+    if Role.LINK in principal.roles:
+        return frozenset({f"link:{principal.account}"})
+    return frozenset({f"app:{principal.client}"}) if principal.client else NOBODY
+
+
 def ask_of(principal: Principal, action: str, now: int, beside: frozenset[str] = frozenset()) -> Ask:
     """The request that a consent sees; `beside` are roles, teams and groups of the person that the store tells."""
     own = frozenset({principal.fhir_user} if principal.fhir_user else ())
     return Ask(
-        actors=own | principal.organisations | beside,
+        actors=own | principal.organisations | beside | callers(principal),
         purposes=frozenset({principal.purpose} if principal.purpose else ()),
         action=action,
         now=now,
         clinical=not CLINICAL.isdisjoint(principal.roles),
         records_consents=Role.CONSENT_RECORDER in principal.roles,
     )
+
+
+def naming_of(consents: Iterable[Consent], callers: frozenset[str]) -> list[Consent]:
+    """Of these consents nothing but the permits that name such a caller: what a share link may show at most."""
+    found = []
+    for consent in consents:
+        named = [each for each in consent.root.children if not each.deny and callers & (each.actors or NOBODY)]
+        if named and not consent.root.deny:
+            root = structs.replace(consent.root, actors=NOBODY, children=tuple(named))
+            found.append(structs.replace(consent, root=root))
+    return found
