@@ -29,6 +29,7 @@ from machine import facts
 from many import growth_measures, memory_measures
 from oauth_case import oauth_measures
 from postgres import postgres_measures
+from relationship_case import relationship_measures
 from servers import Bench, open_bench
 from sign_in import sign_in_measures
 from storage import storage_measures
@@ -43,7 +44,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
-    "limits", "backup", "consent", "oauth", "identity",
+    "limits", "backup", "consent", "relationship", "oauth", "identity",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -78,6 +79,7 @@ class Plan:
             "postgres": lambda: postgres_measures(bench, corpus, rounds, seconds, self.imports),
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "consent": lambda: consent_measures(rounds),
+            "relationship": lambda: relationship_measures(rounds),
             "oauth": lambda: oauth_measures(bench, rounds),
             "identity": lambda: identity_measures(rounds) + sign_in_measures(bench, corpus),
             "deid_audit": lambda: deid_audit_measures(rounds),

@@ -24,9 +24,10 @@ from medlock.audit.events import Event
 from medlock.fhir.question import Question
 from medlock.ids import random_bytes
 from medlock.records.disclosure import _RELEASED, Disclosure
-from medlock.records.door import Door, Visit
+from medlock.records.door import Door
 from medlock.records.scribe import Scribe
 from medlock.records.vault import Vault
+from medlock.records.visit import Visit
 from medlock.store.bodies import Header, KeyFinder, Meta, Opened, tag_of
 from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Probe

@@ -38,6 +38,12 @@ BARS = {
     "audit_verify": Bar("1,000,000 audit events verified again", "s", 2.0, at_most=True),
     "consent_cold": Bar("decision over 50 consents of 10 provisions, new request", "us", 200, at_most=True),
     "consent_compiled": Bar("the same, further resources of the same request", "us", 10, at_most=True),
+    "relationship_get": Bar(
+        "GET Patient in process with a relationship required, divided by the same where it is open",
+        "ratio",
+        1.5,
+        at_most=True,
+    ),
     "token": Bar("token endpoint, client_credentials with ES384, tokens a second of processor time", "tokens/s", 400),
     "token_check": Bar("the look at a token before every answer, in process", "us", 5, at_most=True),
     "password_known": Bar("one look-up among 474,743 known passwords", "us", 10, at_most=True),

@@ -40,6 +40,7 @@ from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.oauth.verify_apps import AppCheck
 from medlock.partners.egress import Egress
+from medlock.records.glass_endings import GlassEndings
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
@@ -49,7 +50,7 @@ from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
 from medlock.rights.services import Rights, Secrets
-from medlock.settings import Settings
+from medlock.settings import Settings, two_persons
 from medlock.store.commands import Renewable
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
@@ -74,6 +75,7 @@ from medlock.web.sharing.api import Entrance, SharingApi
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.notice_desk import NoticeDesk
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -153,7 +155,12 @@ async def open_app(settings: Settings, *, create: bool = False, clock: Clock | N
         oauth = administration(rows, tokens)
         rules = identity_rules(IdentityPlace(settings.base_url, settings.password_policy, settings.data_dir))
         keys = records.keystore.tenant
-        identity = open_identity(records.backend, keys, clock, records.log, rules=rules, endings=(oauth.endings,))
+        identity = open_identity(
+            *(records.backend, keys, clock, records.log),
+            rules=rules,
+            endings=(oauth.endings, GlassEndings(records.vault, records.log, clock)),
+            two_persons=two_persons(settings),
+        )
         with closing(identity):
             yield App(records, tokens, readiness, oauth, identity)
 
@@ -176,6 +183,8 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
         weak = [each for each in await app.oauth.clients.every() if each.pkce_optional and each.status == "active"]
         if weak:
             log.notice(Told.WITHOUT_PKCE, clients=len(weak))
+        if seat.number < 2 and not consent_site(settings).related:  # once, whatever the number of workers
+            log.notice(Told.RELATIONSHIP_OPEN, text=_OPEN)
         house = asyncio.create_task(keep_house(records, lambda fault: log.fault(fault, "housekeeping")))
         sweeping = asyncio.create_task(_sweep(app, log))
         counts = None if seat.cells is None else Counts(seat.cells)
@@ -194,6 +203,9 @@ async def open_site(settings: Settings, seat: Seat) -> AsyncIterator[ASGIApp]:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+_OPEN = "Clinical roles see every patient, treated or not: set MEDLOCK_RELATIONSHIP=required to ask for a relationship."
 
 
 async def _sweep(app: App, log: OpLog) -> None:
@@ -252,14 +264,12 @@ def _site(
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
 
     book = JobBook(records.backend, records.vault.notes, records.clock)
-    later = Later(door, book, read, records.clock)
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
     watch = RefusalWatch(records.log, records.clock)
     origins = Origins(app.oauth.clients.origins, records.clock)
-    limiter = UNLIMITED if limits is None else limits.limiter
-    protection = Protection(limiter, Peers(settings.proxies), origins)
+    protection = Protection(UNLIMITED if limits is None else limits.limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
     proven = ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer)
@@ -274,15 +284,15 @@ def _site(
         log,
         capability,
         counts,
-        later,
+        Later(door, book, read, records.clock),
         bulk,
         protection,
         proven,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    entrance = Entrance(app.tokens, proven, watch, protection)
-    rest = outer.app([*_mounted(app, server, protection), *SharingApi(_rights(app, door), entrance).mounted()])
+    sharing = SharingApi(_rights(app, door), Entrance(app.tokens, proven, watch, protection))
+    rest = outer.app([*_mounted(app, server, protection, door), *sharing.mounted()])
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -302,16 +312,19 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
 
 
-def _mounted(app: App, server: AuthorizationServer, protection: Protection) -> list[Mounted]:
+def _mounted(app: App, server: AuthorizationServer, protection: Protection, door: Door) -> list[Mounted]:
     """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
     refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
-    counter = Counter(_office(app, server, protection, refusals))
+    counter = Counter(_office(app, server, protection, refusals, door))
     return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
 
 
-def _office(app: App, server: AuthorizationServer, protection: Protection, refusals: RefusalWatch) -> Office:
+def _office(
+    app: App, server: AuthorizationServer, protection: Protection, refusals: RefusalWatch, door: Door
+) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
     origin, watch = site_of(settings.base_url).origin, RefusalWatch(records.log, records.clock)
-    desks, look = desks_of(app.identity, server), Look("medlock")
+    notices = NoticeDesk(door, app.identity.accounts, records.clock, settings.base_url)
+    desks, look = desks_of(app.identity, server, notices), Look("medlock")
     return Office(desks, records.clock, look, origin, settings.tls, watch, refusals, protection.peers)

@@ -14,6 +14,7 @@ from pathlib import Path
 from medlock.errors import SetupError
 
 MIB = 1024 * 1024
+REVIEW_DAYS_MAX = 30
 DRAIN_MAX = 3_600
 BINARY_MIB_MAX = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -105,6 +106,9 @@ class Settings:
     controller      the Organization that answers for the records (GDPR Art. 4(7)): `Organization/id`; empty: unsaid
     jurisdiction    the law that applies, as receipts of consent name it, such as "DE"
     privacy_policy  address of the site's privacy policy, for the same receipts
+    review_days     working days in which an emergency access is to be reviewed
+    relationship    "required": clinical roles see patients whom they treat; "open": all
+    two_persons     "on": who is to treat patients is approved by a second operator
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
                     empty: memory for one worker, the store for several
     proxies         addresses or networks whose X-Forwarded-For is believed
@@ -140,6 +144,9 @@ class Settings:
     controller: str = ""
     jurisdiction: str = ""
     privacy_policy: str = ""
+    review_days: int = 2
+    relationship: str = "open"
+    two_persons: str = "off"
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
@@ -190,6 +197,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         controller=environ.get("MEDLOCK_CONTROLLER", ""),
         jurisdiction=environ.get("MEDLOCK_JURISDICTION", ""),
         privacy_policy=environ.get("MEDLOCK_PRIVACY_POLICY", ""),
+        review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
+        two_persons=environ.get("MEDLOCK_TWO_PERSONS", "off"),
+        relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
@@ -197,6 +207,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         rate_store=environ.get("MEDLOCK_RATE_STORE", ""),
         proxies=tuple(environ.get("MEDLOCK_PROXIES", "").replace(",", " ").split()),
     )
+
+
+def two_persons(settings: Settings) -> bool:
+    """Whether roles that treat take two operators. Raises SetupError."""
+    if settings.two_persons not in {"on", "off"}:
+        raise SetupError("MEDLOCK_TWO_PERSONS is on or off.")
+    return settings.two_persons == "on"
 
 
 def rates_of(text: str) -> Rates:
@@ -220,6 +237,13 @@ def _mebibytes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= BINARY_MIB_MAX:
         raise SetupError(f"MEDLOCK_BINARY_MIB is a number of MiB from 1 to {BINARY_MIB_MAX}.")
     return int(text) * MIB
+
+
+def _days(text: str) -> int:
+    """Until when to review, in working days. Raises SetupError."""
+    if not text.isdecimal() or not 1 <= int(text) <= REVIEW_DAYS_MAX:
+        raise SetupError(f"MEDLOCK_REVIEW_DAYS is a number of working days from 1 to {REVIEW_DAYS_MAX}.")
+    return int(text)
 
 
 def _seconds(text: str) -> int:

@@ -89,7 +89,7 @@ async def test_a_store_of_schema_version_1_moves_forward_in_place(tmp_path):
     mark(path, 1)
     without_later_tables(path)
     backend, log = opened(world, path)
-    assert mark(path) == VERSION == 3
+    assert mark(path) == VERSION == 4
     assert await log.append(*[world.event(number) for number in range(ADDED)]) == FORMER
     assert [each.event for each in await log.find(AuditQuery(limit=FORMER, newest_first=False))] == before
     await backend.close()

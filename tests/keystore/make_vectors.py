@@ -13,12 +13,12 @@ from pathlib import Path
 from keystore import naive
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "keystore"
-PATIENT = ("body", "capsule", "directory", "audit", "labels")
+PATIENT = ("body", "capsule", "directory", "audit", "labels", "sensitive")
 TENANT = (
     *("own", "rid", "header", "values", "directory-labels", "directory-log", "log", "detail", "token"),
     *("token-labels", "page", "job", "job-labels", "checkpoint", "unwraps", "keystore-state", "keystore-rows"),
     *("backup", "backup-rows", "identity", "identity-labels", "oauth", "oauth-labels", "once", "once-labels"),
-    *("counter-labels", "tickets", "pepper"),
+    *("counter-labels", "tickets", "pepper", "share-links"),
 )
 
 Case = dict[str, object]

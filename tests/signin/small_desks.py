@@ -64,6 +64,7 @@ class World:
     faults: dict = field(default_factory=dict)
     attempts: Attempts = field(default_factory=Attempts)
     apps: list = field(default_factory=list)
+    notices: list = field(default_factory=list)
     decided: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     patients: tuple = ()
@@ -99,7 +100,8 @@ class World:
 
     def desks(self):
         """All of it as the pages take it."""
-        return Desks(SmallSignIn(self), SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self))
+        others = SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self), SmallNotices(self)
+        return Desks(SmallSignIn(self), *others)
 
 
 @dataclass
@@ -340,6 +342,16 @@ class SmallApps:
     async def revoke(self, visitor, app):
         self.world.ended.append(app)
         self.world.apps = [each for each in self.world.apps if each.id != app]
+
+
+@dataclass
+class SmallNotices:
+    """What the world says."""
+
+    world: World
+
+    async def of(self, visitor):
+        return self.world.notices
 
 
 KEYS = (

@@ -63,12 +63,12 @@ def meta(version: int = 3, *, deleted: bool = False) -> list[Any]:
     return ["Observation", "o1", version, 1_760_000_000_000, ["p1"], ["sys|R"], deleted]
 
 
-def body(of: list[Any], json: str, content: bytes = b"", **header: int) -> list[bytes]:
-    """The rows of a version; `header` says otherwise than all others do."""
+def body(of: list[Any], json: str, content: bytes = b"", use: str = "", **header: int) -> list[bytes]:
+    """The rows of a version; `header` says otherwise than all others do, `use` names another sub-key than fits it."""
     plain = naive.packed(of, json.encode(), content)
     count = (len(plain) - naive.FIRST) // naive.FURTHER
     said = {"slot": SLOT, "version": 3, "form": 1, "generation": GENERATION, "further": count} | header
-    return naive.seal_body((TENANT, PATIENT), naive.header(**said), RID, plain, NONCE)
+    return naive.seal_body((TENANT, PATIENT), naive.header(**said), RID, plain, NONCE, use)
 
 
 SMALL = '{"resourceType":"Observation","id":"o1","status":"final"}'
@@ -89,7 +89,29 @@ def bodies() -> list[Case]:
         told("greatest version", given, late, [meta(2**24 - 1), SMALL]),
         told("shared", given | {"patient": OWN.hex(), "slot": 0, "generation": 0}, shared, [[*meta()[:4], [], [], False], SMALL]),
     ]  # fmt: skip
-    return cases + misplaced_bodies(given, row, long) + changed_bodies(given, row, long)
+    return cases + bodies_apart(given, long) + misplaced_bodies(given, row, long) + changed_bodies(given, row, long)
+
+
+def bodies_apart(given: Case, long: list[bytes]) -> list[Case]:
+    """Bodies of sensitive classes, and what is passed off as one or as none."""
+    apart = body(meta(), LONG % noise(1_500), form=3)
+    shared = naive.seal_body(
+        (TENANT, OWN), naive.header(0, 3, 3, 0, 0), RID, naive.packed(meta(), SMALL.encode()), NONCE
+    )
+    return [
+        told("apart", given, body(meta(), SMALL, form=3), [meta(), SMALL]),
+        told("apart, in three rows", given, apart, [meta(), LONG % noise(1_500)]),
+        told("apart, deleted", given, body(meta(deleted=True), "", form=3), [meta(deleted=True), ""]),
+        told("apart, with a content", given, body(meta(), SMALL, SAID, form=4), [meta(), SMALL, [STREAM.hex(), CONTENT_KEY.hex(), 300_000]]),
+        told("apart under the sub-key of others", given, body(meta(), SMALL, use="patient/body", form=3)),
+        told("a content apart under the sub-key of others", given, body(meta(), SMALL, SAID, use="patient/body", form=4)),
+        told("under the sub-key of those apart", given, body(meta(), SMALL, use="patient/sensitive")),
+        told("apart, of another patient", given | {"patient": OTHER.hex()}, body(meta(), SMALL, form=3)),
+        told("apart, further rows of one that is not", given, [apart[0], *long[1:]]),
+        told("further rows of one apart", given, [long[0], *apart[1:]]),
+        told("apart, one further row of one that is not", given, [*apart[:2], long[2]]),
+        told("shared, and apart", given | {"patient": OWN.hex(), "slot": 0, "generation": 0}, shared),
+    ]  # fmt: skip
 
 
 def misplaced_bodies(given: Case, row: list[bytes], long: list[bytes]) -> list[Case]:
@@ -123,7 +145,8 @@ def changed_bodies(given: Case, row: list[bytes], long: list[bytes]) -> list[Cas
     unheard = [
         told("another version inside", given, body(meta(2), SMALL)),
         told("form 0", given, body(meta(), SMALL, form=0)),
-        told("form 3", given, body(meta(), SMALL, form=3)),
+        told("form 5", given, body(meta(), SMALL, form=5)),
+        told("form 4 without a content", given, body(meta(), SMALL, form=4)),
         told("form 2 without a content", given, body(meta(), SMALL, form=2)),
         told("a content of no bytes", given, body(meta(), SMALL, SAID[:48] + bytes(8), form=2)),
         told(

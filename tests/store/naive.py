@@ -94,10 +94,20 @@ def packed(meta: list[Any], body: bytes, content: bytes = b"") -> bytes:
     return data.ljust(FIRST + FURTHER * further, b"\0")
 
 
-def seal_body(keys: tuple[bytes, bytes], head: bytes, rid: int, plain: bytes, nonce: bytes) -> list[bytes]:
-    """The first row and the further ones; the nonces of these count on from `nonce`. Keys: tenant and patient."""
+def body_use(form: int) -> str:
+    """Which sub-key of the patient's a form is sealed under."""
+    return "patient/body" if form <= 2 else "patient/sensitive"
+
+
+def seal_body(  # noqa: PLR0917 - what a row is made of
+    keys: tuple[bytes, bytes], head: bytes, rid: int, plain: bytes, nonce: bytes, use: str = ""
+) -> list[bytes]:
+    """The first row and the further ones; the nonces of these count on from `nonce`. Keys: tenant and patient.
+
+    `use` is another sub-key than the form calls for.
+    """
     tenant, patient = keys
-    key = derive(patient, "patient/body")
+    key = derive(patient, use or body_use(head[11]))
     sealed = seal(key, nonce, plain[:FIRST], head + struct.pack(">Q", rid))
     rows = [nonce + masked(tenant, nonce, head) + sealed[12:]]
     for at, start in enumerate(range(FIRST, len(plain), FURTHER)):
@@ -115,8 +125,9 @@ def open_body(tenant: bytes, where: Where, rid: int, rows: list[bytes]) -> list[
     head = masked(tenant, ct[:12], ct[12:28])
     named, version, of, count = struct.unpack(">QIHH", head)
     form = version & 0xFF
-    demand(form in {1, 2} and named < 1 << 63 and (named, of) == (slot, generation))
-    key = derive(patient, "patient/body")
+    demand(form in {1, 2, 3, 4} and named < 1 << 63 and (named, of) == (slot, generation))
+    demand(form <= 2 or named != 0)
+    key = derive(patient, body_use(form))
     plain = unseal(key, ct[:12] + ct[28:], head + struct.pack(">Q", rid))
     demand(count == len(further))
     for at, row in enumerate(further):
@@ -126,7 +137,7 @@ def open_body(tenant: bytes, where: Where, rid: int, rows: list[bytes]) -> list[
     end = 2 + int.from_bytes(data[:2], "big")
     meta = unpack(data[2:end])
     demand(meta[2] == version >> 8)
-    if form == 1:
+    if form in {1, 3}:
         return [meta, data[end:].decode()]
     content, size = data[end : end + 56], int.from_bytes(data[end + 48 : end + 56], "big")
     demand(len(content) == 56 and 1 <= size <= 1 << 40)

@@ -25,6 +25,7 @@ class Role(StrEnum):
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
     RESEARCHER = "researcher"  # sees nothing but what is de-identified
     LINK = "link"  # who opens a share link of a patient: sees what that link shares
+    VENDOR = "vendor"  # somebody else's program: nothing but what is shared with it by name
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
 

@@ -2,7 +2,7 @@
 
 Letters are SMART's: c create, r read with vread and history, u update, d delete, s search. A row speaks of types;
 *whose* records it reaches is decided in `access.decide`: a caller held to a patient reaches that patient only.
-Relationship and consent will narrow a clinician's rows further; nothing outside this table widens them.
+Consent narrows every row, and the treatment relationship those of who treats; nothing outside this table widens them.
 """
 
 from __future__ import annotations
@@ -72,11 +72,19 @@ TABLE = (
     Row(Role.LOADER, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "crus", purpose=HOSPITAL_OPERATIONS),
     Row(Role.RESEARCHER, RECORD | DIRECTORY | KNOWLEDGE, "rs", deidentified=True),
     Row(Role.LINK, SHARED_BY_LINK, "rs"),
+    # vendor: no row. What may reach one is said by name, or nothing does.
     Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
 )
 
+TREATS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB})
+"""Who needs a treatment relationship, where the site asks for one (`access.relationship`)."""
+
 # Who may erase a patient for good; offered to operators only, never over HTTP.
 MAY_ERASE = frozenset({Role.PRIVACY_OFFICER})
+
+# Who may open one patient's record in an emergency, and who looks at it afterwards (docs/break-glass.md).
+MAY_BREAK_GLASS = frozenset({Role.CLINICIAN, Role.NURSE})
+MAY_REVIEW = frozenset({Role.PRIVACY_OFFICER})
 
 # Which kinds of scope pass on a role's rights. `patient/` counts only for a caller who is held to a patient.
 KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
@@ -93,6 +101,7 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
         Role.LOADER: (Kind.SYSTEM,),
         Role.RESEARCHER: (Kind.USER, Kind.SYSTEM),
         Role.LINK: (Kind.PATIENT,),
+        Role.VENDOR: (Kind.SYSTEM,),
         Role.BACKEND: (Kind.SYSTEM,),
     }
 )

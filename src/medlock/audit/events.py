@@ -25,6 +25,7 @@ class Action(StrEnum):
     DOCREF = "record:patient:docref"
     LASTN = "record:patient:lastn"
     MATCH = "record:patient:match"
+    ACCESS_REASONS = "record:patient:access-reasons"
     EXPORT = "record:tenant:export"
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
@@ -46,6 +47,7 @@ class Action(StrEnum):
     FACTOR_REMOVE = "identity:factor:remove"
     ACCOUNT_CREATE = "identity:account:create"  # `request` names account, version and row, here and below
     ACCOUNT_CHANGE = "identity:account:change"
+    ACCOUNT_APPROVE = "identity:account:approve"
     ACCOUNT_DISABLE = "identity:account:disable"
     ACCOUNT_ENABLE = "identity:account:enable"
     ACCOUNT_TAKE_UP = "identity:account:take-up"
@@ -73,6 +75,11 @@ class Action(StrEnum):
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
     LIMIT = "protect:limit:reach"  # a quota was reached for the first time in its window, or an alarm about one
+    GLASS_ASK = "emergency:access:ask"  # refused, or already open
+    GLASS_OPEN = "emergency:access:open"  # `request` names the note, here and in the two that follow
+    GLASS_END = "emergency:access:end"
+    GLASS_REVIEW = "emergency:access:review"
+    GLASS_CASES = "emergency:access:list"
     PASSWORD_LIST = "admin:passwords:import"
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from medlock.access.principal import Role
+from medlock.access.roles import TREATS
 from medlock.errors import BadRequest
 
 LOGIN_MAX = 254  # an address of mail (RFC 5321 §4.5.3.1.3)
@@ -19,7 +20,7 @@ NAME_MAX = 200
 PERSONS = ("Patient", "Practitioner", "RelatedPerson")
 CARERS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB, Role.BILLING, Role.CONSENT_RECORDER, Role.FRONT_DESK})
 STAFF = CARERS | {Role.PRIVACY_OFFICER, Role.SECURITY_ADMIN, Role.RESEARCHER}
-_PROGRAMS = frozenset({Role.LOADER, Role.BACKEND, Role.LINK})
+_PROGRAMS = frozenset({Role.LOADER, Role.BACKEND, Role.VENDOR, Role.LINK})
 _LOGIN = re.compile(r"[^\s\x00-\x20\x7f/\\]{3,}")
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 
@@ -30,6 +31,7 @@ class Status(StrEnum):
     INVITED = "invited"  # nobody has taken it up yet
     ACTIVE = "active"
     DISABLED = "disabled"
+    WAITING = "waiting"  # a second person has not approved its roles yet
 
 
 class Proxy(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +62,7 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
     version   1, 2, 3 … with every change; the log names it, so that a row that was put back is found
     reviewed  when they last confirmed their ways to sign in
     birth     date of birth that whoever takes up an invitation must know; "" where none is asked for
+    asked     the operator who gave it roles that another one has not approved yet; "" when nothing waits
     """
 
     id: str
@@ -75,6 +78,7 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
     organisations: tuple[str, ...] = ()
     reviewed: int = 0
     birth: str = ""
+    asked: str = ""
 
     def __repr__(self) -> str:
         return f"<Account {self.id}>"
@@ -114,7 +118,7 @@ def checked_roles(roles: tuple[str, ...]) -> tuple[Role, ...]:
         raise BadRequest("An account has at least one role, and none of a program: those sign in as clients.")
     if Role.PATIENT in found and len(found) > 1:
         raise BadRequest("Who works here has an account of their own for that: a patient's has no other role.")
-    if {Role.SECURITY_ADMIN, Role.CLINICIAN} <= set(found):
+    if Role.SECURITY_ADMIN in found and not TREATS.isdisjoint(found):
         raise BadRequest("Who administers accounts does not see records with the same one: make two accounts.")
     return found
 

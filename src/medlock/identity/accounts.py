@@ -17,6 +17,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from medlock.access.principal import Role
+from medlock.access.roles import TREATS
 from medlock.audit.events import Action
 from medlock.errors import Conflict, NotAuthenticated, NotFound, Raced
 from medlock.identity.account import (
@@ -30,6 +32,7 @@ from medlock.identity.account import (
 )
 from medlock.identity.endings import Endings, all_of
 from medlock.identity.ground import Ground, again
+from medlock.identity.two_persons import needs_second, refuse_approval, resting
 from medlock.ids import random_bytes
 from medlock.store.cabinet import Held
 from medlock.store.tables import Batch
@@ -60,7 +63,8 @@ class NewAccount:
 class Accounts:
     """All accounts of a store."""
 
-    def __init__(self, ground: Ground, endings: Sequence[Endings] = ()) -> None:
+    def __init__(self, ground: Ground, endings: Sequence[Endings] = (), *, two_persons: bool = False) -> None:
+        self._two_persons = two_persons
         self._ground = ground
         self._endings = endings
         self._rows = ground.cabinet.drawer("account", Account)
@@ -121,6 +125,7 @@ class Accounts:
             organisations=new.organisations,
             birth=new.birth,
         )
+        account = self._waiting(account, (), by)
         batch = self._rows.insert(self._rows.key(account.id), account) + self._names(account)
         try:
             await self._commit(Action.ACCOUNT_CREATE, account, batch, by)
@@ -128,23 +133,48 @@ class Accounts:
             raise Conflict("There is an account with this user name, or for this record, already.") from None
         return account
 
+    def _waiting(self, account: Account, former: tuple[Role, ...], by: str) -> Account:
+        """The account as it stands when an operator has given it its roles: it may wait for another one."""
+        asks = needs_second(account, former, by, everybody=self._two_persons)
+        asked = by if asks else account.asked if not TREATS.isdisjoint(account.roles) else ""
+        given = replace(account, asked=asked)
+        return given if account.status is Status.DISABLED else replace(given, status=resting(given))
+
+    async def approve(self, account_id: str, by: str) -> Account:
+        """What an account waits for is approved by another operator. Raises Conflict, NotFound, Unavailable."""
+
+        async def once() -> Account:
+            held = await self.held(account_id)
+            refuse_approval(held.value, by)
+            batch, account = self.replaced(held, asked="", status=resting(replace(held.value, asked="")))
+            await self._commit(Action.ACCOUNT_APPROVE, account, batch, by)
+            return account
+
+        return await again(once)
+
     async def disable(self, account_id: str, by: str) -> Account:
         """From the next request on nothing that was given to it counts. Raises NotFound, Unavailable."""
         return await self.change(account_id, by, Action.ACCOUNT_DISABLE, status=Status.DISABLED)
 
     async def enable(self, account_id: str, by: str) -> Account:
         """It may sign in again; if nobody has ever taken it up, an invitation may be. Raises NotFound, Unavailable."""
-
-        def status(account: Account) -> Status:
-            return Status.ACTIVE if account.login and account.reviewed else Status.INVITED
-
-        return await self.change(account_id, by, Action.ACCOUNT_ENABLE, status=status)
+        return await self.change(account_id, by, Action.ACCOUNT_ENABLE, status=resting)
 
     async def set_roles(self, account_id: str, roles: tuple[str, ...], by: str) -> Account:
         """Another job. Raises BadRequest, NotFound, Unavailable."""
         checked = checked_roles(roles)
         checked_resource((await self.get(account_id)).resource, checked)
-        return await self.change(account_id, by, roles=checked)
+
+        def given(account: Account) -> Account:
+            return self._waiting(replace(account, roles=checked), account.roles, by)
+
+        return await self.change(
+            account_id,
+            by,
+            roles=checked,
+            asked=lambda account: given(account).asked,
+            status=lambda account: given(account).status,
+        )
 
     async def represent(self, account_id: str, proxy: Proxy, by: str) -> Account:
         """They stand in for a patient; who stood in for the same one does so on the new terms. Raises NotFound."""

@@ -158,6 +158,10 @@ class AccountCommands:
         """Let the person sign in again."""
         self._change(data_dir, account, "Enabled", lambda one, name: one.accounts.enable(name, operator_name()), json)
 
+    def approve(self, account: AccountId, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
+        """Approve the roles that another operator gave to an account: it waits until somebody else does."""
+        self._change(data_dir, account, "Approved", lambda one, name: one.accounts.approve(name, operator_name()), json)
+
     def unlock(self, account: AccountId, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """Forget failed attempts: nobody waits, and factors that were suspended answer again."""
 
@@ -261,6 +265,7 @@ def _plain(account: Account) -> dict[str, Any]:
         "person": account.resource,
         "organisations": list(account.organisations),
         "status": account.status.value,
+        "asked_by": account.asked,
         "created": _instant(account.created),
         "changed": _instant(account.changed),
         "reviewed": _instant(account.reviewed),
@@ -295,6 +300,7 @@ def account_app(open_: Open) -> typer.Typer:
     app.command("show")(mine.show)
     app.command("disable")(mine.disable)
     app.command("enable")(mine.enable)
+    app.command("approve")(mine.approve)
     app.command("unlock")(mine.unlock)
     app.command("roles")(mine.roles)
     app.command("represent")(mine.represent)

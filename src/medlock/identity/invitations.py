@@ -111,8 +111,8 @@ class Invitations:
             raise NotAuthenticated(SENTENCE, reason=f"the code for {held.value.account} is over")
         owner = await self._accounts.held(held.value.account)
         account = owner.value
-        if account.status is Status.DISABLED:
-            raise NotAuthenticated(SENTENCE, reason=f"account {account.id} is disabled")
+        if account.status in {Status.DISABLED, Status.WAITING}:
+            raise NotAuthenticated(SENTENCE, reason=f"account {account.id} is {account.status}")
         await self._born(held.key, account, birth)
         chosen = account.login or canonical_login(login)
         batch, taken = self._accounts.take_up(owner, chosen)

@@ -112,12 +112,19 @@ def identity_rules(place: Place) -> Rules:
 
 
 def open_identity(
-    backend: Backend, keys: Keys, clock: Clock, log: Sealer, *, rules: Rules, endings: Sequence[Endings] = ()
+    backend: Backend,
+    keys: Keys,
+    clock: Clock,
+    log: Sealer,
+    *,
+    rules: Rules,
+    endings: Sequence[Endings] = (),
+    two_persons: bool = False,
 ) -> Identity:
     """Over an open store; `endings` are what others gave to accounts. `close` it."""
     base, slots = ground(backend, keys, clock, log), Slots()
     sessions = Sessions(base)
-    accounts = Accounts(base, (sessions, *endings))
+    accounts = Accounts(base, (sessions, *endings), two_persons=two_persons)
     kit = kit_of(backend, keys, clock, rules, slots)
     desk = Desk(base, accounts, sessions, PendingBook(base), Devices(base), Lockout(base), AttemptBook(base), kit)
     return identity_of(desk, Invitations(base, accounts), slots)

@@ -37,6 +37,7 @@ CHANGES = (
     Action.ACCOUNT_CHANGE,
     Action.ACCOUNT_DISABLE,
     Action.ACCOUNT_ENABLE,
+    Action.ACCOUNT_APPROVE,
     Action.ACCOUNT_TAKE_UP,
 )
 KINDS: dict[str, type[Any]] = {

@@ -11,13 +11,14 @@ import typer
 from rich.table import Column, Table
 
 from medlock.access.principal import Role
+from medlock.access.roles import TREATS
 from medlock.clock import instant
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, operator_name, people, run, settings_for, show_json
-from medlock.errors import BadRequest
+from medlock.errors import BadRequest, Conflict
 from medlock.oauth.requests import TokenRequest
 from medlock.oauth.tokenrows import IssuedToken, ListedToken
 from medlock.oauth.tokens import TokenStore
-from medlock.settings import Settings
+from medlock.settings import Settings, two_persons
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -69,6 +70,8 @@ class TokenCommands:
             people().print(f"{issued.secret}\nid {issued.id}, expires {expires}", soft_wrap=True)
 
     async def _create(self, settings: Settings, request: TokenRequest) -> IssuedToken:
+        if request.role in TREATS and two_persons(settings):
+            raise Conflict("Access to records takes two persons here: make an account that another operator approves.")
         async with self._open(settings, create=True) as desk:
             return await desk.tokens.create(request)
 

@@ -26,7 +26,7 @@ APP_SCOPES = "openid fhirUser profile launch launch/patient launch/encounter off
 JWKS_BYTES = 32_768
 _ID = re.compile(r"[A-Za-z0-9._\-]{3,32}")
 _NAME = re.compile(r"[^\x00-\x1f\x7f<>]{1,80}")
-_MACHINES = frozenset({Role.BACKEND, Role.LOADER, Role.RESEARCHER})
+_MACHINES = frozenset({Role.BACKEND, Role.LOADER, Role.RESEARCHER, Role.VENDOR})
 
 
 @dataclass(frozen=True, slots=True)

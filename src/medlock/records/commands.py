@@ -25,7 +25,7 @@ from medlock.records.export import Exporter
 from medlock.records.export_deid import Project, export_deidentified
 from medlock.records.load import Loader, Report, as_json, found_files
 from medlock.records.opening import Records, open_tables
-from medlock.records.relabel import Relabeller
+from medlock.records.relabel import Relabelled, Relabeller
 from medlock.records.shred import Erased, Shredder
 from medlock.records.verify import Check, verify_all
 from medlock.settings import Settings
@@ -157,14 +157,17 @@ class RecordCommands:
             return await shredder.shred(desk.operator(Role.PRIVACY_OFFICER), patient)
 
     def relabel(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
-        """Look at every record again by the sensitive codes of this release, and label what they call for."""
-        records, changed = run(self._relabel(settings_for(data_dir)))
+        """Look at every record again by the sensitive codes of this release: label and seal what they call for."""
+        done = run(self._relabel(settings_for(data_dir)))
         if json:
-            show_json({"records": records, "changed": changed})
+            show_json(done._asdict())
         else:
-            people().print(f"Looked at {records} records; {changed} resources have new labels.")
+            people().print(
+                f"Looked at {done.records} records; {done.changed} resources have new labels, "
+                f"{done.moved} versions were sealed apart."
+            )
 
-    async def _relabel(self, settings: Settings) -> tuple[int, int]:
+    async def _relabel(self, settings: Settings) -> Relabelled:
         async with self._open(settings) as desk:
             records = desk.records
             principal = desk.operator(Role.PRIVACY_OFFICER)

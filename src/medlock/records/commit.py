@@ -21,11 +21,12 @@ from medlock.audit.log import AuditLog
 from medlock.clock import instant
 from medlock.errors import Conflict, PreconditionFailed, Problem, Raced, Tampered, Unprocessable
 from medlock.fhir.document import with_identity
+from medlock.records.apart import seal_past_apart
 from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.turns import Held, in_turns
-from medlock.records.vault import TENANT, Vault
+from medlock.records.vault import TENANT, Vault, sealed_apart
 from medlock.store.bodies import Meta, Opened, tag_of
 from medlock.store.capsule import Appended, Capsule
 from medlock.store.directory import Change
@@ -167,6 +168,8 @@ class Committer:
         if before is not None:
             stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))
         _put_body(stage.batch, rid, ct, before, self._history_key(before))
+        if before is not None and sealed_apart(meta, slots[0]):
+            await seal_past_apart(self._vault, before, keys, stage.batch)
         self._index(stage, draft, meta, Place(rid, slots[0], tag_of(ct)), slots)
         if before is not None:
             await self._unindex(stage, rid, before, slots)

@@ -1,15 +1,16 @@
 """The patients' consents as they stand at this request: read for every patient that it reaches, each time.
 
-`ConsentBooks` belongs to a process: it turns the Consents in a patient's index into a book (`access.consent.book`),
-kept for as long as the index names the very same versions of them; so a consent that is given or taken away acts on
-the next request, on every worker. `Consulted` belongs to one request: it answers for the patients that were looked up,
-and raises for others. Handlers look up what they are about to reach (`ready`); where one reaches further than that, the
-door looks up everybody who has consents, and lets it start over.
+What belongs to a process is in `records.books`. `Consulted` belongs to one request: it answers for the patients that
+were looked up, and raises for others. Handlers look up what they are about to reach (`ready`); where one
+reaches further than that, the door looks those up as well, or everybody, and lets it start over.
+
+Where the site asks for a treatment relationship, it is one more word that must be yes: for whom a caller does not treat
+everything is denied, before any consent is read (`records.relations`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import structs
@@ -17,161 +18,153 @@ from msgspec import structs
 from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, callers, naming_of
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
-from medlock.access.consent.facts import facts_of, references_of
-from medlock.access.consent.model import Consent
+from medlock.access.consent.facts import facts_of
 from medlock.access.consent.policy import Policy
-from medlock.access.consent.reading import read, unreadable
-from medlock.access.consent.ruling import Ruling, Site
+from medlock.access.consent.reading import unreadable
+from medlock.access.consent.ruling import Ruling
 from medlock.access.grant import Grant, Sealed
-from medlock.access.principal import Principal, Role
+from medlock.access.principal import Role
+from medlock.access.relationship import Caller, Source, Tie, is_bound
 from medlock.access.residual import Seen
-from medlock.errors import Conflict, NotFound
-from medlock.fhir.parse import parse_json
-from medlock.fhir.question import Question
+from medlock.fhir.question import EXPORTS, Question
+from medlock.fhir.values import MAX_MS
+from medlock.records.books import ConsentBooks
 from medlock.records.closure import Unclear, closure
-from medlock.records.holders import consent_rows
-from medlock.records.scribe import Whom
-from medlock.records.unclear import Met, Told
-from medlock.records.vault import Vault
+from medlock.records.relations import Relations
+from medlock.records.scribe import Scribe
+from medlock.records.vault import TENANT
 from medlock.store.bodies import Opened
-from medlock.store.capsule import IndexRow
 
-KEPT = 4_096
 FEW = 64
 """Records that are looked up one by one; where more are reached, all that have consents are."""
-_TRIES = 8
 _SAID_MAX = 120
-_LINKING = frozenset({"related", "dependents"})
-_Rows = list[tuple[int, int, int, int]]
+_YIELD_EVERY = 64
 
 
 class Unheard(Exception):
-    """A patient was reached whose consents were not looked up. The door looks them up and starts over."""
+    """A patient was reached whose consents were not looked up. The door looks them up and starts over.
 
+    `slot` says whose, where that is known.
+    """
 
-class ConsentBooks:
-    """The consents of each record; shared by all requests of a process."""
-
-    def __init__(self, vault: Vault, site: Site, base: str, told: Told) -> None:
-        self.vault = vault
-        self.site = site
-        self._told = told
-        self._base = base
-        self._kept: OrderedDict[int, tuple[_Rows, list[Consent], Book | None]] = OrderedDict()
-
-    @property
-    def base(self) -> str:
-        """This server's own address."""
-        return self._base
-
-    async def book(self, slot: int) -> Book | None:
-        """The consents of the patient in a slot; None when there are none."""
-        if not await self.vault.holders.holds(slot):
-            return None
-        for _ in range(_TRIES):
-            try:
-                capsule = await self.vault.capsules.open(slot)
-            except NotFound:  # erased
-                return None
-            rows = consent_rows(capsule)
-            known = self._kept.get(slot)
-            if known is None or known[0] != rows:
-                known = await self._read(slot, capsule.patient, rows)
-            if known is not None:
-                return known[2] or Book(capsule.patient, known[1], await self._links(known[1]))
-        raise Conflict("This record is being changed by many at once. Try again.")
-
-    def unclear(self, slot: int, book: Book, consents: Iterable[Consent], why: str = "") -> None:
-        """These cannot be evaluated: the privacy officer is to be told."""
-        for each in consents:
-            rid = self.vault.rid(each.reference)
-            rows = self._kept[slot][0] if slot in self._kept else []
-            version = next((version for row, _, version, _ in rows if row == rid), 0)
-            self._told.meet(Met(Whom(slot, book.patient), each.id, version, why or each.broken))
-
-    async def _read(self, slot: int, patient: str, rows: _Rows) -> tuple[_Rows, list[Consent], Book | None] | None:
-        """The Consents in these rows, kept for the next who asks; None when one has changed since."""
-        wanted = [IndexRow(rid, owner or slot, version, tag) for rid, owner, version, tag in rows]
-        opened = [each for each in await self.vault.fetch(wanted) if each is not None]
-        if len(opened) < len(rows):
-            return None
-        found = [read({**parse_json(each.body), "id": each.meta.id}, self.site.purposes, self._base) for each in opened]
-        consents = [each for each in found if each is not None]
-        whole = None if any(True for _ in _linked(consents)) else Book(patient, consents)
-        self._kept[slot] = rows, consents, whole
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[slot]
-
-    async def _links(self, consents: Iterable[Consent]) -> Mapping[str, frozenset[str]]:
-        """What the resources refer to that provisions name by `related` and `dependents`, as they are now."""
-        found: dict[str, frozenset[str]] = {}
-        for reference in set(_linked(consents)):
-            type_, _, id_ = reference.partition("/")
-            opened = await self.vault.current(type_, id_)
-            if opened is not None and not opened.meta.deleted:
-                found[reference] = references_of(parse_json(opened.body), self._base)
-        return found
-
-
-def _linked(consents: Iterable[Consent]) -> Iterable[str]:
-    """References in provisions that stand for more than themselves."""
-    waiting = [consent.root for consent in consents]
-    while waiting:
-        rule = waiting.pop()
-        waiting += rule.children
-        yield from (datum.reference for datum in rule.data or () if datum.meaning in _LINKING)
+    def __init__(self, slot: int | None = None) -> None:
+        super().__init__()
+        self.slot = slot
 
 
 _SILENT = Book("")
+_STRANGER = Book("", [unreadable("", "", "no treatment relationship")])
 _NONE: frozenset[str] = frozenset()
 
 
 class Heard:
-    """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks."""
+    """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks.
 
-    __slots__ = ("_source", "base", "books", "principal", "site", "slots", "whole")
+    `caller`, when set, needs a relationship; `ties` are those that count, by slot. `windows`: slot → emergency that the
+    caller is in with that patient, of those that were looked up.
+    """
 
-    def __init__(self, books: ConsentBooks, principal: Principal) -> None:
+    __slots__ = (
+        *("_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
+        *("whole", "windows"),
+    )
+
+    def __init__(self, books: ConsentBooks, scribe: Scribe, caller: Caller | None = None) -> None:
+        self.caller = caller
+        self.ties: dict[int, tuple[Tie, ...]] = {}
+        self.now = scribe.now
+        self.windows = scribe.windows
+        self._within: Mapping[int, str] | None = {} if scribe.question.interaction in EXPORTS else None
         self.site = books.site
         self.base = books.base
         self.books: dict[int, tuple[Book, frozenset[str]] | None] = {0: None}
+        self.bound: list[int] = []
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
-        self.principal = principal
+        self.principal = scribe.principal
+
+    @property
+    def relations(self) -> Relations:
+        """Where relationships are looked up."""
+        return self._source.relations
 
     async def ready(self, patients: Iterable[str]) -> None:
         """Look up the consents of these patients."""
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                await self.ready_slots([slot or 0])
+                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
+                if slot not in self.books and not self.whole:
+                    await self._look_up(slot)
+                if self.caller is not None:
+                    await self._relate([slot], self.caller)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
-        """The same by slot; of many at once, everybody's."""
+        """The same by slot."""
+        await self.ready_books(slots)
+        if self.caller is not None:
+            await self._relate(slots, self.caller)
+
+    async def _relate(self, slots: Sequence[int], caller: Caller) -> None:
+        """Look up by what a caller is related to these patients."""
+        for count, slot in enumerate(slots):
+            if slot not in self.ties and slot != TENANT:
+                ties, patient = await self.relations.reasons(slot, caller, self.now)
+                self.ties[slot] = (*self.emergency(slot), *ties)
+                self.slots.setdefault(patient, slot)
+                if count % _YIELD_EVERY == _YIELD_EVERY - 1:
+                    await asyncio.sleep(0)
+
+    async def ready_books(self, slots: Sequence[int]) -> None:
+        """Look up their consents only; of many at once, everybody's."""
         fresh = [slot for slot in slots if slot not in self.books]
         if self.whole or not fresh:
             return
         if len(fresh) > FEW:
-            await self.ready_all()
+            await self._ready_holders()
             return
         for slot in fresh:
             await self._look_up(slot)
 
     async def ready_all(self) -> None:
-        """Look up everybody's."""
+        """Look up everybody's, and whom the caller treats."""
+        await self._ready_holders()
+        if self.caller is not None:
+            await self._source.vault.directory.refresh()
+            await self.ready_slots(list(self._source.vault.directory.slots()))
+
+    async def _ready_holders(self) -> None:
+        """Look up the consents of all who have any."""
         for slot in await self._source.vault.holders.all():
             if slot not in self.books:
                 await self._look_up(slot)
         self.whole = True
 
+    def treats(self, slot: int) -> bool:
+        """Whether the caller may come near a record at all, as far as relationship goes. Raises Unheard.
+
+        In no slot is a patient who is only being made: there is nothing to see yet.
+        """
+        if self.caller is None or slot == TENANT:
+            return True
+        if slot not in self.ties:
+            raise Unheard(slot)
+        return bool(self.ties[slot])
+
+    def emergency(self, slot: int) -> tuple[Tie, ...]:
+        """That the caller has opened a record in an emergency is a reason to see it."""
+        window = self.windows.get(slot)
+        return () if window is None else (Tie(Source.BREAK_GLASS, window, _NONE, self.now, MAX_MS),)
+
     async def _look_up(self, slot: int) -> None:
-        book = await self._source.book(slot)
+        holds, marked = await self._source.vault.holders.holds(slot)
+        book = await self._source.book(slot) if holds else None
         if book is None:
             self.books[slot] = None
             return
+        if marked:
+            await self._look_for_window(slot)
         if book.broken:
             self._source.unclear(slot, book, book.broken)
         try:
@@ -180,7 +173,15 @@ class Heard:
             self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
+        self.bound.append(slot)
         self.slots[book.patient] = slot
+
+    async def _look_for_window(self, slot: int) -> None:
+        """Whether the caller has opened this record in an emergency; asked anew by each request, once."""
+        if self._within is None:
+            self._within = await self._source.glass.within(self.principal, self.now)
+        if slot in self._within:
+            self.windows[slot] = self._within[slot]
 
     def note(self, slot: int, patient: str) -> None:
         """Whose record lies in a slot that was looked up."""
@@ -198,7 +199,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE)
+        self.silent = self._ruled(_SILENT, _NONE, TENANT)
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -213,14 +214,15 @@ class Consulted:
             found._siblings = self._siblings
         return found
 
-    def _ruled(self, book: Book, beside: frozenset[str]) -> Sequence[Ruling]:
-        site, who, books = self.heard.site, self.heard.principal, [book]
+    def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
+        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
+        books = [book]
         if Role.LINK in who.roles:  # what its own provision opens, and nothing denies; a site's policy opens none
             site = structs.replace(site, policy=Policy.DENY)
             books.append(Book(book.patient, naming_of(book.consents, callers(who))))
         elif not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
-        asks = [ask_of(who, action, self._now, beside) for action in sorted(self._actions)]
+        asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
         return tuple(Ruling(each, ask, site) for each in books for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
@@ -228,9 +230,11 @@ class Consulted:
         found = self._rulings.get(slot)
         if found is None:
             if slot not in self.heard.books and not self.heard.whole:
-                raise Unheard
+                raise Unheard(slot)
             known = self.heard.books.get(slot)
-            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known)
+            if not self.heard.treats(slot):
+                known = _STRANGER, _NONE
+            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known, slot)
         return found
 
     def of_patient(self, patient: str) -> Sequence[Ruling]:
@@ -240,14 +244,17 @@ class Consulted:
             return self.of_slot(slot)
         if not self.heard.whole:
             raise Unheard
-        return self.silent
+        return self.silent if self.heard.caller is None else self._ruled(_STRANGER, _NONE, TENANT)
 
     def others(self) -> list[int]:
         """The slots for which something else may hold than for everybody."""
-        return [slot for slot, book in self.heard.books.items() if book is not None]
+        return self.heard.bound
 
     def may(self, patient: str, resource: Sealed) -> bool:
         """Whether the header of a resource lets it be seen, as far as headers tell. Raises Unheard."""
+        heard = self.heard
+        if not self.silent and heard.caller is None and heard.books.get(heard.slots.get(patient, -1), heard) is None:
+            return True  # looked up, and there is no consent
         return may_each(self.of_patient(patient), resource.type, resource.labels)
 
     def permits(self, patient: str, seen: Seen) -> bool:
@@ -263,32 +270,54 @@ class Consulted:
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether the headers of some resources of a type do not tell enough."""
-        return any(ruling.needs_body(resource_type) for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.needs_body(resource_type) for ruling in self._known())
 
     @property
     def looks_inside(self) -> bool:
         """Whether that is so of any type."""
-        return any(ruling.looks_inside for ruling in self._known())
+        return bool(self.heard.bound) and any(ruling.looks_inside for ruling in self._known())
 
     def _known(self) -> Iterable[Ruling]:
+        """Of whoever was looked up whole: nothing of others has been seen yet."""
+        asked = self.heard.caller is not None
         for slot in self.others():
-            yield from self.of_slot(slot)
+            if not asked or slot in self.heard.ties:
+                yield from self.of_slot(slot)
 
     def why(self, patient: str) -> str:
-        """For the log: the provisions that speak of this request, by consent and path; "" where there is no consent."""
+        """For the log: by which relationship, and the provisions that speak of this request; "" where nothing does."""
         slot = self.heard.slots.get(patient, 0)
-        if not self.heard.books.get(slot):
+        return "; ".join(filter(None, (self._relation(slot), self._provisions(slot))))
+
+    def _relation(self, slot: int) -> str:
+        if self.heard.caller is None or slot == TENANT:
+            return ""
+        ties = [f"{tie.source} {tie.reference}" for tie in self.heard.ties.get(slot, ())]
+        return f"relationship: {', '.join(ties)[:_SAID_MAX] or 'none'}"
+
+    def _provisions(self, slot: int) -> str:
+        related = self.heard.caller is None or bool(self.heard.ties.get(slot))
+        if not self.heard.books.get(slot) or not related:
             return ""
         rules = dict.fromkeys(rule for ruling in self.of_slot(slot) for rule in ruling.book.where(ruling.matched))
         said = "; ".join(rules) or "none speaks of this"
         return f"consent: {said[:_SAID_MAX]}"
 
 
-async def consulted(books: ConsentBooks, principal: Principal, now: int, *, whole: bool) -> Consulted:
-    """What consents leave to this caller now: looked up as they are reached, or those of everybody at once."""
-    heard = Heard(books, principal)
+async def consulted(
+    books: ConsentBooks, scribe: Scribe, ahead: Sequence[int] = (), *, whole: bool = False
+) -> Consulted:
+    """What consents leave to this caller now: looked up as they are reached, or `ahead`, or everybody's at once.
+
+    The scribe hears which of the records that are reached they have opened in an emergency; for an export, none.
+    """
+    principal, now = scribe.principal, scribe.now
+    asked = books.site.related and is_bound(principal)
+    heard = Heard(books, scribe, await books.relations.caller(principal, now) if asked else None)
     if whole:
         await heard.ready_all()
+    elif ahead:
+        await heard.ready_slots(ahead)
     return Consulted(heard, LOOKING, now)
 
 
@@ -316,6 +345,25 @@ async def ready_slots(grant: Grant, slots: Sequence[int]) -> None:
     """The same by slot."""
     if isinstance(grant.consents, Consulted):
         await grant.consents.heard.ready_slots(slots)
+
+
+async def ready_books(grant: Grant, slots: Sequence[int]) -> None:
+    """The same of many who are reached one after another: `ready_slots` is called for each when it is."""
+    if isinstance(grant.consents, Consulted):
+        await grant.consents.heard.ready_books(slots)
+
+
+def hides_patients(grant: Grant) -> bool:
+    """Whether a caller may have records that they may not know of, since they do not treat everybody."""
+    return isinstance(grant.consents, Consulted) and grant.consents.heard.caller is not None
+
+
+async def comes_near(consents: Consulted | None, opened: Opened) -> bool:
+    """Whether a caller may know of a resource of a type on which they have no right, as far as relationship goes."""
+    if consents is None or consents.heard.caller is None or not opened.meta.patients:
+        return True
+    await consents.heard.ready(opened.meta.patients)
+    return any(consents.heard.treats(consents.heard.slots[patient]) for patient in opened.meta.patients)
 
 
 def why_not(grant: Grant, opened: Opened) -> str:

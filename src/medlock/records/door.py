@@ -24,14 +24,13 @@ import msgspec
 
 from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
-from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.audit.events import Outcome
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
-from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced, Tampered
+from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced
 from medlock.fhir import bundle
-from medlock.fhir.question import EXPORTS, Interaction, Question
+from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
 from medlock.records import (
@@ -45,16 +44,20 @@ from medlock.records import (
     matching,
     patch,
     read,
+    reasons,
     search,
     validating,
     write,
 )
+from medlock.records.books import ConsentBooks
 from medlock.records.claims import Claims
 from medlock.records.commit import Committer
-from medlock.records.consents import ConsentBooks, Consulted, Unheard, asked_by, consulted, ready_for
+from medlock.records.consents import Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
-from medlock.records.finding import Finding
+from medlock.records.emergencies import Emergencies
+from medlock.records.finding import Finding, recheck
+from medlock.records.glass import Glass
 from medlock.records.inflow import Arriving, Received, received
 from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
@@ -62,10 +65,13 @@ from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
 from medlock.records.unclear import Told
 from medlock.records.vault import Vault
+from medlock.records.visit import Visit
 from medlock.settings import Limits
 from medlock.store.tables import Batch
 
 _TRIES = 24
+_AHEAD_MAX = 8
+"""Patients who are reached unexpectedly and looked up by name; beyond that, everybody is."""
 _AUDIT = "AuditEvent"
 _IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})
 _PAGED: Mapping[Interaction, Callable[..., Awaitable[Finding]]] = {
@@ -82,26 +88,6 @@ _TAILS = {
     Interaction.HISTORY_SYSTEM: "_history",
 }
 Handler = Callable[["Visit"], Awaitable[Finding]]
-
-
-class Visit(msgspec.Struct, frozen=True):
-    """One question of one caller on its way through the door."""
-
-    principal: Principal
-    question: Question
-    grant: Grant | None
-    scribe: Scribe
-    now: int
-    receipt: bytes = b""
-    consents: Consulted | None = None
-    content: Received | None = None
-
-    @property
-    def granted(self) -> Grant:
-        """The Grant; a visit without one has no business fetching."""
-        if self.grant is None:
-            raise Denied("no decision was made")
-        return self.grant
 
 
 class Door:
@@ -125,7 +111,9 @@ class Door:
         self._limits = limits
         self._projects = projects or Projects()
         self._told = Told(vault, log)
-        self._books = ConsentBooks(vault, site, base, self._told)
+        glass = Glass(vault)
+        self._books = ConsentBooks(vault, site, base, self._told, glass)
+        emergencies = Emergencies(vault, log, glass, site.review_days)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -138,6 +126,9 @@ class Door:
             Interaction.VALIDATE: lambda visit: validating.validate(
                 self._context(visit), visit.granted, visit.question
             ),
+            Interaction.ACCESS_REASONS: lambda visit: reasons.access_reasons(
+                vault, visit.granted, visit.question, visit.consents
+            ),
             Interaction.MATCH: lambda visit: matching.match(vault, visit.granted, visit.question, base),
             Interaction.CREATE: lambda visit: self._write(visit, write.create),
             Interaction.UPDATE: lambda visit: self._write(visit, write.update),
@@ -146,6 +137,7 @@ class Door:
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
         }
+        self._handlers |= dict.fromkeys(EMERGENCIES, lambda visit: emergencies.answer(visit.scribe))
         self._handlers |= dict.fromkeys(EXPORTS, self._export)
         self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
 
@@ -189,23 +181,26 @@ class Door:
         content: Received | None = None,
     ) -> tuple[Finding, Visit]:
         """Decide and fetch; again from the start when another process wrote in between."""
+        ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
-            consents = await consulted(self._books, principal, scribe.now, whole=whole)
+            scribe.windows.clear()
+            consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
                 visit = msgspec.structs.replace(visit, content=content)
             try:
                 finding = await self._handlers[visit.question.interaction](visit)
-            except Unheard:
-                whole = True
+            except Unheard as missed:
+                whole = missed.slot is None or len(ahead) >= _AHEAD_MAX
+                ahead += [missed.slot or 0]
                 continue
             except Raced:
                 await asyncio.sleep(random() * tried / 500)  # noqa: S311 - no secret; who lost often waits a little
                 continue
             if visit.grant is not None:
                 await ready_for(visit.grant, finding.disclosed)
-            _recheck(finding, visit)
+            recheck(finding, visit.grant)
             if self._onlooker is not None:
                 look(self._onlooker, principal, visit.question.interaction, finding)
             return finding, visit
@@ -222,7 +217,8 @@ class Door:
             grant = decide(principal, question, asked_by(consents, question))
             question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        decided = Scribe(principal, question, now, scribe.request, basis, consents.why)
+        windows = {} if question.interaction in EXPORTS else scribe.windows  # an emergency opens no export
+        decided = Scribe(principal, question, now, scribe.request, basis, consents.why, windows)
         return Visit(principal, question, grant, decided, now, receipt, consents)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
@@ -386,13 +382,3 @@ class Door:
 def _bodiless(shown: Disclosure) -> Finding:
     """A write as a batch shows it."""
     return Finding(shown.status, b"", shown.version, shown.updated, shown.location)
-
-
-def _recheck(finding: Finding, visit: Visit) -> None:
-    """Everything that a Finding discloses must be admitted. A bundle's entries were checked one by one."""
-    if visit.grant is None:
-        return
-    if visit.grant.deidentified and not finding.deidentified:
-        raise Tampered("a handler brought what is not de-identified for a Grant of nothing else")
-    if not visit.grant.admits_all(finding.disclosed):
-        raise Tampered("a handler brought a resource that the Grant does not admit")

@@ -18,7 +18,7 @@ from medlock.fhir.report import Place, path_of
 from medlock.fhir.validate import examine
 from medlock.fhir.values import Values
 from medlock.records.claims import Claims
-from medlock.records.consents import Consulted, naming, ready_for
+from medlock.records.consents import Consulted, comes_near, naming, ready_for
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.onlooker import Onlooker
 from medlock.records.ownership import SPEAKING, owners, security_context, subjects_of_provenance
@@ -159,11 +159,11 @@ async def _resolves(context: Context, grant: Grant, reference: str) -> bool:
 async def _known_to(context: Context, opened: Opened) -> bool:
     """Whether a caller may name what they refer to, where resources of its type are hidden from them one by one.
 
-    Who has no right on a type at all may refer to it, as a lab does to an order that it cannot read.
+    Who has no right on a type at all may refer to it, as a lab does to a visit that it cannot read, of whom it treats.
     """
     grant = decide_naming(context.principal, opened.meta.type)
     if grant is None:
-        return True
+        return await comes_near(context.consents, opened)
     asked = Question(Interaction.READ, opened.meta.type)
     grant = narrowed(grant, context.principal, asked, naming(context.consents))
     await ready_for(grant, [opened])

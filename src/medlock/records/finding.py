@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from medlock.access.grant import Grant
 from medlock.audit.events import Touched
+from medlock.errors import Tampered
 from medlock.records.outflow import Outflow
 from medlock.store.bodies import Opened
 
@@ -31,3 +33,13 @@ class Finding(msgspec.Struct):
     after: str = ""
     deidentified: bool = False
     outflow: Outflow | None = None
+
+
+def recheck(finding: Finding, grant: Grant | None) -> None:
+    """Everything that a Finding discloses must be admitted. A bundle's entries were checked one by one."""
+    if grant is None:
+        return
+    if grant.deidentified and not finding.deidentified:
+        raise Tampered("a handler brought what is not de-identified for a Grant of nothing else")
+    if not grant.admits_all(finding.disclosed):
+        raise Tampered("a handler brought a resource that the Grant does not admit")

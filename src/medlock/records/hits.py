@@ -17,7 +17,7 @@ from medlock.fhir.match import matches
 from medlock.fhir.parse import parse_json
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.records.chains import Chains
-from medlock.records.consents import Consulted, ready_for, ready_slots
+from medlock.records.consents import Consulted, ready_books, ready_for, ready_slots
 from medlock.records.hitlist import Hit, Part, hits_of, merged
 from medlock.records.indexing import TYPE_NUMBERS
 from medlock.records.narrowing import narrowed
@@ -77,11 +77,14 @@ class Finder:
             self._note(await self._within(_named_by_id(query)))
             return await self._patients(plan)
         slots = await self._scope(query)
-        await ready_slots(self._reach.grant, slots)
+        await ready_books(self._reach.grant, slots)
+        if len(slots) == 1:
+            await ready_slots(self._reach.grant, slots)
         if len(slots) == 1 and self._prove_later and not self._opens(plan):
             return self._in_capsule(await self._peek(slots[0]), plan)
         found: list[Part] = []
         for count, slot in enumerate(slots):
+            await ready_slots(self._reach.grant, [slot])
             found += self._in_capsule(await self._vault.capsules.open(slot), plan)
             if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
@@ -119,6 +122,8 @@ class Finder:
         every = np.ones(len(segment), np.bool_)
         left: Mask = seen & allowed_by(consents.silent, every, segment, "Patient")[rows]
         slots = segment.rows["slot"][rows]
+        if consents.heard.caller is not None:
+            left &= np.isin(slots, [slot for slot, ties in consents.heard.ties.items() if ties])
         for slot in consents.others():
             own = slots == np.uint64(slot)
             if own.any():

@@ -153,9 +153,9 @@ class Resealer:
             await self._reseal(opened.rid, ct, (Table.HISTORY, key), page)
         return page.rows - before
 
-    async def _body(self, capsule: Capsule, opened: Opened, page: Page) -> None:
+    async def _body(self, capsule: Capsule, opened: Opened, page: Page, *, apart: bool = False) -> None:
         """The current version, and every index row that names it."""
-        tag = tag_of(await self._reseal(opened.rid, opened.ct, (Table.BODY, opened.rid), page))
+        tag = tag_of(await self._reseal(opened.rid, opened.ct, (Table.BODY, opened.rid), page, apart=apart))
         entry = replace(self._entry(capsule, opened.rid), tag=tag)
         page.entries[capsule.slot].append(entry)
         if opened.meta.type == "Patient" and capsule.slot:
@@ -168,14 +168,15 @@ class Resealer:
                     pointer = replace(self._entry(other, opened.rid), tag=tag)
                     page.entries.setdefault(slot, []).append(pointer)
 
-    async def _reseal(self, rid: int, ct: bytes, place: tuple[Table, int], page: Page) -> bytes:
-        """The row for one version under the target, with its further rows in their places."""
+    async def _reseal(self, rid: int, ct: bytes, place: tuple[Table, int], page: Page, *, apart: bool = False) -> bytes:
+        """The row for one version under the target, with its further rows in their places. `apart`: the sub-key."""
         header = self._vault.bodies.header(ct)
         further = await self._vault.further(rid, header)
-        sealed, rest = self._vault.bodies.reseal(rid, ct, further, self._vault.keystore.keys, self._target)
+        keys = self._vault.keystore.keys
+        sealed, rest = self._vault.bodies.reseal(rid, ct, further, keys, self._target, apart)
         page.batch.puts.append((*place, sealed))
-        keys = self._vault.further_keys(rid, header)
-        page.batch.puts += [(Table.BODY, key, each) for key, each in zip(keys, rest, strict=True)]
+        places = self._vault.further_keys(rid, header)
+        page.batch.puts += [(Table.BODY, key, each) for key, each in zip(places, rest, strict=True)]
         page.rows += 1
         return sealed
 

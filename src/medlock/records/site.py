@@ -1,4 +1,4 @@
-"""What the operator decided about consent, out of the settings (docs/consent.md). Wrong settings stop the start."""
+"""What the operator decided about consent and relationship, out of the settings. Wrong settings stop the start."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from medlock.errors import SetupError
 from medlock.settings import Settings
 
 _SWITCH = {"on": True, "off": False}
+_RELATIONSHIP = {"required": True, "open": False}
 
 
 def consent_site(settings: Settings) -> Site:
-    """The site's policy, its own purposes, and whether it takes all of R4. Raises SetupError."""
+    """The site's policy, its own purposes, whether it takes all of R4 and asks for relationships. Raises SetupError."""
     if settings.consent_policy not in list(Policy):
         raise SetupError(f"MEDLOCK_CONSENT_POLICY is one of {', '.join(Policy)}.")
     if settings.consent_r4 not in _SWITCH:
         raise SetupError("MEDLOCK_CONSENT_R4 is on or off.")
+    if settings.relationship not in _RELATIONSHIP:
+        raise SetupError("MEDLOCK_RELATIONSHIP is open or required.")
     purposes = _purposes(settings.consent_purposes)
-    return Site(Policy(settings.consent_policy), purposes, extended=_SWITCH[settings.consent_r4])
+    extended, related = _SWITCH[settings.consent_r4], _RELATIONSHIP[settings.relationship]
+    days = settings.review_days
+    return Site(Policy(settings.consent_policy), purposes, extended=extended, related=related, review_days=days)
 
 
 def _purposes(text: str) -> Purposes:

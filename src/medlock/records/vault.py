@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
+from medlock.access.consent.codes import labels_of
 from medlock.errors import Conflict, NotFound, Tampered
 from medlock.records.holders import Holders
 from medlock.records.indexing import Indexer
@@ -34,6 +35,18 @@ RIDS_KEPT = 16_384
 _TRIES = 60
 _SURE = 3
 """Looks at which body and index disagree in the same way: then nobody is writing, and one of them is not genuine."""
+
+
+_OPEN_TO_ALL = frozenset({"Consent", "Patient"})
+"""Types that every process must open to answer anything: who a patient is, and what they allow."""
+
+
+def sealed_apart(meta: Meta, slot: int) -> bool:
+    """Whether a version belongs under the sub-key of sensitive classes: by its labels, as they were given."""
+    if not slot or len(meta.labels) < 2 or meta.type in _OPEN_TO_ALL:  # one label alone says that it was looked at
+        return False
+    labels = labels_of(meta.labels)
+    return labels is not None and bool(labels.sensitivities)
 
 
 class Vault:
@@ -102,7 +115,7 @@ class Vault:
         self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, batch: Batch, content: Content | None = None
     ) -> bytes:
         """The row for one version of a resource; its further rows, if it has any, are added to the batch."""
-        ct, further = self.bodies.seal(rid, keys, meta, body, content)
+        ct, further = self.bodies.seal(rid, keys, meta, body, content, sealed_apart(meta, keys.slot))
         for at, each in enumerate(further):
             batch.inserts.append((Table.BODY, self.further_key(rid, meta.version, at), each))
         return ct

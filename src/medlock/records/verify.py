@@ -34,9 +34,11 @@ ACTS = (
     *(Action.TOKEN_CREATE, Action.TOKEN_REVOKE, Action.OAUTH_ISSUE, Action.OAUTH_END),
     *(Action.OAUTH_APPROVE, Action.CLIENT_REGISTER, Action.CLIENT_CHANGE),
     *(Action.ACCOUNT_CREATE, Action.ACCOUNT_CHANGE, Action.ACCOUNT_DISABLE, Action.ACCOUNT_ENABLE),
+    Action.ACCOUNT_APPROVE,
     *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
     *(Action.LINK_MAKE, Action.LINK_OPEN, Action.LINK_END),
     *(Action.LOAD, Action.KEY_ROTATE),
+    *(Action.GLASS_OPEN, Action.GLASS_END, Action.GLASS_REVIEW),
 )
 _TRIES = 4
 _STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY, Table.CHUNK)

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from medlock.access.decide import decide
 from medlock.access.grant import Grant
+from medlock.access.groups import SHARED
 from medlock.access.residual import Seen
 from medlock.errors import BadRequest, Denied, NotFound, PreconditionFailed, Problem
 from medlock.fhir.question import Interaction, Question
@@ -15,7 +16,7 @@ from medlock.ids import resource_id
 from medlock.records.admitting import told
 from medlock.records.commit import Committer, Written
 from medlock.records.conditional import existing, named_by, settled
-from medlock.records.consents import asked_by, looking, ready, ready_for
+from medlock.records.consents import asked_by, hides_patients, looking, ready, ready_for
 from medlock.records.criteria import with_criteria_resolved, with_local_references
 from medlock.records.drafts import CREATE, DELETE, UPDATE, Context, Draft, describe
 from medlock.records.finding import Finding
@@ -23,6 +24,7 @@ from medlock.records.labelling import label, label_episodes
 from medlock.records.minimise import minimised
 from medlock.records.read import NOT_FOUND, visible
 from medlock.records.recording import refuse_consents
+from medlock.records.selfnaming import mark_self_named
 from medlock.records.standing import refuse_appointing_oneself, refuse_resigning
 from medlock.records.subscriptions import refuse_promises
 from medlock.records.superseding import supersede
@@ -105,7 +107,8 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
         bind(grant, draft, before)
         return
-    if grant.everyone is None or grant.needs_body(draft.type):
+    hides = hides_patients(grant) and draft.type not in SHARED
+    if grant.everyone is None or grant.needs_body(draft.type) or hides:
         raise NotFound(NOT_FOUND, reason="update of an unknown id by a caller from whom some are hidden")
 
 
@@ -125,6 +128,7 @@ async def prepare(context: Context, grant: Grant, draft: Draft, *, named: str = 
     refuse_promises(resource)
     await refuse_consents(context, draft, resource, path)
     await refuse_appointing_oneself(context, draft.type, draft.id, resource)
+    await mark_self_named(context, draft, resource)
     if named and resource.get("id") != named:
         text = "The resource's id must be the id in the address."
         raise BadRequest(text, problems=(Problem("invalid", text, f"{path or draft.type}.id"),))

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
+from medlock.crypto.aead import Aead
 from medlock.crypto.mask import HeaderMask
 from medlock.errors import Tampered, TooLarge
 from medlock.ids import random_bytes
@@ -50,6 +51,8 @@ FORM = 1
 """Format and dictionary of new bodies, together."""
 CONTENT_FORM = 2
 """The same with a content in chunks."""
+APART = 2
+"""Added to a form: the version is sealed under the sub-key of sensitive classes."""
 
 
 class Meta(msgspec.Struct, array_like=True, frozen=True):
@@ -93,7 +96,8 @@ class Opened(msgspec.Struct, frozen=True):
 class Header(NamedTuple):
     """A row's header revealed, and what it says.
 
-    `further` is the number of further rows, `content` whether something lies in chunks beside it.
+    `further` is the number of further rows, `content` whether something lies in chunks beside it, `apart` whether it is
+    sealed under the sub-key of sensitive classes.
     """
 
     raw: bytes
@@ -102,6 +106,12 @@ class Header(NamedTuple):
     generation: int
     further: int
     content: bool = False
+    apart: bool = False
+
+    @property
+    def form(self) -> int:
+        """Layout and dictionary of what is sealed, whatever key it is under."""
+        return CONTENT_FORM if self.content else FORM
 
 
 KeyFinder = Callable[[int, int], PatientKeys]
@@ -143,24 +153,28 @@ class BodyCipher:
         self._codec = codec or Codec()
         self._unpack = self._codec.unpack
 
-    def seal(
-        self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, content: Content | None = None
+    def seal(  # noqa: PLR0917 - what a row is made of
+        self, rid: int, keys: PatientKeys, meta: Meta, body: bytes, content: Content | None = None, apart: bool = False
     ) -> tuple[bytes, list[bytes]]:
-        """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted."""
+        """The row for one version of a resource, and its further rows; `body` is its JSON, empty when deleted.
+
+        `apart`: under the sub-key of sensitive classes.
+        """
         head = _encode_meta(meta)
         said = b"" if content is None else content.pack()
         packed = self._codec.pack(_LENGTH.pack(len(head)) + head + said + body)
-        return self._seal(rid, keys, meta.version << 8 | (CONTENT_FORM if said else FORM), packed)
+        form = (CONTENT_FORM if said else FORM) + APART * apart
+        return self._seal(rid, keys, meta.version << 8 | form, packed)
 
-    def reseal(
-        self, rid: int, ct: bytes, further: Sequence[bytes], keys: KeyFinder, to: PatientKeys
+    def reseal(  # noqa: PLR0917 - a row, what opens it, and what shall
+        self, rid: int, ct: bytes, further: Sequence[bytes], keys: KeyFinder, to: PatientKeys, apart: bool = False
     ) -> tuple[bytes, list[bytes]]:
         """The same version under other keys of its slot, with as many further rows; what is in it stays packed.
 
-        Raises as `open`.
+        What is sealed apart stays so; what is not becomes so if `apart`. Raises as `open`.
         """
         header = self.header(ct)
-        form = CONTENT_FORM if header.content else FORM
+        form = header.form + APART * (apart or header.apart)
         return self._seal(rid, to, header.version << 8 | form, self._packed(rid, ct, header, keys, further))
 
     def _seal(self, rid: int, keys: PatientKeys, formed: int, packed: bytes) -> tuple[bytes, list[bytes]]:
@@ -170,14 +184,14 @@ class BodyCipher:
         if count > _FURTHER_MAX or formed >> 8 > _VERSION_MAX:
             raise TooLarge("The resource is too large, or has too many versions, to be stored.")
         header = _HEADER.pack(keys.slot, formed, keys.generation, count)
-        sealed = keys.body.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
+        aead = keys.body if formed & 0xFF <= CONTENT_FORM else keys.apart
+        sealed = aead.seal_with(nonce, packed[:FIRST], header + _pack_rid(rid))
         ct = nonce + self._mask.hide(nonce, header) + sealed
         if not count:
             return ct, []
         starts = range(FIRST, len(packed), FURTHER)
         further = [
-            keys.body.seal(packed[start : start + FURTHER], _further(header, rid, at))
-            for at, start in enumerate(starts)
+            aead.seal(packed[start : start + FURTHER], _further(header, rid, at)) for at, start in enumerate(starts)
         ]
         return ct, further
 
@@ -207,11 +221,10 @@ class BodyCipher:
         return packed
 
     def _open_first(self, rid: int, ct: bytes, header: Header, keys: KeyFinder) -> bytes:
-        aead = keys(header.slot, header.generation).body
-        return aead.open_with(ct[:NONCE], ct[PREFIX:], header.raw + _pack_rid(rid))
+        return _aead(header, keys).open_with(ct[:NONCE], ct[PREFIX:], header.raw + _pack_rid(rid))
 
     def _open_further(self, rid: int, header: Header, keys: KeyFinder, at: int, ct: bytes) -> bytes:
-        return keys(header.slot, header.generation).body.open(ct, _further(header.raw, rid, at))
+        return _aead(header, keys).open(ct, _further(header.raw, rid, at))
 
     def damaged(self, rid: int, ct: bytes, keys: KeyFinder, further: Sequence[bytes | None]) -> list[int] | None:
         """Which further rows do not open where the first one does; None when the first does not open either.
@@ -240,16 +253,16 @@ class BodyCipher:
             raise Tampered("a sealed body is not as long as all are")
         headers = self._mask.reveal_all([ct for _, ct in rows])
         opened: list[Opened | None] = []
-        key: tuple[int, int] | None = None
+        key: tuple[int, int, bool] | None = None
         for at, (rid, ct) in enumerate(rows):
             raw = headers[16 * at : 16 * at + 16]
             header = Header(raw, *_read_header(raw))
             if header.further:
                 opened.append(None)
                 continue
-            if key != (header.slot, header.generation):
-                key = header.slot, header.generation
-                open_with = keys(*key).body.open_with
+            if key != (header.slot, header.generation, header.apart):
+                key = header.slot, header.generation, header.apart
+                open_with = _aead(header, keys).open_with
             packed = open_with(ct[:NONCE], ct[PREFIX:], raw + _pack_rid(rid))
             opened.append(self._contents(packed, rid, ct, header))
         return opened
@@ -268,16 +281,23 @@ class BodyCipher:
         return Opened(meta, plaintext[end:], *place, content)
 
 
-def _read_header(header: bytes) -> tuple[int, int, int, int, bool]:
-    """Slot, version, key generation, number of further rows, whether there is a content.
+def _aead(header: Header, keys: KeyFinder) -> Aead:
+    """What a row is sealed under. Raises what `keys` raises."""
+    found = keys(header.slot, header.generation)
+    return found.apart if header.apart else found.body
+
+
+def _read_header(header: bytes) -> tuple[int, int, int, int, bool, bool]:
+    """Slot, version, key generation, number of further rows, whether there is a content, whether it is sealed apart.
 
     Raises Tampered for what this program never writes.
     """
     slot, version, generation, count = _HEADER.unpack(header)
     form = version & 0xFF
-    if slot > SLOT_MAX or not FORM <= form <= CONTENT_FORM:
+    apart = form > CONTENT_FORM
+    if slot > SLOT_MAX or not FORM <= form <= CONTENT_FORM + APART or (apart and not slot):
         raise Tampered("the header of a sealed body names a slot, format or dictionary that cannot be")
-    return slot, version >> 8, generation, count, form == CONTENT_FORM
+    return slot, version >> 8, generation, count, form - APART * apart == CONTENT_FORM, apart
 
 
 def further_name(rid: int, version: int, at: int) -> bytes:

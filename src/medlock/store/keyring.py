@@ -69,6 +69,11 @@ class PatientKeys(_KeySet):
         return Aead(derive(self._key, "medlock/1/patient/body"))
 
     @cached_property
+    def apart(self) -> Aead:
+        """Seals bodies of sensitive classes, current and older ones."""
+        return Aead(derive(self._key, "medlock/1/patient/sensitive"))
+
+    @cached_property
     def capsule(self) -> Aead:
         """Seals capsule segments and deltas."""
         return Aead(derive(self._key, "medlock/1/patient/capsule"))
@@ -111,7 +116,7 @@ class PatientKeys(_KeySet):
         return self._inherited[0] if self._inherited else derive(self._key, "medlock/1/patient/labels")
 
 
-_USES = ("body", "capsule", "directory", "audit", "audits", "labels")
+_USES = ("body", "apart", "capsule", "directory", "audit", "audits", "labels")
 
 
 class TenantKeys(_KeySet):

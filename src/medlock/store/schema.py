@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from medlock.errors import SetupError
 from medlock.store.tables import Table
 
-VERSION = 3
+VERSION = 4
 MOVED = -1
 """The version of a file whose records were moved to another back end."""
 PAGE_SIZE = 4096
@@ -44,10 +44,15 @@ def _create_third_tables(db: sqlite3.Connection) -> None:
     db.execute(f"CREATE TABLE {COUNTER} (key INTEGER PRIMARY KEY, n INTEGER NOT NULL, until INTEGER NOT NULL)")
 
 
+def _take_bodies_apart(_db: sqlite3.Connection) -> None:
+    """Version 4: bodies of sensitive classes lie under a sub-key. Those that are there stay, until a relabelling."""
+
+
 MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _create_sealed_tables,
     2: _take_short_entries,
     3: _create_third_tables,
+    4: _take_bodies_apart,
 }
 """Version → the step that leads to it from the version before. Steps are only ever added at the end."""
 

@@ -40,6 +40,7 @@ class Told(StrEnum):
     LIMITS_ALONE = "limits-alone"
     MANY_PATIENTS = "many-patients"
     WITHOUT_PKCE = "clients-without-pkce"
+    RELATIONSHIP_OPEN = "relationship-open"
 
 
 class Sink(Protocol):

@@ -28,7 +28,7 @@ from medlock.web.limits.shares import Shared
 SHARE_SECONDS = 1.0
 UNITS = 128
 _HOUR_MS = 3_600_000
-_PROGRAMS = frozenset({Role.BACKEND, Role.LOADER})
+_PROGRAMS = frozenset({Role.BACKEND, Role.LOADER, Role.VENDOR})
 
 
 class Told(Protocol):

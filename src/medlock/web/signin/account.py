@@ -38,6 +38,7 @@ async def show(desks: Desks, visit: Visit) -> Answer:
         "sessions": await desks.sessions.of(who),
         "attempts": await desks.sessions.attempts(who),
         "apps": await desks.apps.of(who),
+        "notices": await desks.notices.of(who),
         "done": was if was in DONE else "",
     }
     return Page("account.html", facts)

@@ -359,6 +359,31 @@ class Apps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeView:
+    """Somebody opened this person's record in an emergency; `reason` is what they typed."""
+
+    at: int
+    who: str
+    roles: tuple[str, ...]
+    reason: str
+
+
+class Notices(Protocol):
+    """What a patient is told of by itself."""
+
+    async def of(self, visitor: Visitor) -> list[NoticeView]:
+        """The latest, newest first; none for who is no patient."""
+
+
+class NoNotices:
+    """Of a site without records."""
+
+    async def of(self, _visitor: Visitor) -> list[NoticeView]:
+        """None."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
 class Desks:
     """Everything the pages speak with."""
 
@@ -367,3 +392,4 @@ class Desks:
     proofs: Proofs
     factors: Factors
     apps: Apps
+    notices: Notices = field(default_factory=NoNotices)

@@ -1,0 +1,172 @@
+"""Who is treating whom, looked up at the request: the resources of a patient's index that name the caller.
+
+Asked is only where the site asks for a relationship, and only of callers who need one (`access.relationship`). What a
+caller answers to is read from the shared index; then a patient's index is asked for rows that name one of these, and
+only those are opened. What was read is kept for as long as the index stands as it did, so a team that is left, a visit
+that ends or an order that is revoked acts on the next request, of every process; the time is compared at each.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+import msgspec
+import numpy as np
+
+from medlock.access.principal import Principal
+from medlock.access.relationship import (
+    Caller,
+    Json,
+    Membership,
+    Tie,
+    answers,
+    covered,
+    memberships_of,
+    reasons,
+    ties_of,
+)
+from medlock.errors import Conflict, NotFound
+from medlock.fhir.parse import parse_json
+from medlock.records.indexing import whole_text
+from medlock.records.vault import TENANT, Vault
+from medlock.store.capsule import Capsule, IndexRow
+
+KEPT = 8_192
+NESTED_MAX = 64
+"""Rounds of teams within teams that are looked into."""
+_TRIES = 8
+_SHARED = (("PractitionerRole", "practitioner"), ("CareTeam", "participant"))
+_NAMING = (
+    ("CareTeam", "participant"),
+    ("Patient", "general-practitioner"),
+    ("Encounter", "participant"),
+    ("Appointment", "actor"),
+    ("ServiceRequest", "requester"),
+    ("ServiceRequest", "performer"),
+)
+_COVERED = (("Encounter", "service-provider"),)
+_NOBODY: frozenset[str] = frozenset()
+Named = Iterable[tuple[str, str]]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """What some resources say: ties, memberships, and roles with hours."""
+
+    patient: str = ""
+    ties: tuple[Tie, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    roles: tuple[Json, ...] = ()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """The same, with the state of the index that it was read from."""
+
+    state: tuple[int, bytes]
+    said: _Said
+
+
+class Relations:
+    """Relationships as the indexes tell of them; shared by all requests of a process."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._kept: OrderedDict[tuple[int, Caller], _Kept] = OrderedDict()
+
+    async def caller(self, principal: Principal, now: int) -> Caller:
+        """Who asks, with the roles, organisations and teams that they have now, patients' own teams aside."""
+        person = principal.fhir_user
+        own = principal.organisations | ({person} if person else _NOBODY)
+        return await self._caller(person, own, now) if own else Caller("", _NOBODY)
+
+    async def _caller(self, person: str, own: frozenset[str], now: int) -> Caller:
+        said = await self._said(TENANT, Caller(person, own))
+        on_call = _NOBODY.union(*(covered(role, person, now) for role in said.roles))
+        return Caller(person, answers(own, person, said.memberships, now), on_call)
+
+    async def person(self, reference: str, now: int) -> Caller:
+        """The same of a practitioner, by what the records say of them."""
+        return await self._caller(reference, frozenset({reference}), now)
+
+    async def reasons(self, slot: int, caller: Caller, now: int) -> tuple[tuple[Tie, ...], str]:
+        """Why a caller is related to the patient in a slot now, nothing when they are not; and who that is."""
+        try:
+            said = await self._said(slot, caller)
+        except NotFound:  # erased
+            return (), ""
+        return tuple(reasons(said.ties, _within(caller, said, now), now)), said.patient
+
+    async def answering(self, slot: int | None, caller: Caller, now: int) -> Caller:
+        """A caller with what they answer to in the record of a patient: teams of that patient as well."""
+        return caller if slot is None else _within(caller, await self._said(slot, caller), now)
+
+    async def _said(self, slot: int, caller: Caller) -> _Said:
+        """What an index says of a caller as it stands now."""
+        for _ in range(_TRIES):
+            capsule = await self._vault.capsules.open(slot)
+            state = capsule.number, capsule.tag
+            known = self._kept.get((slot, caller))
+            if known is not None and known.state == state:
+                return known.said
+            said = await self._read(capsule, caller)
+            if said is not None and state == (capsule.number, capsule.tag):
+                self._kept[slot, caller] = _Kept(state, said)
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+                return said
+        raise Conflict("This record is being changed by many at once. Try again.")
+
+    async def _read(self, capsule: Capsule, caller: Caller) -> _Said | None:
+        """What the rows say that name a caller, or a team that has them in it; None when one has changed since."""
+        found: set[int] = set()
+        resources: list[Json] = []
+        wanted, seen = caller.answers, _NOBODY
+        hashes = self._hashes(_COVERED, caller.covers)
+        for _ in range(NESTED_MAX):
+            hashes += self._hashes(_SHARED if capsule.slot == TENANT else _NAMING, wanted)
+            rows = [row for row in _bearing(capsule, hashes) if row.rid not in found]
+            opened = await self._vault.fetch(rows)
+            if None in opened:
+                return None
+            fresh = [each for each in opened if each is not None]
+            found |= {each.rid for each in fresh}
+            seen |= wanted
+            read = [parse_json(each.body) for each in fresh]
+            resources += read
+            wanted = _NOBODY.union(*(one.gives for each in read for one in memberships_of(each))) - seen
+            if not wanted:
+                break
+            hashes = []
+        return _said(capsule.patient, resources)  # what lies deeper makes no relationship
+
+    def _hashes(self, named: Named, references: Iterable[str]) -> list[int]:
+        """Under what the index has resources of these types that name one of these."""
+        pairs = product(named, references)
+        return [self._vault.indexer.hash(whole_text(type_, param, each)) for (type_, param), each in pairs]
+
+
+def _within(caller: Caller, said: _Said, now: int) -> Caller:
+    """A caller with the teams that a record tells of."""
+    if not said.memberships:
+        return caller
+    return msgspec.structs.replace(caller, answers=answers(caller.answers, caller.person, said.memberships, now))
+
+
+def _said(patient: str, resources: Sequence[Json]) -> _Said:
+    return _Said(
+        patient,
+        tuple(tie for each in resources for tie in ties_of(each)),
+        tuple(one for each in resources for one in memberships_of(each)),
+        tuple(each for each in resources if each.get("resourceType") == "PractitionerRole"),
+    )
+
+
+def _bearing(capsule: Capsule, hashes: Sequence[int]) -> list[IndexRow]:
+    """The living rows of an index that bear one of these."""
+    rows: list[IndexRow] = []
+    for segment in capsule.view():
+        at = np.flatnonzero(segment.with_hashes(hashes) & segment.alive)
+        each = segment.rows[at][["rid", "slot", "version", "tag"]].tolist() if len(at) else ()
+        rows += [IndexRow(rid, owner or capsule.slot, version, tag) for rid, owner, version, tag in each]
+    return rows

@@ -1,0 +1,53 @@
+"""Who writes themselves into a resource that makes a treatment relationship is marked in it (`access.relationship`).
+
+The mark is a tag that anybody can see. Their own write cannot take it off, somebody else's can: that is how another
+person vouches for it. A record that is only being made is no secret from who makes it, so whoever opens a new one may
+name themselves in the same act.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medlock.access.relationship import SELF_NAMED, SOURCES, Caller, marked, names_itself
+from medlock.fhir.document import tagged
+from medlock.fhir.parse import parse_json
+from medlock.records.consents import Heard
+from medlock.records.drafts import Context, Draft
+from medlock.store.bodies import Opened
+
+
+async def mark_self_named(context: Context, draft: Draft, resource: dict[str, Any]) -> None:
+    """Mark a draft in which its writer says that they treat somebody, where the site asks for a relationship."""
+    person = context.principal.fhir_user
+    if draft.type not in SOURCES or not person or context.consents is None or not context.consents.heard.site.related:
+        return
+    slot = await context.vault.any_slot(draft.patients[0]) if draft.patients else None
+    if (draft.patients and slot is None) or person in marked(resource):
+        return
+    before = await _before(context, draft)
+    caller = await _writer(context.consents.heard, slot)
+    after = {**resource, "id": draft.id}
+    if names_itself(None if before is None else parse_json(before.body), after, caller, context.now):
+        _mark(draft, person)
+    if before is not None and not draft.based_on:
+        draft.based_on = before.meta.version  # or somebody could put another version between
+
+
+async def _writer(heard: Heard, slot: int | None) -> Caller:
+    """Who writes, with all that they answer to in this record."""
+    caller = heard.caller or await heard.relations.caller(heard.principal, heard.now)
+    return await heard.relations.answering(slot, caller, heard.now)
+
+
+async def _before(context: Context, draft: Draft) -> Opened | None:
+    """What is there now, of the same patients."""
+    before = await context.vault.current(draft.type, draft.id)
+    there = before is not None and not before.meta.deleted and before.meta.patients == draft.patients
+    return before if there else None
+
+
+def _mark(draft: Draft, person: str) -> None:
+    draft.body = tagged(draft.body, [{"system": SELF_NAMED, "code": person}])
+    if draft.values is not None:
+        draft.values.tokens.append(("_tag", SELF_NAMED, person))
