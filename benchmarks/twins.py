@@ -111,8 +111,10 @@ def _plain(keys: PatientKeys) -> PlainPatientKeys:
 class PlainBodies:
     """Has the form of `BodyCipher`: header | meta | JSON | tag, all as they are."""
 
-    def seal(self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
-        """One row, however long."""
+    def seal(
+        self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes, *_how: object, **_more: object
+    ) -> tuple[bytes, list[bytes]]:
+        """One row, however long and under whichever key. No case has contents that lie in rows of their own."""
         head = _encode_meta(meta)
         return _HEADER.pack(keys.slot, meta.version, 0, len(head)) + head + body + random_bytes(16), []
 

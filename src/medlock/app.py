@@ -52,6 +52,8 @@ from medlock.records.vitals import vitals_of
 from medlock.rights.services import Rights, Secrets
 from medlock.settings import Settings, two_persons
 from medlock.store.commands import Renewable
+from medlock.web.admin_api.api import AdminApi
+from medlock.web.admin_api.gate import AdminGate
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
 from medlock.web.counts import Counts
@@ -313,10 +315,13 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
 
 
 def _mounted(app: App, server: AuthorizationServer, protection: Protection, door: Door) -> list[Mounted]:
-    """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
+    """What answers outside the FHIR API: the authorization server's endpoints, administration, and pages for people."""
     refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
     counter = Counter(_office(app, server, protection, refusals, door))
-    return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
+    origin = site_of(app.records.settings.base_url).origin
+    admin = AdminApi(app.oauth.clerk, AdminGate(app.identity.sessions, app.records.clock, origin), refusals)
+    apps = OAuthApi(server, refusals, seated_by(counter))
+    return [*apps.mounted(), *admin.mounted(), *pages.mounted(counter)]
 
 
 def _office(

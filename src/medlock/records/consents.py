@@ -94,11 +94,21 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                if slot not in self.books and not self.whole:
-                    await self._look_up(slot)
-                if self.caller is not None:
-                    await self._relate([slot], self.caller)
+                await self._ready(patient, slot or 0)  # erased, or only being made: there is nobody to ask
+
+    async def ready_opened(self, opened: Opened) -> None:
+        """The same for those to whom a resource belongs: its owner's slot is known by now."""
+        for owner in opened.meta.patients[:1]:
+            if owner not in self.slots:
+                await self._ready(owner, opened.slot)
+        await self.ready(opened.meta.patients[1:])
+
+    async def _ready(self, patient: str, slot: int) -> None:
+        self.slots[patient] = slot
+        if slot not in self.books and not self.whole:
+            await self._look_up(slot)
+        if self.caller is not None:
+            await self._relate([slot], self.caller)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot."""
@@ -337,8 +347,12 @@ async def ready(grant: Grant, patients: Iterable[str]) -> None:
 
 async def ready_for(grant: Grant, opened: Iterable[Opened | None]) -> None:
     """The same for those to whom resources belong."""
-    if isinstance(grant.consents, Consulted):
-        await grant.consents.heard.ready({who for each in opened if each is not None for who in each.meta.patients})
+    if not isinstance(grant.consents, Consulted):
+        return
+    heard = grant.consents.heard
+    for each in opened:
+        if each is not None and not heard.slots.keys() >= set(each.meta.patients):
+            await heard.ready_opened(each)
 
 
 async def ready_slots(grant: Grant, slots: Sequence[int]) -> None:

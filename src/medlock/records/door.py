@@ -63,6 +63,7 @@ from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
+from medlock.records.stepup import step_up
 from medlock.records.unclear import Told
 from medlock.records.vault import Vault
 from medlock.records.visit import Visit
@@ -251,6 +252,7 @@ class Door:
         return await read.read(self._vault, visit.granted, visit.question)
 
     async def _export(self, visit: Visit) -> Finding:
+        step_up(visit.principal, visit.question, visit.now)
         return await exporting.export(self._vault, visit.granted, visit.question, self._projects, visit.now)
 
     async def _search(self, visit: Visit) -> Finding:
