@@ -13,9 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import structs
-
-from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, callers, naming_of
+from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, weighed
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of
@@ -23,7 +21,6 @@ from medlock.access.consent.policy import Policy
 from medlock.access.consent.reading import unreadable
 from medlock.access.consent.ruling import Ruling
 from medlock.access.grant import Grant, Sealed
-from medlock.access.principal import Role
 from medlock.access.relationship import Caller, Source, Tie, is_bound
 from medlock.access.residual import Seen
 from medlock.fhir.question import EXPORTS, Question
@@ -225,12 +222,9 @@ class Consulted:
         return found
 
     def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
-        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
-        books = [book]
-        if Role.LINK in who.roles:  # what its own provision opens, and nothing denies; a site's policy opens none
-            site = structs.replace(site, policy=Policy.DENY)
-            books.append(Book(book.patient, naming_of(book.consents, callers(who))))
-        elif not book.consents and site.policy is Policy.PERMIT_ALL:
+        who, emergency = self.heard.principal, slot in self.heard.windows
+        site, books = weighed(who, book, self.heard.site)
+        if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
         asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
         return tuple(Ruling(each, ask, site) for each in books for ask in asks)

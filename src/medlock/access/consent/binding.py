@@ -13,8 +13,11 @@ from typing import Final
 
 from msgspec import structs
 
+from medlock.access.consent.book import Book
 from medlock.access.consent.codes import BREAK_GLASS
 from medlock.access.consent.model import NOBODY, Ask, Consent
+from medlock.access.consent.policy import Policy
+from medlock.access.consent.ruling import Site
 from medlock.access.groups import AUDIT
 from medlock.access.principal import Principal, Role
 from medlock.access.roles import MAY_BREAK_GLASS
@@ -74,6 +77,17 @@ def ask_of(
         clinical=not CLINICAL.isdisjoint(principal.roles),
         records_consents=Role.CONSENT_RECORDER in principal.roles,
     )
+
+
+def weighed(principal: Principal, book: Book, site: Site) -> tuple[Site, tuple[Book, ...]]:
+    """The books that must all agree, and under which policy.
+
+    A share link sees what its own rule opens and no rule denies; a site's policy opens nothing to it.
+    """
+    if Role.LINK not in principal.roles:
+        return site, (book,)
+    own = Book(book.patient, naming_of(book.consents, callers(principal)))
+    return structs.replace(site, policy=Policy.DENY), (book, own)
 
 
 def naming_of(consents: Iterable[Consent], callers: frozenset[str]) -> list[Consent]:
