@@ -199,4 +199,6 @@ def patients(body: Json) -> set[str]:
         return {f"Patient/{body['id']}"}
     if body["resourceType"] == "Appointment":
         return {each["actor"]["reference"] for each in body["participant"]}
+    if body["resourceType"] == "Consent":
+        return {body["patient"]["reference"]}
     return {each for each in references(body, "subject") if each.startswith("Patient/")}

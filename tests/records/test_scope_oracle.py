@@ -21,7 +21,7 @@ from medlock.access.scopes import parse_scopes
 from medlock.errors import Denied, Gone, MedlockError, NotFound
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction, Question
-from records.scope_oracle import Caller, Json, Oracle, meets, patients, references
+from records.scope_oracle import SHARED, Caller, Json, Oracle, meets, patients, references
 from records.world import World, clinician, open_world
 
 THOROUGH = os.environ.get("MEDLOCK_THOROUGH") == "1"
@@ -385,17 +385,21 @@ class Cases:
             names = sorted(f"{each['resourceType']}/{each['id']}" for each in own)
             self.same((names, total), (sorted(known), len(known)), f"everything {who}")
             beside = {f"{each['resource']['resourceType']}/{each['resource']['id']}" for each in entries} - set(names)
-            shared = {name for each in readable if "performer" in each for name in references(each, "performer")}
             seen = {
-                f"Practitioner/{each['id']}"
-                for each in self.oracle.living("Practitioner")
+                f"{type_}/{each['id']}"
+                for type_ in SHARED
+                for each in self.oracle.living(type_)
                 if self.oracle.sees(self.caller, each, "rs")
             }
-            self.same(beside, shared & seen, f"beside everything {who}")
+            self.same(beside, self.mentioned(readable) & seen, f"beside everything {who}")
         if self.caller.may("Observation", "s"):
             found = self.oracle.found(self.caller, "Observation", f"subject=Patient/{who}", "s")
             names_, total, _ = await self.pages(f"GET /Patient/{who}/Observation?_count=3")
             self.same((sorted(names_), total), (sorted(found), len(found)), f"compartment {who}")
+
+    def mentioned(self, readable: list[Json]) -> set[str]:
+        """What is shared and stands in these."""
+        return {name for each in readable if "performer" in each for name in references(each, "performer")}
 
     async def operations(self) -> None:
         """$lastn with room for all, and $docref over all time."""

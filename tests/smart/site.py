@@ -94,9 +94,10 @@ CLINIC = [
 class Site:
     """An open site."""
 
-    def __init__(self, app, wire):
+    def __init__(self, app, wire, root=ROOT):
         self.app = app
         self.wire = wire
+        self.root = root
         self.server = _authorization(app, app.records.door)
 
     async def fill(self):
@@ -115,7 +116,8 @@ class Site:
         sent = {"accept": "application/fhir+json"} | ({"authorization": f"Bearer {token}"} if token else {})
         if "json" in more:
             more["content"], sent["content-type"] = json.dumps(more.pop("json")), "application/fhir+json"
-        address = path if path.startswith("https://") else f"{FHIR}/{path}" if path else FHIR
+        base = f"{self.root}/fhir"
+        address = path if path.startswith("https://") else f"{base}/{path}" if path else base
         return await self.wire.request(method, address, headers=sent | (headers or {}), **more)
 
     async def get(self, path, token="", **headers):
@@ -141,7 +143,7 @@ class Site:
         invited = await identity.invitations.invite(account.id, "test")
         await identity.sign_in.join(invited.code, f"{name.lower()}@example.org", "", place)
         held = await identity.accounts.held(account.id)
-        begun = await identity.sessions.start(held, Proven(("hwk", "user"), "phishing-resistant"), place)
+        begun = await identity.sessions.start(held, Proven(("hwk", "user"), "phr"), place)
         return begun.session
 
     async def launch(self, client, session, **context):
@@ -157,7 +159,7 @@ class Site:
             "redirect_uri": client.redirect_uris[0],
             "scope": scope,
             "state": "s",
-            "aud": FHIR,
+            "aud": f"{self.root}/fhir",
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
         } | more
@@ -167,7 +169,7 @@ class Site:
         assert "code" in found, found
         form = {"grant_type": "authorization_code", "code": found["code"], "code_verifier": VERIFIER}
         form |= {"redirect_uri": client.redirect_uris[0], "client_id": client.id}
-        done = await self.wire.post(f"{ROOT}/oauth/token", data=form)
+        done = await self.wire.post(f"{self.root}/oauth/token", data=form)
         assert done.status_code == 200, done.text
         return done.json()
 

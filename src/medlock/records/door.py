@@ -24,14 +24,13 @@ import msgspec
 
 from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
-from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.audit.events import Outcome
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced
 from medlock.fhir import bundle
-from medlock.fhir.question import EXPORTS, Interaction, Question
+from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
 from medlock.records import (
@@ -56,14 +55,18 @@ from medlock.records.commit import Committer
 from medlock.records.consents import Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
+from medlock.records.emergencies import Emergencies
 from medlock.records.finding import Finding, recheck
+from medlock.records.glass import Glass
 from medlock.records.inflow import Arriving, Received, received
 from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
+from medlock.records.stepup import step_up
 from medlock.records.unclear import Told
 from medlock.records.vault import Vault
+from medlock.records.visit import Visit
 from medlock.settings import Limits
 from medlock.store.tables import Batch
 
@@ -88,26 +91,6 @@ _TAILS = {
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
-class Visit(msgspec.Struct, frozen=True):
-    """One question of one caller on its way through the door."""
-
-    principal: Principal
-    question: Question
-    grant: Grant | None
-    scribe: Scribe
-    now: int
-    receipt: bytes = b""
-    consents: Consulted | None = None
-    content: Received | None = None
-
-    @property
-    def granted(self) -> Grant:
-        """The Grant; a visit without one has no business fetching."""
-        if self.grant is None:
-            raise Denied("no decision was made")
-        return self.grant
-
-
 class Door:
     """Opens for who may come in, and writes down who did."""
 
@@ -129,7 +112,9 @@ class Door:
         self._limits = limits
         self._projects = projects or Projects()
         self._told = Told(vault, log)
-        self._books = ConsentBooks(vault, site, base, self._told)
+        glass = Glass(vault)
+        self._books = ConsentBooks(vault, site, base, self._told, glass)
+        emergencies = Emergencies(vault, log, glass, site.review_days)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -153,6 +138,7 @@ class Door:
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
         }
+        self._handlers |= dict.fromkeys(EMERGENCIES, lambda visit: emergencies.answer(visit.scribe))
         self._handlers |= dict.fromkeys(EXPORTS, self._export)
         self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
 
@@ -201,7 +187,8 @@ class Door:
         ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
-            consents = await consulted(self._books, principal, scribe.now, ahead, whole=whole)
+            scribe.windows.clear()
+            consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
                 visit = msgspec.structs.replace(visit, content=content)
@@ -233,7 +220,8 @@ class Door:
             grant = decide(principal, question, asked_by(consents, question))
             question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        decided = Scribe(principal, question, now, scribe.request, basis, consents.why)
+        windows = {} if question.interaction in EXPORTS else scribe.windows  # an emergency opens no export
+        decided = Scribe(principal, question, now, scribe.request, basis, consents.why, windows)
         return Visit(principal, question, grant, decided, now, receipt, consents)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
@@ -266,6 +254,7 @@ class Door:
         return await read.read(self._vault, visit.granted, visit.question)
 
     async def _export(self, visit: Visit) -> Finding:
+        step_up(visit.principal, visit.question, visit.now)
         return await exporting.export(self._vault, visit.granted, visit.question, self._projects, visit.now)
 
     async def _search(self, visit: Visit) -> Finding:

@@ -112,7 +112,8 @@ class Reach(msgspec.Struct, frozen=True):
         """Rows of which only the body can say whether they may be seen."""
         names = self.grant.by_body
         if self.consents is not None and self.consents.looks_inside:
-            names = frozenset(TYPE_NAMES[number] for number in np.unique(segment.rows["type"]).tolist())
+            living = segment.rows["type"][segment.alive]  # what has left the record has no type any more
+            names = frozenset(TYPE_NAMES[number] for number in np.unique(living).tolist())
         numbers = [TYPE_NUMBERS[name] for name in names if self.undecided(name)]
         mask: Mask = np.isin(segment.rows["type"], numbers) if numbers else np.zeros(len(segment), np.bool_)
         return mask
