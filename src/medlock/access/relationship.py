@@ -139,7 +139,11 @@ def covered(role: Json, person: str, now: int) -> frozenset[str]:
 
     Hours are in UTC. A role without hours is nobody's turn.
     """
-    if not in_force(role, now) or person not in _references([role.get("practitioner")]):
+    if (
+        not role.get("availableTime")
+        or not in_force(role, now)
+        or person not in _references([role.get("practitioner")])
+    ):
         return frozenset()
     if any(low <= now < high for low, high in map(_limits, (e.get("during") for e in role.get("notAvailable") or ()))):
         return frozenset()

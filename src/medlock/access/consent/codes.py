@@ -151,6 +151,12 @@ def labels_of(texts: Iterable[str]) -> Labels | None:
     return _labels_of(tuple(texts))
 
 
+def is_normal(texts: Iterable[str]) -> bool:
+    """Whether a resource with these labels is known to be of no sensitive class."""
+    labels = labels_of(texts)
+    return labels is not None and not labels.sensitivities
+
+
 @lru_cache(4_096)
 def _labels_of(texts: tuple[str, ...]) -> Labels | None:
     if LABELLED not in texts:
