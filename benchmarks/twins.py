@@ -72,6 +72,8 @@ class PlainPatientKeys(PatientKeys):
 class PlainKeystore:
     """The keystore as the vault needs it, handing out keys that do not seal."""
 
+    cleared = True
+
     def __init__(self, keystore: Keystore) -> None:
         self._keystore = keystore
         self._plain: dict[int, PlainPatientKeys] = {}
@@ -111,8 +113,10 @@ def _plain(keys: PatientKeys) -> PlainPatientKeys:
 class PlainBodies:
     """Has the form of `BodyCipher`: header | meta | JSON | tag, all as they are."""
 
-    def seal(self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes) -> tuple[bytes, list[bytes]]:
-        """One row, however long."""
+    def seal(
+        self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes, *_how: object, **_more: object
+    ) -> tuple[bytes, list[bytes]]:
+        """One row, however long and under whichever key. No case has contents that lie in rows of their own."""
         head = _encode_meta(meta)
         return _HEADER.pack(keys.slot, meta.version, 0, len(head)) + head + body + random_bytes(16), []
 
@@ -123,7 +127,7 @@ class PlainBodies:
     def header(self, ct: bytes) -> Header:
         """Whose row it is, and which version."""
         slot, version, _, length = _HEADER.unpack_from(ct)
-        return Header(ct[:16], slot, version, length, 0)
+        return Header(ct[:16], slot, version, length, 0, apart=True)  # so that nobody wants the past sealed anew
 
     def open(self, rid: int, ct: bytes, header: Header, keys: KeyFinder, _further: Sequence[bytes]) -> Opened:
         """A row, taken apart; the key is fetched as for a sealed one."""

@@ -130,10 +130,14 @@ async def test_valkey_counts_one_by_one(tmp_path):
     """Two hundred who count at once get two hundred different numbers; the end that is told is never late."""
     with valkey(tmp_path) as (address, _):
         counter, now = ValkeyCounter(address, Names()), Clock().now_ms()
-        found = await asyncio.gather(*(counter.count("a", now, 5_000) for _ in range(200)))
-        assert sorted(number for number, _ in found) == list(range(1, 201))
-        assert all(now < ends <= now + 5_000 for _, ends in found)
-        await counter.close()
+        try:
+            await counter.count("a", now, 5_000)
+            last = Clock().now_ms() + 5_000
+            found = await asyncio.gather(*(counter.count("a", now, 5_000) for _ in range(199)))
+        finally:
+            await counter.close()
+        assert sorted(number for number, _ in found) == list(range(2, 201))
+        assert all(now < ends <= last for _, ends in found)
 
 
 async def test_valkey_that_is_away_is_unavailable(tmp_path):

@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from medlock.access.consent.codes import is_normal
+from medlock.access.groups import AUDIT
 from medlock.access.residual import Described, Residuals, Seen, settled
 
 _ISSUED = object()
@@ -71,16 +73,25 @@ class Consents(Protocol):
         """Whether it does not of some type."""
 
 
+def _is_normal(resource: Sealed) -> bool:
+    """Whether a resource is of no sensitive class; entries of the log, which bear no labels, are of none."""
+    return resource.type in AUDIT or is_normal(resource.labels)
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides."""
+    """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides.
+
+    Without `cleared` nothing of a sensitive class is, nor what nobody has looked at yet.
+    """
 
     types: frozenset[str]
     masks: Mapping[str, frozenset[str]] = {}
     residuals: Residuals = {}
+    cleared: bool = True
 
     def allow(self, resource: Sealed) -> bool:
         """Whether the header lets this resource be seen; where the body is needed too, `admits` has the last word."""
-        return resource.type in self.types
+        return resource.type in self.types and (self.cleared or _is_normal(resource))
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether resources of a type are decided one by one, by what they say."""
@@ -129,18 +140,19 @@ class Grant(msgspec.Struct, frozen=True):
 
     def covers(self, resource: Sealed) -> bool:
         """Whether the header of a resource lets it be seen: some patient it belongs to allows it, or it is shared."""
-        if not resource.patients:
+        patients, consents = resource.patients, self.consents
+        if not patients:
             return resource.type in self.shared
-        if self.consents is not None and not self.consents.may(resource.patients[0], resource):
+        owner = patients[0]
+        if consents is not None and not consents.may(owner, resource):
             return False
-        return any(self._reaches(patient, resource) for patient in resource.patients)
-
-    def _reaches(self, patient: str, resource: Sealed) -> bool:
-        """Whether the header lets a resource be seen through this one of its patients."""
-        rules = self.rules_for(patient)
-        if rules is None or not rules.allow(resource):
-            return False
-        return self.consents is None or patient == resource.patients[0] or self.consents.may(patient, resource)
+        for patient in patients:  # a loop: this is asked several times of every resource
+            rules = self.rules.get(patient, self.everyone)
+            if rules is None or not rules.allow(resource):
+                continue
+            if consents is None or patient == owner or consents.may(patient, resource):
+                return True
+        return False
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether some resource of a type can be covered and still not be admitted."""
@@ -187,25 +199,24 @@ class Grant(msgspec.Struct, frozen=True):
 
     def judge(self) -> Callable[[Version], bool]:
         """`admits`, remembering what headers decide: the resources of a page are mostly alike in all that does."""
-        known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], bool] = {}
+        known: dict[tuple[str, tuple[str, ...], tuple[str, ...]], bool | None] = {}
 
         def admits(version: Version) -> bool:
             meta = version.meta
-            if self.needs_body(meta.type):
-                return self.admits(version)
             alike = meta.type, meta.patients, meta.labels
-            answer = known.get(alike)
-            if answer is None:
-                answer = known[alike] = self.covers(meta)
-            return answer
+            if alike not in known:
+                known[alike] = None if self.needs_body(meta.type) else self.covers(meta)
+            answer = known[alike]
+            return self.admits(version) if answer is None else answer
 
         return admits
 
     def admits_all(self, versions: Iterable[Version]) -> bool:
         """Whether every one may leave; tombstones, which show nothing, by their headers."""
         alike = {(each.meta.type, each.meta.patients, each.meta.labels): each.meta for each in versions}
-        if not all(map(self.covers, alike.values())):
-            return False
+        for meta in alike.values():
+            if not self.covers(meta):
+                return False
         return not self.looks_inside or all(each.meta.deleted or self.admits(each) for each in versions)
 
     def types(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of
+from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, weighed
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of
@@ -91,11 +91,21 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                if slot not in self.books and not self.whole:
-                    await self._look_up(slot)
-                if self.caller is not None:
-                    await self._relate([slot], self.caller)
+                await self._ready(patient, slot or 0)  # erased, or only being made: there is nobody to ask
+
+    async def ready_opened(self, opened: Opened) -> None:
+        """The same for those to whom a resource belongs: its owner's slot is known by now."""
+        for owner in opened.meta.patients[:1]:
+            if owner not in self.slots:
+                await self._ready(owner, opened.slot)
+        await self.ready(opened.meta.patients[1:])
+
+    async def _ready(self, patient: str, slot: int) -> None:
+        self.slots[patient] = slot
+        if slot not in self.books and not self.whole:
+            await self._look_up(slot)
+        if self.caller is not None:
+            await self._relate([slot], self.caller)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot."""
@@ -196,7 +206,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE, TENANT) if heard.site.policy is not Policy.PERMIT_ALL else ()
+        self.silent = self._ruled(_SILENT, _NONE, TENANT)
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -212,11 +222,12 @@ class Consulted:
         return found
 
     def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
-        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
+        who, emergency = self.heard.principal, slot in self.heard.windows
+        site, books = weighed(who, book, self.heard.site)
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
         asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
-        return tuple(Ruling(book, ask, site) for ask in asks)
+        return tuple(Ruling(each, ask, site) for each in books for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
         """What must agree for the patient in a slot. Raises Unheard."""
@@ -330,8 +341,12 @@ async def ready(grant: Grant, patients: Iterable[str]) -> None:
 
 async def ready_for(grant: Grant, opened: Iterable[Opened | None]) -> None:
     """The same for those to whom resources belong."""
-    if isinstance(grant.consents, Consulted):
-        await grant.consents.heard.ready({who for each in opened if each is not None for who in each.meta.patients})
+    if not isinstance(grant.consents, Consulted):
+        return
+    heard = grant.consents.heard
+    for each in opened:
+        if each is not None and not heard.slots.keys() >= set(each.meta.patients):
+            await heard.ready_opened(each)
 
 
 async def ready_slots(grant: Grant, slots: Sequence[int]) -> None:

@@ -154,6 +154,8 @@ class Door:
         `arriving` is the content of a Binary that the question brings, which is taken in only after a first decision.
         `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
         """
+        if not self._vault.cleared:
+            principal = principal.uncleared()
         scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
         try:
             if arriving is not None:

@@ -7,6 +7,7 @@ take the end that is never late, so that nothing left over from one window is sp
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from limits.aio.storage import RedisStorage
@@ -44,10 +45,12 @@ class ValkeyCounter:
         label = f"{self._names.label(b'limit:' + key.encode()):016x}"
         try:
             number = await self._storage.incr(label, -(-window_ms // 1000))
+            asked = monotonic()
             ends = await self._storage.get_expiry(label)
         except (StorageError, OSError) as fault:
             raise Unavailable("The counter of limits cannot be reached.") from fault
-        return number, max(now_ms + 1, int(ends * 1000) - _ROUNDED_MS)
+        waited = monotonic() - asked  # the library adds the rest to the time at which it came: too late by this much
+        return number, max(now_ms + 1, int((ends - waited) * 1000) - _ROUNDED_MS)
 
     async def close(self) -> None:
         """Let go of the connections."""
