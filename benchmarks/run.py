@@ -22,6 +22,7 @@ from corpus import Corpus, load_corpus
 from deid_audit_measures import deid_audit_measures
 from deid_tabular_measures import deid_table_measures
 from deid_text_bench import deid_text_measures
+from distinguish import distinguish_measures
 from guarded import guarded_measures
 from http_import import import_measures
 from http_reads import read_measures
@@ -85,7 +86,11 @@ class Plan:
             "guarded": lambda: guarded_measures(bench, corpus, rounds=rounds, seconds=seconds),
             "invisible": lambda: invisible_measures(500 if self.quick else 5_000),
             "oauth": lambda: oauth_measures(bench, rounds),
-            "identity": lambda: identity_measures(rounds) + sign_in_measures(bench, corpus),
+            "identity": lambda: [
+                *identity_measures(rounds),
+                *sign_in_measures(bench, corpus),
+                *distinguish_measures(bench, quick=self.quick),
+            ],
             "deid_audit": lambda: deid_audit_measures(rounds),
             "deid_fhir": lambda: deid_fhir_measures(quick=self.quick),
             "deid_table": lambda: deid_table_measures(rounds),

@@ -24,13 +24,13 @@ from medlock.audit.events import Event
 from medlock.fhir.question import Question
 from medlock.ids import random_bytes
 from medlock.records.disclosure import _RELEASED, Disclosure
-from medlock.records.door import Door, Visit
+from medlock.records.door import Door
 from medlock.records.scribe import Scribe
 from medlock.records.vault import Vault
+from medlock.records.visit import Visit
 from medlock.store.bodies import Header, KeyFinder, Meta, Opened, tag_of
 from medlock.store.capsule import IndexRow
 from medlock.store.capsules import Probe
-from medlock.store.content import Content
 from medlock.store.keyring import PatientKeys, TenantKeys
 from medlock.store.keystore import Keystore
 from medlock.store.tables import Row, Table, Wanted
@@ -112,9 +112,9 @@ class PlainBodies:
     """Has the form of `BodyCipher`: header | meta | JSON | tag, all as they are."""
 
     def seal(
-        self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes, _content: Content | None = None
+        self, _rid: int, keys: PatientKeys, meta: Meta, body: bytes, *_how: object, **_more: object
     ) -> tuple[bytes, list[bytes]]:
-        """One row, however long. No case has contents that lie in rows of their own."""
+        """One row, however long and under whichever key. No case has contents that lie in rows of their own."""
         head = _encode_meta(meta)
         return _HEADER.pack(keys.slot, meta.version, 0, len(head)) + head + body + random_bytes(16), []
 

@@ -69,6 +69,9 @@ BARS = {
         3.0,
         at_most=True,
     ),
+    "sign_in_auc": Bar(
+        "time of a refused sign-in, real hash: AUC of whether there is such an account", "AUC", 0.55, at_most=True
+    ),
     "sign_in_p99": Bar("GETs, 200 a second: p99 during 20 sign-ins divided by quiet", "ratio", 3.0, at_most=True),
     "broker_unwrap": Bar("one patient's key from the key broker, median round trip", "us", 30, at_most=True),
     "limit_cost": Bar("processor time that counting every limit adds to a protected GET", "us", 3.0, at_most=True),

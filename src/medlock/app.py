@@ -39,6 +39,7 @@ from medlock.oauth.tokens import TokenStore
 from medlock.oauth.verify import TokenCheck
 from medlock.oauth.verify_apps import AppCheck
 from medlock.partners.egress import Egress
+from medlock.records.glass_endings import GlassEndings
 from medlock.records.jobs import JobBook
 from medlock.records.opening import Records, keep_house, open_records
 from medlock.records.readiness import Readiness
@@ -49,6 +50,8 @@ from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
 from medlock.settings import Settings, two_persons
 from medlock.store.commands import Renewable
+from medlock.web.admin_api.api import AdminApi
+from medlock.web.admin_api.gate import AdminGate
 from medlock.web.bulk import Bulk
 from medlock.web.cors import Origins
 from medlock.web.counts import Counts
@@ -71,6 +74,7 @@ from medlock.web.seat import Seat
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
+from medlock.web.signin.notice_desk import NoticeDesk
 from medlock.web.signin.render import Look
 from medlock.web.traced import TracedApi, TracedReplies, Tracer
 from medlock.web.watch import RefusalWatch
@@ -153,7 +157,7 @@ async def open_app(settings: Settings, *, create: bool = False, clock: Clock | N
         identity = open_identity(
             *(records.backend, keys, clock, records.log),
             rules=rules,
-            endings=(oauth.endings,),
+            endings=(oauth.endings, GlassEndings(records.vault, records.log, clock)),
             two_persons=two_persons(settings),
         )
         with closing(identity):
@@ -287,7 +291,7 @@ def _site(
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(_mounted(app, server, protection))
+    rest = outer.app(_mounted(app, server, protection, door))
     return Site(api, rest, outer.preflights(rest))
 
 
@@ -300,16 +304,22 @@ def _authorization(app: App, door: Door) -> AuthorizationServer:
     return AuthorizationServer(app.oauth, place, Outside(people, app.identity.sessions, sight, fetch))
 
 
-def _mounted(app: App, server: AuthorizationServer, protection: Protection) -> list[Mounted]:
-    """What answers outside the FHIR API: the authorization server's endpoints, and pages for people."""
+def _mounted(app: App, server: AuthorizationServer, protection: Protection, door: Door) -> list[Mounted]:
+    """What answers outside the FHIR API: the authorization server's endpoints, administration, and pages for people."""
     refusals = RefusalWatch(app.records.log, app.records.clock, Action.OAUTH_REFUSED)
-    counter = Counter(_office(app, server, protection, refusals))
-    return [*OAuthApi(server, refusals, seated_by(counter)).mounted(), *pages.mounted(counter)]
+    counter = Counter(_office(app, server, protection, refusals, door))
+    origin = site_of(app.records.settings.base_url).origin
+    admin = AdminApi(app.oauth.clerk, AdminGate(app.identity.sessions, app.records.clock, origin), refusals)
+    apps = OAuthApi(server, refusals, seated_by(counter))
+    return [*apps.mounted(), *admin.mounted(), *pages.mounted(counter)]
 
 
-def _office(app: App, server: AuthorizationServer, protection: Protection, refusals: RefusalWatch) -> Office:
+def _office(
+    app: App, server: AuthorizationServer, protection: Protection, refusals: RefusalWatch, door: Door
+) -> Office:
     """What the pages stand on."""
     records, settings = app.records, app.records.settings
     origin, watch = site_of(settings.base_url).origin, RefusalWatch(records.log, records.clock)
-    desks, look = desks_of(app.identity, server), Look("medlock")
+    notices = NoticeDesk(door, app.identity.accounts, records.clock, settings.base_url)
+    desks, look = desks_of(app.identity, server, notices), Look("medlock")
     return Office(desks, records.clock, look, origin, settings.tls, watch, refusals, protection.peers)

@@ -24,6 +24,7 @@ from medlock.oauth.signing_commands import oauth_app
 from medlock.partners.tested import tested_server
 from medlock.records import commands as record_commands
 from medlock.records.consent_commands import consents_app
+from medlock.records.glass_commands import glass_app
 from medlock.store.commands import key_app
 from medlock.store.move_commands import migrate_store
 from medlock.web import commands as web_commands
@@ -62,6 +63,7 @@ def make_cli() -> typer.Typer:
     add_routes(cli)
     record_commands.add_commands(cli, open_app, verify_checks)
     cli.command("migrate-store")(migrate_store(open_app))
+    cli.add_typer(glass_app(open_app), name="break-glass")
     cli.add_typer(consents_app(open_app), name="consents")
     cli.add_typer(account_app(open_app), name="account")
     cli.add_typer(session_app(open_app), name="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from medlock.errors import SetupError
 
 MIB = 1024 * 1024
+REVIEW_DAYS_MAX = 30
 DRAIN_MAX = 3_600
 BINARY_MIB_MAX = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -102,6 +103,7 @@ class Settings:
     consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    review_days     working days in which an emergency access is to be reviewed
     relationship    "required": clinical roles see patients whom they treat; "open": all
     two_persons     "on": who is to treat patients is approved by a second operator
     rate_store      where quotas are counted: "memory" (each worker by itself), "store", a redis or valkey address;
@@ -136,6 +138,7 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    review_days: int = 2
     relationship: str = "open"
     two_persons: str = "off"
     password_policy: str = ""
@@ -185,6 +188,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
         two_persons=environ.get("MEDLOCK_TWO_PERSONS", "off"),
         relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
@@ -224,6 +228,13 @@ def _mebibytes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= BINARY_MIB_MAX:
         raise SetupError(f"MEDLOCK_BINARY_MIB is a number of MiB from 1 to {BINARY_MIB_MAX}.")
     return int(text) * MIB
+
+
+def _days(text: str) -> int:
+    """Until when to review, in working days. Raises SetupError."""
+    if not text.isdecimal() or not 1 <= int(text) <= REVIEW_DAYS_MAX:
+        raise SetupError(f"MEDLOCK_REVIEW_DAYS is a number of working days from 1 to {REVIEW_DAYS_MAX}.")
+    return int(text)
 
 
 def _seconds(text: str) -> int:

@@ -4,22 +4,17 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from clients.node import modules
-
-LAUNCH = """<!doctype html><title>launch</title><script src="/fhir-client.js"></script>
-<script>FHIR.oauth2.authorize({asked});</script>"""
-HOME = """<!doctype html><title>app</title><pre id="told">waiting</pre><script src="/fhir-client.js"></script>
-<script>
-const told = document.getElementById("told");
-FHIR.oauth2.ready().then(client => {{ window.client = client; return ({does})(client); }})
-  .then(found => told.textContent = JSON.stringify(found)).catch(fault => told.textContent = "fault: " + fault.message);
-</script>"""
+ASKED = "ASKED"
+"""In a page: what its app asks for, as JSON, which is known only once the app has an address and is registered."""
 
 
 @contextmanager
-def hosted(does):
-    """Serve an app that does something once it is let in: its address, and where to put what it asks for."""
-    library = (modules() / "fhirclient/build/fhir-client.js").read_bytes()
+def hosted(library, launch, home):
+    """Serve an app: a page that launches it at /launch, one that it comes back to, its library at /library.js.
+
+    Its address, and where to put what it asks for.
+    """
+    library = library.read_bytes()
     asked = {"options": "{}"}
 
     class Handler(BaseHTTPRequestHandler):
@@ -28,12 +23,11 @@ def hosted(does):
         def do_GET(self):
             """A page, or the library."""
             path = self.path.partition("?")[0]
-            if path == "/fhir-client.js":
+            if path == "/library.js":
                 self._answer(library, "text/javascript")
-            elif path == "/launch":
-                self._answer(LAUNCH.format(asked=asked["options"]).encode(), "text/html")
             else:
-                self._answer(HOME.format(does=does).encode(), "text/html")
+                page = launch if path == "/launch" else home
+                self._answer(page.replace(ASKED, asked["options"]).encode(), "text/html")
 
         def _answer(self, body, kind):
             self.send_response(200)

@@ -21,7 +21,7 @@ from medlock.oauth.registering import Registration
 from medlock.settings import from_environment
 from web.running import environment
 
-PATIENTS = ("ann", "ben", "cara", "dora", "eve", "finn", "gus", "nia", "otto", "tess", "yan", "zoe")
+PATIENTS = ("ann", "ben", "cara", "dora", "eve", "finn", "gus", "nia", "otto", "pia", "tess", "yan", "zoe")
 STAFF = ("bo",)
 PASSWORD = "kettle orbit marmalade 93"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"

@@ -4,8 +4,18 @@ import json
 
 import pytest
 
-from browser.app_host import hosted
+from browser.app_host import ASKED, hosted
+from clients.node import modules
 from web.running import medlock
+
+LAUNCH = f"""<!doctype html><title>launch</title><script src="/library.js"></script>
+<script>FHIR.oauth2.authorize({ASKED});</script>"""
+HOME = """<!doctype html><title>app</title><pre id="told">waiting</pre><script src="/library.js"></script>
+<script>
+const told = document.getElementById("told");
+FHIR.oauth2.ready().then(client => { window.client = client; return (DOES)(client); })
+  .then(found => told.textContent = JSON.stringify(found)).catch(fault => told.textContent = "fault: " + fault.message);
+</script>"""
 
 DOES = """async client => {
   const patient = await client.patient.read();
@@ -24,7 +34,8 @@ SCOPES = "openid fhirUser launch/patient offline_access patient/Patient.rs patie
 def app(clinic):
     """The app, registered as its makers would be asked to."""
     directory = clinic.server.directory
-    with hosted(DOES) as (origin, asked):
+    library = modules() / "fhirclient/build/fhir-client.js"
+    with hosted(library, LAUNCH, HOME.replace("DOES", DOES)) as (origin, asked):
         words = ["client", "register", "Pulse", "--redirect", f"{origin}/", "--scope", SCOPES, "--json"]
         done = medlock(directory, *words)
         assert done.returncode == 0, done.stderr

@@ -142,6 +142,8 @@ async def test_age_comes_with_reminders_and_stops_at_nothing_else() -> None:
         world.clock.ms = start + day * DAY_MS
         proof = await world.passwords.verify(ANN.account, Answer(WORDS[0]))
         assert (set(proof.notices), proof.days_left) == (notices, left)
+        (seen,) = await world.passwords.describe(ANN.account)
+        assert seen.reminder == (left if Notice.PASSWORD_REMINDER in notices else 0)
     (shown,) = await world.passwords.describe(ANN.account)
     assert (shown.due, shown.stale) == (start + 90 * DAY_MS, True)
     patient = clinic()

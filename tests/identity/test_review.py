@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from identity.house import MemoryHouse
+from medlock.errors import NotFound
 from medlock.identity.factors.shape import Described, Kind
 from medlock.identity.passwords.ageing import DAY_MS
 from medlock.identity.passwords.profiles import CLASSIC, NIST
@@ -43,3 +45,20 @@ def test_it_is_due_once_a_year_in_every_profile() -> None:
 def test_what_is_asked(held: list[Described], asked: list[Point]) -> None:
     """Nothing when all is well; the most pressing first."""
     assert points(held, NOW) == asked
+
+
+async def test_it_is_asked_once_a_year_until_it_was_looked_at() -> None:
+    """Not before the year is over, then until its owner says that they have looked, and a year later again."""
+    house = MemoryHouse()
+    person = await house.person(Kind.PASSWORD)
+    begun = (await house.accounts.get(person.id)).reviewed
+    house.clock.ms = begun + 365 * DAY_MS - 1
+    assert await house.whole.review(person.id) is None
+    house.clock.ms += 1
+    assert await house.whole.review(person.id) == (Point(Ask.ADD_PASSKEY), Point(Ask.MAKE_CODES))
+    await house.accounts.confirm(person.id)
+    assert await house.whole.review(person.id) is None
+    house.clock.ms += 365 * DAY_MS
+    assert await house.whole.review(person.id) is not None
+    with pytest.raises(NotFound):
+        await house.whole.review("nobody")

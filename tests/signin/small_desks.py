@@ -9,6 +9,8 @@ for. `faults` makes the next call of a method raise.
 from dataclasses import dataclass, field, replace
 
 from medlock.errors import BadRequest, NotAuthenticated, NotFound
+from medlock.oauth.people import ANYBODY, Choice
+from medlock.oauth.wording import Line
 from medlock.web.signin.ports import (
     AppRequest,
     AppView,
@@ -20,9 +22,7 @@ from medlock.web.signin.ports import (
     NeedSignIn,
     Passkey,
     PasswordOffer,
-    PatientView,
     Pending,
-    ScopeView,
     Seed,
     SessionView,
     Sheet,
@@ -64,9 +64,13 @@ class World:
     faults: dict = field(default_factory=dict)
     attempts: Attempts = field(default_factory=Attempts)
     apps: list = field(default_factory=list)
+    notices: list = field(default_factory=list)
     decided: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     patients: tuple = ()
+    searchable: bool = False
+    review: tuple | None = None
+    sought: list = field(default_factory=list)
     made: int = 0
 
     def arrive(self, *methods):
@@ -99,7 +103,8 @@ class World:
 
     def desks(self):
         """All of it as the pages take it."""
-        return Desks(SmallSignIn(self), SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self))
+        others = SmallSessions(self), SmallProofs(self), SmallFactors(self), SmallApps(self), SmallNotices(self)
+        return Desks(SmallSignIn(self), *others)
 
 
 @dataclass
@@ -180,6 +185,12 @@ class SmallSessions:
 
     async def unlock(self, visitor):
         self.world.attempts = Attempts()
+
+    async def review(self, visitor):
+        return self.world.review
+
+    async def reviewed(self, visitor):
+        self.world.review = None
 
 
 @dataclass
@@ -283,8 +294,8 @@ REQUEST = AppRequest(
     verified=False,
     redirect=f"{APP}/callback",
     scopes=(
-        ScopeView("patient/Patient.rs", "See who you are: name, date of birth, address", "data"),
-        ScopeView(
+        Line("patient/Patient.rs", "See who you are: name, date of birth, address", "data"),
+        Line(
             "patient/Observation.rs",
             "See your measurements and test results",
             "data",
@@ -299,10 +310,10 @@ REQUEST = AppRequest(
                 ),
             ),
         ),
-        ScopeView("patient/MedicationRequest.rs", "See your prescriptions", "data"),
-        ScopeView("openid", "Know that it is you who signed in", "identity"),
-        ScopeView("launch/patient", "", "launch"),
-        ScopeView("offline_access", "Come back while you are not here", "offline"),
+        Line("patient/MedicationRequest.rs", "See your prescriptions", "data"),
+        Line("openid", "Know that it is you who signed in", "identity"),
+        Line("launch/patient", "", "launch"),
+        Line("offline_access", "Come back while you are not here", "offline"),
     ),
     patients=(),
     minutes=10,
@@ -317,18 +328,23 @@ class SmallApps:
 
     world: World
 
-    async def begin(self, fields, visitor):
+    async def begin(self, fields, visitor, place):
         asked = dict(fields)
         if asked.get("client_id") != "diary" or asked.get("redirect_uri") != f"{APP}/callback":
             raise BadRequest("This app is not known here, or it asks to be answered at an address that is not its own.")
         return await self.resume(REQUEST.handle, visitor)
 
-    async def resume(self, handle, visitor):
+    async def resume(self, handle, visitor, sought=ANYBODY):
         if handle != REQUEST.handle:
             raise BadRequest("This request is over. Go back to the app and begin again.")
         if visitor is None:
             return NeedSignIn(REQUEST.handle, REQUEST.redirect)
-        return replace(REQUEST, patients=self.world.patients)
+        if sought.birth == "nonsense":
+            raise BadRequest("A date of birth is written year-month-day: 1980-02-29.")
+        self.world.sought.append(sought)
+        found = tuple(each for each in self.world.patients if sought.name.lower() in each.name.lower())
+        more = "next-page" if self.world.searchable and not sought.page else ""
+        return replace(REQUEST, patients=found, searchable=self.world.searchable, more=more)
 
     async def decide(self, handle, visitor, scopes, patient):
         self.world.decided.append((scopes, patient))
@@ -340,6 +356,16 @@ class SmallApps:
     async def revoke(self, visitor, app):
         self.world.ended.append(app)
         self.world.apps = [each for each in self.world.apps if each.id != app]
+
+
+@dataclass
+class SmallNotices:
+    """What the world says."""
+
+    world: World
+
+    async def of(self, visitor):
+        return self.world.notices
 
 
 KEYS = (
@@ -358,4 +384,4 @@ APPS = [
     ),
     AppView("a2", "Clinic Messenger", verified=True, scopes=("See who you are",), granted=NOW, used=0, until=0),
 ]
-PATIENTS = (PatientView("ann", "Ann Okafor", "4 May 1961"), PatientView("ben", "Ben Okafor", "19 July 2015"))
+PATIENTS = (Choice("ann", "Ann Okafor", "4 May 1961"), Choice("ben", "Ben Okafor", "19 July 2015"))

@@ -1,6 +1,10 @@
 """What people do on the pages, step by step, without JavaScript, over the small clinic."""
 
+from dataclasses import replace
+
 from medlock.errors import TooMany
+from medlock.identity.review import Ask, Point
+from medlock.oauth.people import Sought
 from signin.small_desks import APP, APPS, CODES, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 from signin.walking import AUTHORIZE
@@ -173,6 +177,37 @@ async def test_phishable_ways_are_labelled():
     assert "an be phished" not in (await browser.get("/account")).text
 
 
+async def test_the_yearly_review():
+    """It is shown with what is better changed while it is due; who has looked is told so, and it is gone."""
+    points = (Point(Ask.LOOK_AT, KEYS[0].id), Point(Ask.MAKE_CODES), Point(Ask.STILL_YOURS, "totp"))
+    world, browser = await ann(review=points)
+    page = (await browser.get("/account")).text
+    assert "Your yearly look" in page
+    assert f"{KEYS[0].name} may have been copied" in page
+    assert "few recovery codes" in page
+    assert "not used your authenticator app for a year" in page
+    answer = await browser.post("/account/reviewed", {})
+    assert (world.review, answer.headers["location"]) == (None, "/account?done=reviewed")
+    page = (await browser.follow()).text
+    assert "We ask again in a year" in page
+    assert "Your yearly look" not in page
+    world.review = ()
+    assert "I have looked through it" in (await browser.get("/account")).text
+
+
+async def test_a_password_that_must_be_changed_soon():
+    """A quiet line long before; a warning with the days that are left from the first reminder on."""
+    due = NOW + 30 * 86_400_000
+    held = Holdings(KEYS, password_changed=1, password_due=due, recovery_left=3, settled=True)
+    _, browser = await ann(held=held)
+    page = (await browser.get("/account")).text
+    assert "asks for a new password by 30 December 2026" in page
+    assert "must be changed within" not in page
+    for days, said in ((14, "within 14 days"), (1, "within 1 day<")):
+        _, browser = await ann(held=replace(held, password_days=days))
+        assert said in (await browser.get("/account")).text
+
+
 async def test_an_app_gets_what_was_left_ticked():
     """Scope by scope, narrower ones, the patient, offline access: exactly what the form says (A-07, A-08, S-07)."""
     world, browser = await ann(patients=PATIENTS)
@@ -193,6 +228,33 @@ async def test_an_app_gets_what_was_left_ticked():
     assert world.decided == [(("patient/Patient.rs", narrow, "launch/patient"), "ben")]
     assert answer.status_code == 303
     assert answer.headers["location"] == f"{APP}/callback?code=c&state=s"
+
+
+async def test_staff_look_for_whose_record():
+    """By name and date of birth, in a form and never in an address; ticks are kept, and the list goes on."""
+    world, browser = await ann(patients=PATIENTS, searchable=True)
+    page = (await browser.get(AUTHORIZE)).text
+    assert "Whose record?" in page
+    assert 'name="more" value="next-page"' in page
+    name = PATIENTS[0].name
+    fields = {"request": "handle-of-a-request", "scope": ["patient/Patient.rs"], "name": name, "birth": "1980-02-29"}
+    page = (await browser.post(DECIDE, fields | {"answer": "search"})).text
+    assert world.sought[-1] == Sought(name, "1980-02-29")
+    assert f'value="{PATIENTS[0].id}"' in page
+    assert f'value="{PATIENTS[1].id}"' not in page
+    assert f'name="name" type="text" value="{name}"' in page
+    assert page.count(" checked>") == 1
+    page = (await browser.post(DECIDE, fields | {"more": "next-page"})).text
+    assert world.sought[-1] == Sought(name, "1980-02-29", "next-page")
+    assert 'name="more"' not in page
+    assert "Nobody whom you may see" in (await browser.post(DECIDE, fields | {"answer": "search", "name": "zz"})).text
+    wrong = await browser.post(DECIDE, fields | {"answer": "search", "birth": "nonsense"})
+    assert (wrong.status_code, "year-month-day" in wrong.text) == (400, True)
+    none = await browser.post(DECIDE, fields | {"answer": "allow"})
+    assert (none.status_code, "Choose whose record" in none.text) == (400, True)
+    assert not world.decided
+    await browser.post(DECIDE, fields | {"answer": "allow", "patient": "found-elsewhere"})
+    assert world.decided == [(("patient/Patient.rs",), "found-elsewhere")]
 
 
 async def test_refusing_an_app():

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from medlock.web.signin.ports import NoticeView
 from medlock.web.signin.static import shelf
-from signin.small_desks import Holdings, Passkey, World
+from signin.small_desks import NOW, Holdings, Passkey, World
 from signin.small_site import Browser, site
 from signin.walking import every_page
 
@@ -145,6 +146,20 @@ async def test_names_are_text():
         page = (await browser.get(path)).text
         assert nasty not in page
         assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_a_patient_is_told_of_emergencies():
+    """Who opened their record, when and why, as it was typed; nothing is said where nobody did."""
+    world = World()
+    browser = Browser(site(world))
+    await browser.sign_in()
+    assert "emergency" not in (await browser.get("/account")).text
+    world.notices = [NoticeView(NOW, "Dr Nwosu", ("clinician",), "Unconscious <in the ER>")]
+    page = (await browser.get("/account")).text
+    assert "Opened in an emergency" in page
+    assert "Dr Nwosu" in page
+    assert "Unconscious &lt;in the ER&gt;" in page
+    assert "30 Nov 2026" in page
 
 
 async def test_static_files_are_hashed_and_kept():

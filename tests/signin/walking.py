@@ -2,10 +2,22 @@
 
 from dataclasses import replace
 
+from medlock.identity.review import Ask, Point
 from signin.small_desks import APP, APPS, DAY, HOUR, KEYS, NOW, PATIENTS, Attempts, Holdings, World
 from signin.small_site import Browser, site
 
 AUTHORIZE = f"/oauth/authorize?client_id=diary&redirect_uri={APP}/callback"
+REVIEW = tuple(
+    Point(Ask(ask), key)
+    for ask, key in (
+        ("look-at", "k1"),
+        ("add-passkey", ""),
+        ("make-codes", ""),
+        ("second-passkey", ""),
+        ("still-yours", "k1"),
+        ("still-yours", "totp"),
+    )
+)
 STRANGERS = ("/sign-in", "/sign-in/recover", "/invitation", "/sign-up", "/signed-out", "/static/no-such-file.css")
 FULL = Holdings(
     KEYS,
@@ -75,6 +87,9 @@ async def _own(world, browser):
         world.held, world.apps, world.attempts, world.patients = held, apps, attempts, patients
         for path in OWN:
             yield path, await browser.get(path)
+        world.review, world.held = REVIEW[: len(held.passkeys) * 3], replace(held, password_days=7)
+        yield "review", await browser.get("/account")
+        world.review = None
     await browser.get("/account/recovery-codes")
     yield "ten codes", await browser.post("/account/recovery-codes")
     yield "not one of them", await browser.post("/account/recovery-codes", {"ceremony": "t", "codes": "a", "code": "b"})
@@ -83,6 +98,12 @@ async def _own(world, browser):
     yield "wrong first code", await browser.post("/account/authenticator/new", fields)
     await browser.get("/account/password")
     yield "short password", await browser.post("/account/password", {"ceremony": "t", "password": "x"})
+    world.searchable = True
+    yield "look for a patient", await browser.get(AUTHORIZE)
+    fields = {"request": "handle-of-a-request", "answer": "search"}
+    yield "nobody found", await browser.post("/oauth/authorize/decide", fields | {"name": "zz"})
+    yield "no date", await browser.post("/oauth/authorize/decide", fields | {"birth": "nonsense"})
+    world.searchable = False
     await browser.get(AUTHORIZE)
     yield (
         "nothing chosen",

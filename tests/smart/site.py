@@ -143,7 +143,7 @@ class Site:
         invited = await identity.invitations.invite(account.id, "test")
         await identity.sign_in.join(invited.code, f"{name.lower()}@example.org", "", place)
         held = await identity.accounts.held(account.id)
-        begun = await identity.sessions.start(held, Proven(("hwk", "user"), "phishing-resistant"), place)
+        begun = await identity.sessions.start(held, Proven(("hwk", "user"), "phr"), place)
         return begun.session
 
     async def launch(self, client, session, **context):

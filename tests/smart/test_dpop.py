@@ -10,8 +10,9 @@ from medlock.crypto.jose import new_signer
 from medlock.errors import NotAuthenticated, OAuthRefused
 from medlock.oauth.client import Kind
 from medlock.oauth.proofs import Asked
-from smart.world import CALLBACK, FHIR, TOKEN, VERIFIER
+from smart.world import ANN, BASE, CALLBACK, FHIR, TOKEN, VERIFIER, answer
 
+PAR = BASE + "/oauth/par"
 SCOPE = "launch/patient offline_access patient/Observation.rs"
 KEY = new_signer("ES256")
 OTHER = new_signer("ES256")
@@ -128,6 +129,47 @@ async def test_dpop_bound_clients_need_a_nonce(world):
     world.clock.pass_(600)
     code = await world.code(app, SCOPE)
     assert (await redeemed(world, app, code, proof(world, nonce=nonce))).json()["error"] == "use_dpop_nonce"
+
+
+async def pushed(world, app, sent, **more):
+    """A pushed request with a proof."""
+    fields, headers = app.credentials(world)
+    form = dict(world.asking(app, SCOPE, **more)) | fields
+    return await world.post("/oauth/par", form, headers | {"dpop": sent})
+
+
+async def test_a_proof_with_a_pushed_request(world, app):
+    """§10.1: the code is bound to the key of the proof, once; another key named beside it, or a bad proof, is refused."""
+    named = []
+    for more in ({}, {"dpop_jkt": KEY.kid}):
+        done = await pushed(world, app, proof(world, htu=PAR), **more)
+        assert done.status_code == 201, done.text
+        named.append(done.json()["request_uri"])
+    for sent, more in (
+        (proof(world, htu=PAR), {"dpop_jkt": OTHER.kid}),
+        (proof(world), {}),
+        (proof(world, htu=PAR, iat=1), {}),
+    ):
+        refused = await pushed(world, app, sent, **more)
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_dpop_proof")
+    once = proof(world, htu=PAR)
+    assert (await pushed(world, app, once)).status_code == 201
+    assert (await pushed(world, app, once)).json()["error"] == "invalid_dpop_proof"
+    for each in named:
+        asked = await world.server.authorize.begin([("client_id", app.id), ("request_uri", each)], world.session(ANN))
+        scopes = tuple(line.scope for line in asked.view.lines)
+        code = answer(await world.server.authorize.decide(asked.handle, world.session(ANN), scopes))["code"]
+        assert (await world.redeem(app, code)).json()["error"] == "invalid_grant"
+        assert (await redeemed(world, app, code, proof(world, signer=OTHER))).json()["error"] == "invalid_grant"
+        assert (await redeemed(world, app, code, proof(world))).status_code == 200
+
+
+async def test_a_bound_client_pushes_with_a_nonce(world):
+    """§8: it is told the nonce at this endpoint as well."""
+    app = await world.register(Kind.PUBLIC, dpop_bound=True)
+    told = await pushed(world, app, proof(world, htu=PAR))
+    assert told.json()["error"] == "use_dpop_nonce"
+    assert (await pushed(world, app, proof(world, htu=PAR, nonce=told.headers["dpop-nonce"]))).status_code == 201
 
 
 async def test_a_proof_for_a_resource(world):

@@ -1,6 +1,9 @@
-"""Clients that others wrote, unchanged, through the real pages: the Python fhirclient, and Authlib's OAuth client."""
+"""Clients that others wrote, unchanged, through the real pages: the Python fhirclient, fhir-kit-client, Authlib's OAuth client."""
 
+import json
+import os
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -12,6 +15,7 @@ from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 from joserfc.jwk import ECKey
 
+from clients.node import SOURCE, modules, tool
 from medlock.crypto.jose import new_signer
 from medlock.oauth.client import Kind
 from medlock.oauth.registering import Registration
@@ -67,6 +71,30 @@ def test_the_python_fhirclient(site):
     assert smart.server.auth.access_token not in {before, None}
     assert Patient.read("ann", smart.server).id == "ann"
     smart.server.session.close()
+
+
+def test_fhir_kit_client(site):
+    """fhir-kit-client finds the endpoints by itself; its app signs in with PKCE; it reads, searches, and reads renewed."""
+    server, browser, clients = site
+    given = {
+        "NODE_PATH": str(modules()),
+        "NODE_EXTRA_CA_CERTS": server.ready["ca"],
+        "MEDLOCK_FHIR": server.ready["fhir"],
+        "MEDLOCK_CLIENT": clients[1][0],
+        "MEDLOCK_REDIRECT": CALLBACK,
+        "MEDLOCK_SCOPE": "launch/patient offline_access patient/Patient.rs patient/Observation.rs",
+    }
+    command, pipe = [tool("node"), str(SOURCE / "kit_sign_in.mjs")], subprocess.PIPE
+    with subprocess.Popen(command, env=os.environ | given, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as app:
+        address = app.stdout.readline().strip()
+        assert address, app.stderr.read()
+        told, fault = app.communicate(approve(browser, address) + "\n", timeout=60)
+    assert app.returncode == 0, fault
+    seen = json.loads(told)
+    assert seen["patient"]["name"][0]["family"] == "Ann"
+    assert seen["again"] == seen["patient"]
+    assert seen["observations"] == ["ann-lab", "ann-soc", "ann-vit"]
+    assert (seen["refused"], seen["stranger"], seen["renewed"]) == (403, 404, True)
 
 
 def authlib(server, client, secret="", scope=SCOPE, **more):

@@ -7,7 +7,9 @@ import pytest
 from medlock.audit.events import Action, Outcome
 from medlock.audit.search import AuditQuery
 from medlock.crypto.jose import new_signer
+from medlock.errors import BadRequest
 from medlock.oauth.client import Kind
+from medlock.oauth.people import Sought
 from smart.site import CONCERN, CONDITION, OBSERVED, PATIENTS, ROOT, condition, observation, open_site_in
 from smart.world import ASSERTION, FHIR, TYPES, jwks_of
 
@@ -178,6 +180,41 @@ async def test_who_is_offered_to_choose(site, app, ann, doc):
     assert await site.ids("Observation", token) == {"bob-lab", "bob-soc", "bob-vit"}
 
 
+async def test_staff_find_whom_they_choose(site, app, ann, doc):
+    """By beginnings of names and date of birth, page by page, each patient once; a patient finds nobody but themselves."""
+    writer = await backend_token(site, "system/Patient.cruds", "system/*.cruds")
+    names = [("Zeta", f"P{at:02}", f"1990-01-{at + 1:02}") for at in range(25)] + [("O$c,ar", "Lee", "1955-05-05")]
+    for at, (family, given, birth) in enumerate(names):
+        body = {"resourceType": "Patient", "id": f"z{at}", "name": [{"family": family, "given": [given]}]}
+        done = await site.fhir("PUT", f"Patient/z{at}", writer, json=body | {"birthDate": birth})
+        assert done.status_code == 201, done.text
+    asked = [("response_type", "code"), ("client_id", app.id), ("redirect_uri", app.redirect_uris[0]), ("state", "s")]
+    asked += [("aud", "https://localhost:8443/fhir"), ("scope", "patient/Observation.rs")]
+    asked += [("code_challenge", "c" * 43), ("code_challenge_method", "S256")]
+    authorize = site.server.authorize
+    begun = await authorize.begin(asked, doc)
+    assert (begun.view.searchable, len(begun.view.patients)) == (True, 20)
+
+    async def found(session=doc, **sought):
+        return (await authorize.resume(begun.handle, session, Sought(**sought))).view
+
+    first = await found(name="zet")
+    second = await found(name="zet", page=first.more)
+    assert len(first.patients) == 20
+    assert second.more == ""
+    assert {each.id for each in (*first.patients, *second.patients)} == {f"z{at}" for at in range(25)}
+    assert len(second.patients) == 5
+    one = (await found(name="P07 Zeta", birth="1990-01-08")).patients
+    assert [(each.id, each.name, each.birth) for each in one] == [("z7", "P07 Zeta", "1990-01-08")]
+    assert [each.id for each in (await found(name="o$c,")).patients] == ["z25"]
+    assert (await found(name="zeta", birth="1980-01-01")).patients == ()
+    for wrong in ({"birth": "1980"}, {"name": "a b c d e"}, {"name": "x" * 101}, {"page": "made-up"}):
+        with pytest.raises(BadRequest):
+            await found(**wrong)
+    own = await found(ann, name="zeta")
+    assert ([each.id for each in own.patients], own.searchable, own.more) == (["ann"], False, "")
+
+
 @pytest.mark.parametrize("named", ["Practitioner/doc", "Organization/org"])
 async def test_who_is_denied_is_not_offered_nor_launched(site, app, named):
     """A consent that names the person, or whom they work for, binds the choice and the launch as it binds their token."""
@@ -190,8 +227,9 @@ async def test_who_is_denied_is_not_offered_nor_launched(site, app, named):
     asked = [("response_type", "code"), ("client_id", app.id), ("redirect_uri", app.redirect_uris[0]), ("state", "s")]
     asked += [("aud", "https://localhost:8443/fhir"), ("scope", "patient/Observation.rs")]
     asked += [("code_challenge", "c" * 43), ("code_challenge_method", "S256")]
-    choices = (await site.server.authorize.begin(asked, doc)).view.patients
-    assert [each.id for each in choices] == ["ann", "carl"]
+    begun = await site.server.authorize.begin(asked, doc)
+    assert [each.id for each in begun.view.patients] == ["ann", "carl"]
+    assert (await site.server.authorize.resume(begun.handle, doc, Sought("bob"))).view.patients == ()
     launched = await site.client(launch_url="https://app.example.org/launch")
     with pytest.raises(Exception, match="not allowed"):
         await site.launch(launched, doc, patient="bob")

@@ -116,6 +116,26 @@ async def test_x_t33_a_code_twice(world, app):
     refused(await world.redeem(app, code))
 
 
+async def test_x_t33_a_used_code_without_its_verifier(world, app):
+    """X-T33: whoever only saw a public client's code cannot end what came of it; a confidential client's thief can."""
+    code = await world.code(app, SCOPE)
+    body = (await world.redeem(app, code)).json()
+    for verifier in (None, "", "w" * 60, CHALLENGE):
+        refused(await world.redeem(app, code, verifier))
+    refused(await world.redeem(app, code, redirect_uri=CALLBACK + "/"))
+    assert (await world.tokens.authenticate(body["access_token"])).account == ANN.id
+    refused(await world.redeem(app, code))
+    with pytest.raises(NotAuthenticated):
+        await world.tokens.authenticate(body["access_token"])
+
+    old = await world.register(Kind.SYMMETRIC)
+    code = await world.code(old, SCOPE)
+    body = (await world.redeem(old, code)).json()
+    refused(await world.redeem(old, code, "w" * 60))
+    with pytest.raises(NotAuthenticated):
+        await world.tokens.authenticate(body["access_token"])
+
+
 async def test_x_t34_a_code_in_parallel(world, app):
     """X-T34: fifty redeem one code at two processes: one answer with tokens."""
     code = await world.code(app, SCOPE)
@@ -308,7 +328,7 @@ async def test_the_principal_is_the_person(world, app):
     assert (who.account, who.fhir_user, who.patient, who.purpose) == (DOC.id, "Practitioner/doc", "", "TREAT")
     assert who.roles == set(DOC.roles)
     assert who.organisations == {"Organization/ward"}
-    assert (who.amr, who.acr) == (("hwk", "user"), "phishing-resistant")
+    assert (who.amr, who.acr) == (("hwk", "user"), "phr")
     assert who.grant_id
 
 

@@ -24,7 +24,7 @@ from medlock.oauth.administering import administration
 from medlock.oauth.authorize import NeedConsent, NeedSignIn, Redirect
 from medlock.oauth.client import Kind
 from medlock.oauth.granting import Place
-from medlock.oauth.people import Choice, KnownPeople, Person
+from medlock.oauth.people import Choice, Found, KnownPeople, Person
 from medlock.oauth.registering import Registration
 from medlock.oauth.rows import open_rows
 from medlock.oauth.server import AuthorizationServer, Outside
@@ -32,6 +32,8 @@ from medlock.oauth.tokens import TokenStore
 from medlock.settings import Limits
 from medlock.store.keyring import TenantKeys
 from medlock.store.memory import Disk, MemoryBackend
+from medlock.web.admin_api.api import AdminApi
+from medlock.web.admin_api.gate import AdminGate
 from medlock.web.oauth_api.api import OAuthApi
 from medlock.web.oplog import OpLog
 from medlock.web.pipeline import Outer
@@ -108,8 +110,15 @@ class Session:
     account: str
     id: str = "session-1"
     amr: tuple[str, ...] = ("hwk", "user")
-    acr: str = "phishing-resistant"
+    acr: str = "phr"
     auth_time: int = 0
+
+
+class NoSessions:
+    """Nobody is signed in."""
+
+    async def find(self, _secret):
+        raise NotAuthenticated("Please sign in.")
 
 
 class SeeingSight:
@@ -123,9 +132,9 @@ class SeeingSight:
         mine = person.is_staff or reference.removeprefix("Patient/") in {*person.patients, "Encounter/e1"}
         return reference in self.visible and mine
 
-    async def names(self, person, patients):
-        ids = patients or (("ann", "bob") if person.is_staff else ())
-        return [Choice(each, each.title()) for each in ids]
+    async def names(self, person, sought):
+        ids = person.patients or (("ann", "bob") if person.is_staff else ())
+        return Found(tuple(Choice(each, each.title()) for each in ids if each.startswith(sought.name)))
 
 
 @dataclass
@@ -185,8 +194,14 @@ class World:
         server = AuthorizationServer(self.server_desk, Place(BASE, FHIR), outside)
         replies, log = Replies(FHIR, tls=True), OpLog(self.clock, Lines())
         self.api = OAuthApi(server, Watching(), self.who)
-        app = Outer(replies, SmallProbe(), log, tls=True).app(self.api.mounted())
+        gate = AdminGate(NoSessions(), self.clock, BASE)
+        self.admin = AdminApi(self.server_desk.clerk, gate, Watching())
+        app = Outer(replies, SmallProbe(), log, tls=True).app(self.mounted())
         return server, app, tokens
+
+    def mounted(self):
+        """What answers: endpoints for apps, and the administration, which nobody is let into."""
+        return [*self.api.mounted(), *self.admin.mounted()]
 
     async def who(self, _request):
         if self.signed_in is None:

@@ -10,7 +10,7 @@ from medlock.app import _site, open_app
 from medlock.audit.search import AuditQuery
 from medlock.clock import Clock
 from medlock.fhir.address import ROUTES
-from medlock.fhir.question import EXPORTS, Interaction
+from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction
 from medlock.oauth.requests import TokenRequest
 from medlock.settings import Settings
 from medlock.web.oplog import OpLog
@@ -37,6 +37,11 @@ GROUP = orjson.dumps(
     {"resourceType": "Group", "id": "p1", "type": "person", "actual": True,
      "member": [{"entity": {"reference": "Patient/p1"}}]}
 )  # fmt: skip
+EMERGENCY = {
+    Interaction.BREAK_GLASS: {"reason": "Unconscious in the emergency room."},
+    Interaction.BREAK_GLASS_END: {"case": "0" * 16},
+    Interaction.BREAK_GLASS_REVIEW: {"case": "0" * 16, "outcome": "justified"},
+}
 WALK = [(template, method) for template in ROUTES for method in METHODS]
 
 
@@ -84,8 +89,8 @@ def request_for(template, method):
     if interaction in EXPORTS:
         policy = "?policy=safe-harbor" if interaction is Interaction.DEIDENTIFY else ""
         return path + policy, json | {"prefer": "respond-async"}, b""
-    if interaction is Interaction.MATCH:
-        return path, json, MATCH
+    if interaction is Interaction.MATCH or (interaction in EMERGENCIES and method == "POST"):
+        return path, json, MATCH if interaction is Interaction.MATCH else said(template, interaction)
     if interaction in {Interaction.DOCREF, Interaction.LASTN, Interaction.VALIDATE}:
         named = "" if interaction is Interaction.VALIDATE else "?patient=p1"
         return path + named, json, PATIENT if method == "POST" and not named else b""
@@ -95,6 +100,13 @@ def request_for(template, method):
     if interaction in searches or method in {"GET", "HEAD", "DELETE"}:
         return path, {"content-type": "application/x-www-form-urlencoded"}, b""
     return path, {"content-type": "application/fhir+json"}, BUNDLE if path == "" else PATIENT
+
+
+def said(template, interaction):
+    """What an operation of an emergency is told."""
+    words = {} if interaction is Interaction.BREAK_GLASS_END and "{id}" in template else EMERGENCY[interaction]
+    given = [{"name": name, "valueString": value} for name, value in words.items()]
+    return orjson.dumps({"resourceType": "Parameters"} | ({"parameter": given} if given else {}))
 
 
 async def ask(client, template, method, headers):
@@ -131,6 +143,8 @@ async def test_every_route_declares_its_methods(site):
             assert answer.headers["allow"]
         else:
             wanted = {202} if declared in EXPORTS else {200, 201}
+            if declared in EMERGENCIES:  # nobody is behind this token, and it is no privacy officer's
+                wanted = {401, 200} if "{id}" in template else {403}
             assert answer.status_code in wanted, (template, method, answer.text)
             if declared in EXPORTS:
                 gone = await client.delete(answer.headers["content-location"], headers=headers)

@@ -28,7 +28,16 @@ from medlock.access.masking import refuse_masked, refuse_masked_scopes
 from medlock.access.principal import Principal, Role
 from medlock.access.remainder import carriers, remainder
 from medlock.access.residual import AnyOf, Residuals, Rule
-from medlock.access.roles import KINDS, MAY_ERASE, known_types, role_rights, studied_rights, studied_types
+from medlock.access.roles import (
+    KINDS,
+    MAY_BREAK_GLASS,
+    MAY_ERASE,
+    MAY_REVIEW,
+    known_types,
+    role_rights,
+    studied_rights,
+    studied_types,
+)
 from medlock.access.scopes import ANY, CREATE, DELETE, READ, SEARCH, UPDATE, letters
 from medlock.errors import Denied
 from medlock.fhir.options import ExportOptions, ValidateMode, ValidateOptions
@@ -54,6 +63,10 @@ _NEEDED = MappingProxyType(
         Interaction.LASTN: READ | SEARCH,
         Interaction.MATCH: READ | SEARCH,
         Interaction.ACCESS_REASONS: READ,
+        Interaction.BREAK_GLASS: READ,
+        Interaction.BREAK_GLASS_END: READ,
+        Interaction.BREAK_GLASS_CASES: READ | SEARCH,
+        Interaction.BREAK_GLASS_REVIEW: READ | SEARCH,
     }
     | dict.fromkeys(EXPORTS, READ | SEARCH)
 )
@@ -98,7 +111,7 @@ def _decided(principal: Principal, question: Question) -> Grant:
     needed = _needed(question)
     if not needed:
         raise Denied("a bundle is decided entry by entry")
-    if needed == READ and question.interaction is not Interaction.EVERYTHING:
+    if needed == READ and question.interaction not in _SPECIAL:
         return _decide_read(principal, question.type)
     grant = _SPECIAL.get(question.interaction, _decide_one)(principal, question)
     refuse_masked(principal.scopes, grant, question)
@@ -278,6 +291,26 @@ def _decide_export(principal: Principal, question: Question) -> Grant:
     return structs.replace(_reach(principal, types, _LOOK), deidentified=hides)
 
 
+def _decide_emergency(principal: Principal, question: Question) -> Grant:
+    """The Grant to open a patient's record in an emergency, or to end that: the same whoever the patient is."""
+    if not question.id:
+        return _decide_review(principal, question)
+    if MAY_BREAK_GLASS.isdisjoint(principal.roles):
+        raise Denied(f"{_roles(principal)} may not declare an emergency")
+    if principal.patient not in {"", question.id}:
+        raise Denied("the caller is held to another patient")
+    _require(principal, "Patient", READ)
+    return _reach(principal, _ONE_TYPE["Patient"], READ)
+
+
+def _decide_review(principal: Principal, _question: Question) -> Grant:
+    """The Grant to look at the emergency accesses of everybody, which are of the audit log."""
+    if MAY_REVIEW.isdisjoint(principal.roles) or principal.patient:
+        raise Denied(f"{_roles(principal)} may not review emergency accesses")
+    _require(principal, "AuditEvent", _LOOK)
+    return _reach(principal, AUDIT, _LOOK)
+
+
 def _studied(principal: Principal) -> frozenset[str]:
     """All types that may reach this caller de-identified, by role and scope."""
     known = [(role, name) for role in principal.roles for name in studied_types(role)]
@@ -327,6 +360,10 @@ _SPECIAL: Mapping[Interaction, Callable[[Principal, Question], Grant]] = Mapping
         Interaction.SEARCH_SYSTEM: _decide_across,
         Interaction.HISTORY_SYSTEM: _decide_history,
         Interaction.EVERYTHING: _decide_everything,
+        Interaction.BREAK_GLASS: _decide_emergency,
+        Interaction.BREAK_GLASS_END: _decide_emergency,
+        Interaction.BREAK_GLASS_CASES: _decide_review,
+        Interaction.BREAK_GLASS_REVIEW: _decide_review,
     }
     | dict.fromkeys(EXPORTS, _decide_export)
 )

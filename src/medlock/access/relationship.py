@@ -44,6 +44,7 @@ class Source(StrEnum):
     APPOINTMENT = "appointment"
     ORDER = "order"
     COVER = "on-call-cover"
+    BREAK_GLASS = "break-glass"  # no resource says it: they opened the record in an emergency
 
 
 class Tie(msgspec.Struct, frozen=True):

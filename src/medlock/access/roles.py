@@ -80,6 +80,10 @@ TREATS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB})
 # Who may erase a patient for good; offered to operators only, never over HTTP.
 MAY_ERASE = frozenset({Role.PRIVACY_OFFICER})
 
+# Who may open one patient's record in an emergency, and who looks at it afterwards (docs/break-glass.md).
+MAY_BREAK_GLASS = frozenset({Role.CLINICIAN, Role.NURSE})
+MAY_REVIEW = frozenset({Role.PRIVACY_OFFICER})
+
 # Which kinds of scope pass on a role's rights. `patient/` counts only for a caller who is held to a patient.
 KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
     {

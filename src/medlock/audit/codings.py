@@ -73,6 +73,8 @@ _USE = _coding(_DCM, "110132", "Use of Restricted Function")
 _LOGOUT = _coding(_DCM, "110123", "Logout")
 _START = _coding(_DCM, "110120", "Application Start")
 _ATTRIBUTES = _coding(_DCM, "110137", "User Security Attributes Changed")
+_OVERRIDE = _coding(_DCM, "110127", "Emergency Override Started")
+_OVERRIDDEN = _coding(_DCM, "110128", "Emergency Override Stopped")
 _CONFIGURATION = _coding(_DCM, "110129", "Security Configuration")
 UNCLEAR = _coding("urn:medlock:audit", "consent-unclear", "Consent that cannot be evaluated")
 
@@ -156,6 +158,11 @@ SHAPES = {
     Action.STORE_OPEN: _admin(_ACTIVITY, _START, "E"),
     Action.STORE_MOVE: _admin(_ALERT, _CONFIGURATION, "U"),
     Action.LIMIT: _admin(_ALERT, _USE, "E"),
+    Action.GLASS_ASK: _admin(_ALERT, _USE, "E"),
+    Action.GLASS_OPEN: _admin(_ALERT, _OVERRIDE, "E"),
+    Action.GLASS_END: _admin(_ALERT, _OVERRIDDEN, "E"),
+    Action.GLASS_REVIEW: _admin(_ALERT, _USE, "U"),
+    Action.GLASS_CASES: _admin(_ALERT, _USE, "R"),
     Action.PASSWORD_LIST: _admin(_ALERT, _CONFIGURATION, "U"),
 }
 """Every Action has its Shape; a test walks both."""

@@ -72,6 +72,11 @@ class Action(StrEnum):
     STORE_OPEN = "admin:store:open"
     STORE_MOVE = "admin:store:move"
     LIMIT = "protect:limit:reach"  # a quota was reached for the first time in its window, or an alarm about one
+    GLASS_ASK = "emergency:access:ask"  # refused, or already open
+    GLASS_OPEN = "emergency:access:open"  # `request` names the note, here and in the two that follow
+    GLASS_END = "emergency:access:end"
+    GLASS_REVIEW = "emergency:access:review"
+    GLASS_CASES = "emergency:access:list"
     PASSWORD_LIST = "admin:passwords:import"
 
 

@@ -51,6 +51,10 @@ DOCREF: Methods = MappingProxyType({"GET": Interaction.DOCREF, "POST": Interacti
 LASTN: Methods = MappingProxyType({"GET": Interaction.LASTN, "POST": Interaction.LASTN})
 MATCH: Methods = MappingProxyType({"POST": Interaction.MATCH})
 ACCESS_REASONS: Methods = MappingProxyType({"GET": Interaction.ACCESS_REASONS})
+BREAK_GLASS: Methods = MappingProxyType({"POST": Interaction.BREAK_GLASS})
+BREAK_GLASS_END: Methods = MappingProxyType({"POST": Interaction.BREAK_GLASS_END})
+BREAK_GLASS_CASES: Methods = MappingProxyType({"GET": Interaction.BREAK_GLASS_CASES})
+BREAK_GLASS_REVIEW: Methods = MappingProxyType({"POST": Interaction.BREAK_GLASS_REVIEW})
 _BOTH = ("GET", "POST")
 EXPORTING: Mapping[str, Methods] = MappingProxyType(
     {f"${each}": MappingProxyType(dict.fromkeys(_BOTH, each)) for each in Interaction if each in EXPORTS}
@@ -62,6 +66,9 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/": BASE,
         "/_search": SYSTEM_SEARCH,
         "/_history": HISTORY_SYSTEM,
+        "/$end-break-glass": BREAK_GLASS_END,
+        "/$break-glass-cases": BREAK_GLASS_CASES,
+        "/$review-break-glass": BREAK_GLASS_REVIEW,
         "/{type}": TYPE,
         "/{type}/_search": SEARCH,
         "/{type}/_history": HISTORY_TYPE,
@@ -75,6 +82,8 @@ ROUTES: Mapping[str, Methods] = MappingProxyType(
         "/{type}/{id}/$validate": VALIDATE_ONE,
         "/Patient/{id}/$everything": EVERYTHING,
         "/Patient/{id}/$access-reasons": ACCESS_REASONS,
+        "/Patient/{id}/$break-glass": BREAK_GLASS,
+        "/Patient/{id}/$end-break-glass": BREAK_GLASS_END,
         "/Patient/{id}/*": WITHIN_ALL,
         "/Patient/{id}/_search": SYSTEM_SEARCH,
         "/Patient/{id}/{type}": WITHIN,
@@ -88,7 +97,24 @@ _OF_ONE_TYPE: Mapping[tuple[str, str], Methods] = MappingProxyType(
     {("DocumentReference", "$docref"): DOCREF, ("Observation", "$lastn"): LASTN, ("Patient", "$match"): MATCH}
     | {("Patient", name): methods for name, methods in EXPORTING.items()}
 )
-_OF_PATIENT: Mapping[str, Methods] = MappingProxyType({"$everything": EVERYTHING, "$access-reasons": ACCESS_REASONS})
+_OF_ALL: Mapping[str, Methods] = MappingProxyType(
+    {
+        "_search": SYSTEM_SEARCH,
+        "_history": HISTORY_SYSTEM,
+        "$end-break-glass": BREAK_GLASS_END,
+        "$break-glass-cases": BREAK_GLASS_CASES,
+        "$review-break-glass": BREAK_GLASS_REVIEW,
+    }
+    | dict(EXPORTING)
+)
+_OF_PATIENT: Mapping[str, Methods] = MappingProxyType(
+    {
+        "$everything": EVERYTHING,
+        "$access-reasons": ACCESS_REASONS,
+        "$break-glass": BREAK_GLASS,
+        "$end-break-glass": BREAK_GLASS_END,
+    }
+)
 _RESERVED = frozenset({"_", "$", ""})  # no id begins so
 
 
@@ -103,8 +129,6 @@ def locate(method: str, path: str) -> Address:
         return _instance(method, segments[0], segments[1], INSTANCE)
     if segments in ([], [""]):
         return Address(_offered(BASE, method))
-    if segments == ["_search"]:
-        return Address(_offered(SYSTEM_SEARCH, method))
     if len(segments) == 1:
         return _above(method, segments[0])
     if len(segments) == 2:
@@ -113,11 +137,9 @@ def locate(method: str, path: str) -> Address:
 
 
 def _above(method: str, segment: str) -> Address:
-    """Addresses of one segment: a type, the history of everything, or an export of it."""
-    if segment in EXPORTING:
-        return Address(_offered(EXPORTING[segment], method))
-    if segment == "_history":
-        return Address(_offered(HISTORY_SYSTEM, method))
+    """Addresses of one segment: a type, or what is asked of everything."""
+    if segment in _OF_ALL:
+        return Address(_offered(_OF_ALL[segment], method))
     return Address(_pick(TYPE, method, segment), segment)
 
 

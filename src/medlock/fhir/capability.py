@@ -39,15 +39,22 @@ _DEFINED = "http://hl7.org/fhir/OperationDefinition/"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _DARTS = "http://hl7.org/fhir/us/darts/OperationDefinition/"
 _US_CORE = "http://hl7.org/fhir/us/core/OperationDefinition/"
+_OWN = "urn:medlock:OperationDefinition:"
 _OPERATIONS = {
     "Patient": {
-        "access-reasons": "urn:medlock:OperationDefinition:Patient-access-reasons",
+        "access-reasons": f"{_OWN}Patient-access-reasons",
         "everything": f"{_DEFINED}Patient-everything",
         "match": f"{_DEFINED}Patient-match",
+        "break-glass": f"{_OWN}Patient-break-glass",
+        "end-break-glass": f"{_OWN}Patient-end-break-glass",
     },
     "Observation": {"lastn": f"{_DEFINED}Observation-lastn"},
     "DocumentReference": {"docref": f"{_US_CORE}docref"},
 }
+_ON_CASES = [
+    {"name": each, "definition": f"{_OWN}{each}"}
+    for each in ("break-glass-cases", "review-break-glass", "end-break-glass")
+]
 _VALIDATE = {"validate": f"{_DEFINED}Resource-validate"}
 _SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -90,7 +97,7 @@ def capability_statement(instance: Instance) -> bytes:
                     "mode": "server",
                     "security": _security(instance),
                     "resource": [_resource(name, exports=instance.exports) for name in stored],
-                    "operation": _exports("system") if instance.exports else [],
+                    "operation": [*(_exports("system") if instance.exports else []), *_ON_CASES],
                     "documentation": _SEARCHES,
                     "interaction": [{"code": each.value} for each in _OF_THE_WHOLE],
                     "searchParam": [each for each in _search_params("Basic") if each["name"] in _COMMON],

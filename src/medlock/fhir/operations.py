@@ -1,9 +1,9 @@
 """Reads what an operation is asked, from its address and its input, into Options in canonical form.
 
 $everything (R4 Patient-everything), $validate (Resource-validate), $docref (US Core docref), $lastn (Observation-
-lastn), $match (Patient-match), and the exports (`fhir.exporting`). Parameters stand in the query string or in a posted
-Parameters resource; an unknown one is refused. What an operation searches for is a search like any other, read by
-`fhir.grammar`.
+lastn), $match (Patient-match), the exports (`fhir.exporting`), and those of emergency access, which are our own.
+Parameters stand in the query string or in a posted Parameters resource; an unknown one is refused. What an operation
+searches for is a search like any other, read by `fhir.grammar`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from medlock.fhir.form import Pairs
 from medlock.fhir.grammar import canonical_text, parse_search
 from medlock.fhir.history import instant, moment, only, page_size
 from medlock.fhir.options import (
+    BreakGlassOptions,
+    CaseOptions,
     DocRefOptions,
     EverythingOptions,
     LastNOptions,
@@ -37,6 +39,8 @@ from medlock.fhir.values import MAX_MS, MIN_MS
 
 LASTN_MAX: Final = 100
 MATCH_MAX: Final = 100
+CASE_STATUSES: Final = ("open", "overdue", "reviewed", "all")
+CASE_OUTCOMES: Final = ("justified", "not-justified")
 _BASE_PROFILE: Final = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -67,6 +71,8 @@ def read_operation(interaction: Interaction, about: About, params: Pairs, body: 
     else:
         read = read_parameters(body)
         given = Input(params + read.pairs, read.resource)
+    if params and interaction in _SAYING:
+        raise BadRequest("What is typed for this operation stands in its body, as Parameters, and not in its address.")
     if given.resource and interaction not in _BRINGING:
         raise BadRequest("This operation takes no resource.")
     if interaction in EXPORTS:
@@ -177,6 +183,40 @@ def _match(about: About, given: Input) -> Read:
     return Read(MatchOptions(most, certain == "true", canonical_text(given.pairs)), body=given.resource)
 
 
+def _break_glass(_about: About, given: Input) -> Read:
+    """Whether a reason is one is judged at the door, where refusals are written down."""
+    once = only(given.pairs, frozenset({"reason"}), "$break-glass")
+    return Read(BreakGlassOptions(once.get("reason", "")))
+
+
+def _end(about: About, given: Input) -> Read:
+    """The caller's own access to the patient in the address, or any by its case."""
+    known = frozenset[str]() if about.id else frozenset({"case"})
+    once = only(given.pairs, known, "$end-break-glass")
+    if not about.id and "case" not in once:
+        raise refusal("case", "is needed: which access?", "required")
+    return Read(CaseOptions(once.get("case", ""), text=canonical_text(given.pairs)))
+
+
+def _cases(_about: About, given: Input) -> Read:
+    once = only(given.pairs, frozenset({"case", "status"}), "$break-glass-cases")
+    if once.get("status", "all") not in CASE_STATUSES or len(once) > 1:
+        raise refusal("status", f"is one of {', '.join(CASE_STATUSES)}, or one case is named.", "value")
+    return Read(CaseOptions(once.get("case", ""), once.get("status", ""), text=canonical_text(given.pairs)))
+
+
+def _review(_about: About, given: Input) -> Read:
+    once = only(given.pairs, frozenset({"case", "outcome", "note"}), "$review-break-glass")
+    for name in ("case", "outcome"):
+        if name not in once:
+            raise refusal(name, "is needed.", "required")
+    if once["outcome"] not in CASE_OUTCOMES:
+        raise refusal("outcome", f"is {' or '.join(CASE_OUTCOMES)}.", "value")
+    named = tuple(pair for pair in given.pairs if pair[0] != "note")
+    options = CaseOptions(once["case"], "", once["outcome"], once.get("note", ""), canonical_text(named))
+    return Read(options)
+
+
 def _access_reasons(_about: About, given: Input) -> Read:
     once = only(given.pairs, frozenset({"practitioner"}), "$access-reasons")
     who = once.get("practitioner", "")
@@ -187,6 +227,8 @@ def _access_reasons(_about: About, given: Input) -> Read:
 
 _PRACTITIONER: Final = re.compile(r"Practitioner/[A-Za-z0-9\-.]{1,64}")
 _BRINGING: Final = frozenset({Interaction.VALIDATE, Interaction.MATCH})
+_SAYING: Final = frozenset({Interaction.BREAK_GLASS, Interaction.BREAK_GLASS_REVIEW})
+"""They bring a person's own words, which must not stand in the logs of everything between."""
 _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingProxyType(
     {
         Interaction.EVERYTHING: _everything,
@@ -195,6 +237,10 @@ _READERS: Final[Mapping[Interaction, Callable[[About, Input], Read]]] = MappingP
         Interaction.LASTN: _lastn,
         Interaction.MATCH: _match,
         Interaction.ACCESS_REASONS: _access_reasons,
+        Interaction.BREAK_GLASS: _break_glass,
+        Interaction.BREAK_GLASS_END: _end,
+        Interaction.BREAK_GLASS_CASES: _cases,
+        Interaction.BREAK_GLASS_REVIEW: _review,
     }
 )
 OPERATIONS: Final = frozenset(_READERS) | EXPORTS

@@ -96,6 +96,23 @@ class ReasonsOptions(msgspec.Struct, frozen=True, tag="reasons"):
     text: str = ""
 
 
+class BreakGlassOptions(msgspec.Struct, frozen=True, tag="break-glass"):
+    """Parameters of Patient/$break-glass. The reason stands in no text: the log has it in a place of its own."""
+
+    reason: str = ""
+    text: str = ""
+
+
+class CaseOptions(msgspec.Struct, frozen=True, tag="break-glass-case"):
+    """Parameters of the operations on emergency accesses: which case, or those that stand so; what was found of it."""
+
+    case: str = ""
+    status: str = ""
+    outcome: str = ""
+    note: str = ""
+    text: str = ""
+
+
 class ExportPart(msgspec.Struct, frozen=True):
     """A piece of an export: of which file, and after which row of which index. `file` "" only counts."""
 
@@ -130,5 +147,7 @@ Options = (
     | LastNOptions
     | MatchOptions
     | ReasonsOptions
+    | BreakGlassOptions
+    | CaseOptions
     | ExportOptions
 )

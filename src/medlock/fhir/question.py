@@ -30,13 +30,17 @@ class Interaction(StrEnum):
     SEARCH_SYSTEM = "search-system"  # several types: the system's, or those of one patient's compartment
     BATCH = "batch"
     TRANSACTION = "transaction"
-    EVERYTHING = "everything"  # this and the following are operations, by their names
+    EVERYTHING = "everything"  # this and all that follow are operations, by their names
     VALIDATE = "validate"
     DOCREF = "docref"
     LASTN = "lastn"
     MATCH = "match"
     ACCESS_REASONS = "access-reasons"
-    EXPORT = "export"  # this and the following have files as output, fetched later
+    BREAK_GLASS = "break-glass"  # this and the three that follow: docs/break-glass.md
+    BREAK_GLASS_END = "end-break-glass"
+    BREAK_GLASS_CASES = "break-glass-cases"
+    BREAK_GLASS_REVIEW = "review-break-glass"
+    EXPORT = "export"  # this and the three that follow have files as output, fetched later
     DEIDENTIFY = "de-identify"
     ANONYMIZE = "anonymize"
     PSEUDONYMIZE = "pseudonymize"
@@ -44,6 +48,14 @@ class Interaction(StrEnum):
     __hash__ = str.__hash__  # an Enum's own is a function in Python, and every request looks several tables up
 
 
+EMERGENCIES = frozenset(
+    {
+        Interaction.BREAK_GLASS,
+        Interaction.BREAK_GLASS_END,
+        Interaction.BREAK_GLASS_CASES,
+        Interaction.BREAK_GLASS_REVIEW,
+    }
+)
 EXPORTS = frozenset({Interaction.EXPORT, Interaction.DEIDENTIFY, Interaction.ANONYMIZE, Interaction.PSEUDONYMIZE})
 
 

@@ -36,12 +36,12 @@ from medlock.fhir.operations import OPERATIONS, About, read_operation
 from medlock.fhir.options import Options, PatchKind, PatchOptions
 from medlock.fhir.patching import patch_kind, patch_of_entry
 from medlock.fhir.query import SearchQuery
-from medlock.fhir.question import EXPORTS, Interaction, Preconditions, Question
+from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Preconditions, Question
 
 _SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
 _HISTORIES = frozenset({Interaction.HISTORY, Interaction.HISTORY_TYPE, Interaction.HISTORY_SYSTEM})
-_UNPAGED = frozenset({Interaction.VALIDATE, Interaction.MATCH, Interaction.ACCESS_REASONS})
-_PAGED = (_SEARCHES | OPERATIONS) - _UNPAGED - EXPORTS | _HISTORIES
+_UNPAGED = frozenset({Interaction.VALIDATE, Interaction.MATCH, Interaction.ACCESS_REASONS}) | EMERGENCIES | EXPORTS
+_PAGED = (_SEARCHES | OPERATIONS) - _UNPAGED | _HISTORIES
 _BRINGS = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
 _READS = frozenset({Interaction.READ, Interaction.VREAD})
 _BINARY = b"/Binary"  # no other type's name begins so
@@ -167,6 +167,8 @@ def parse_entry(entry: EntryRequest, frame: Frame) -> Question:
         raise BadRequest("An entry of a bundle creates, reads, searches (GET), updates, patches or deletes.")
     if address.interaction in EXPORTS:
         raise BadRequest("An export is asked for by itself, with Prefer: respond-async.")
+    if address.interaction in EMERGENCIES:
+        raise BadRequest("Emergency access is asked for by itself, never in a bundle.")
     kind = None
     if address.interaction is Interaction.PATCH:
         kind, body = patch_of_entry(entry.body)

@@ -23,6 +23,7 @@ from medlock.identity.lockout import PASSWORD_PACE, Lockout
 from medlock.identity.passwords.blocklist import blocklist
 from medlock.identity.passwords.profiles import policies
 from medlock.identity.pending import PendingBook
+from medlock.identity.review import Point, due, points
 from medlock.identity.sessions import Sessions
 from medlock.identity.signin import SignIn
 from medlock.identity.slots import Slots
@@ -75,6 +76,13 @@ class Identity:
         _, until = await self.lockout.standing(account.login)
         suspended = await self.lockout.suspended(account_id, CODES)
         return Standing(attempts.failed, max((each.at for each in attempts.newest), default=0), until, tuple(suspended))
+
+    async def review(self, account_id: str) -> tuple[Point, ...] | None:
+        """What an owner is asked to look at this year; None when they have looked. Raises NotFound."""
+        account, now = await self.accounts.get(account_id), self.ground.clock.now_ms()
+        if not due(self.kit.password.policy_of(account.roles), account.reviewed, now):
+            return None
+        return tuple(points(await self.kit.held(account_id), now))
 
     async def unlock(self, account_id: str, by: str) -> None:
         """Failed attempts count no longer: by the owner, who is in, or by who administers accounts. Raises NotFound."""

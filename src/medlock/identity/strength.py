@@ -43,6 +43,7 @@ class Act(StrEnum):
     EXPORT = "export"
     BREAK_GLASS = "break-glass"
     KEY_USE = "key-use"
+    ADMINISTER = "administer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,18 @@ class Need:
     acr: Acr
     within_ms: int = FRESH_MS
 
+    @property
+    def levels(self) -> tuple[Acr, ...]:
+        """All that would do, strongest first (RFC 9470 §3, `acr_values`)."""
+        return tuple(each for each in reversed(Acr) if each.rank >= self.acr.rank)
+
 
 NEEDS = {
     Act.FACTOR_CHANGE: Need(Acr.AAL1),  # whatever they sign in with: a first second factor must be possible
     Act.EXPORT: Need(Acr.AAL1),
     Act.BREAK_GLASS: Need(Acr.PHR),
     Act.KEY_USE: Need(Acr.AAL2),
+    Act.ADMINISTER: Need(Acr.PHR),
 }
 """Every Act has its Need; a test walks both."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from medlock.oauth.clerk import Clerk
 from medlock.oauth.clients import Clients
 from medlock.oauth.endings import ApprovalEndings
 from medlock.oauth.joining import Joining
@@ -20,6 +21,7 @@ class Administration:
     rows: Rows
     tokens: TokenStore
     clients: Clients
+    clerk: Clerk
     endings: ApprovalEndings
     keys: SigningKeys
     joining: Joining
@@ -28,13 +30,7 @@ class Administration:
 
 def administration(rows: Rows, tokens: TokenStore) -> Administration:
     """Over an open store."""
-    clients = Clients(rows)
-    return Administration(
-        rows,
-        tokens,
-        clients,
-        ApprovalEndings(rows, tokens),
-        SigningKeys(rows),
-        Joining(rows, clients),
-        Sweeper(rows, tokens),
-    )
+    clients, endings = Clients(rows), ApprovalEndings(rows, tokens)
+    joining = Joining(rows, clients)
+    clerk = Clerk(clients, endings, joining)
+    return Administration(rows, tokens, clients, clerk, endings, SigningKeys(rows), joining, Sweeper(rows, tokens))

@@ -24,10 +24,11 @@ from medlock.oauth.approving import Approving, Decision
 from medlock.oauth.asking import Asking, Pairs, SentBack
 from medlock.oauth.client import Client, Status
 from medlock.oauth.clients import Clients
+from medlock.oauth.crowding import Crowd
 from medlock.oauth.granting import Place
 from medlock.oauth.launching import Launching, check_sight
 from medlock.oauth.lifetimes import ACCESS, DAY, MINUTE, PENDING, REFRESH_IDLE
-from medlock.oauth.people import Choice, People, Person, Sight, SignedIn
+from medlock.oauth.people import ANYBODY, Choice, Found, People, Person, Sight, SignedIn, Sought
 from medlock.oauth.rows import Context, Launch, Pending, Request, Rows
 from medlock.oauth.wording import Line, lines
 from medlock.store.cabinet import Held
@@ -62,6 +63,7 @@ class View:
 
     lines     one for each scope, each of which can be refused
     patients  whose record may be chosen; empty when the app reaches no single one, or was launched with one
+    more      the page that goes on with them, or ""; searchable: others may be looked for
     minutes   how long one access lasts; `days` how long the app may come back by itself, when that is allowed
     """
 
@@ -71,6 +73,8 @@ class View:
     redirect: str
     lines: tuple[Line, ...]
     patients: tuple[Choice, ...]
+    more: str = field(default="", repr=False)
+    searchable: bool = False
     minutes: int = ACCESS // MINUTE
     days: int = REFRESH_IDLE // DAY
 
@@ -106,9 +110,10 @@ class Authorize:
         self._around = around
         self._rows = around.rows
         self._approving = Approving(around.rows)
+        self._crowd = Crowd(around.rows)
 
-    async def begin(self, pairs: Pairs, session: SignedIn | None) -> Next:
-        """A request as it came. Raises BadRequest: to be shown, and sent nowhere."""
+    async def begin(self, pairs: Pairs, session: SignedIn | None, address: str = "") -> Next:
+        """A request as it came, from a network address. Raises BadRequest: to be shown, and sent nowhere; Crowded."""
         try:
             sound = await self._around.asking.sound(pairs)
         except SentBack as fault:
@@ -118,6 +123,7 @@ class Authorize:
         if request.prompt == "none":
             code = "login_required" if session is None else "consent_required"
             return self._back(request, {"error": code})
+        await self._crowd.waits(session, address)
         handle = new_secret()
         pending = Pending(request, now + PENDING * 1000, now)
         batch = self._rows.pending.insert(self._rows.pending.key(handle), pending)
@@ -129,10 +135,10 @@ class Authorize:
             raise BadRequest(_GONE, reason="a pushed request that was used") from None
         return await self._next(handle, pending, sound.client, session)
 
-    async def resume(self, handle: str, session: SignedIn | None) -> Next:
-        """A request that waits. Raises BadRequest when it does not."""
+    async def resume(self, handle: str, session: SignedIn | None, sought: Sought = ANYBODY) -> Next:
+        """A request that waits; `sought`: whose record is looked for. Raises BadRequest when it does not wait."""
         held, client = await self._waiting(handle)
-        return await self._next(handle, held.value, client.value, session)
+        return await self._next(handle, held.value, client.value, session, sought)
 
     async def decide(self, handle: str, session: SignedIn, scopes: Sequence[str], patient: str = "") -> Redirect:
         """What they allow: some of the scopes, or none at all. Raises BadRequest with what is missing."""
@@ -161,7 +167,9 @@ class Authorize:
             raise BadRequest(_GONE, reason="its client is not active")
         return held, client
 
-    async def _next(self, handle: str, pending: Pending, client: Client, session: SignedIn | None) -> Next:
+    async def _next(
+        self, handle: str, pending: Pending, client: Client, session: SignedIn | None, sought: Sought = ANYBODY
+    ) -> Next:
         """Sign in, or decide."""
         request = pending.request
         if session is None or self._is_old(pending, session):
@@ -174,7 +182,7 @@ class Authorize:
         except Denied as refusal:
             await self._note(request, session.account, refusal.reason)
             return self._back(request, {"error": "invalid_request", "error_description": "The launch is not valid."})
-        return NeedConsent(handle, await self._view(client, request, person, launch))
+        return NeedConsent(handle, await self._view(client, request, (person, sought), launch))
 
     def _is_old(self, pending: Pending, session: SignedIn) -> bool:
         """Whether the app wants a fresher sign-in (OpenID Connect Core §3.1.2.1).
@@ -194,14 +202,26 @@ class Authorize:
             return None
         return await self._around.launching.found(request.launch, account, request.client)
 
-    async def _view(self, client: Client, request: Request, person: Person, launch: Held[Launch] | None) -> View:
-        asked = scope.asked(request.scopes)
+    async def _view(
+        self, client: Client, request: Request, looks: tuple[Person, Sought], launch: Held[Launch] | None
+    ) -> View:
+        """What the page shows to a person who looks for patients."""
+        asked, (person, sought) = scope.asked(request.scopes), looks
         encounter = launch is not None and launch.value.context.encounter != ""
         shown = tuple(line for line in lines(asked) if encounter or line.scope != scope.LAUNCH_ENCOUNTER)
-        patients: list[Choice] = []
-        if (launch is None or not launch.value.context.patient) and reaches_one(asked, person):
-            patients = await self._around.sight.names(person, person.patients)
-        return View(client.id, client.name, client.verified, request.redirect_uri, shown, tuple(patients))
+        found, chooses = Found(), (launch is None or not launch.value.context.patient) and reaches_one(asked, person)
+        if chooses:
+            found = await self._around.sight.names(person, sought)
+        return View(
+            client.id,
+            client.name,
+            client.verified,
+            request.redirect_uri,
+            shown,
+            found.choices,
+            found.more,
+            searchable=chooses and person.finds,
+        )
 
     async def _approved(
         self, held: Held[Pending], client: Held[Client], session: SignedIn, chosen: tuple[tuple[str, ...], str]

@@ -57,6 +57,7 @@ class Client(msgspec.Struct, frozen=True, array_like=True):
     pkce_optional  it may do without PKCE: for old confidential clients, and told at every start
     introspects    it may ask about tokens of any client (SMART 2.2 "Token Introspection")
     role           as what it acts when it acts for itself
+    set_by         who replaced its keys last, "" when they are those it was registered with
     version        1, 2, 3 … with every change; the log names it, so that a row that was put back is found
     """
 
@@ -83,6 +84,7 @@ class Client(msgspec.Struct, frozen=True, array_like=True):
     role: str = Role.BACKEND.value
     origins: tuple[str, ...] = ()
     version: int = 1
+    set_by: str = ""
 
     @property
     def confidential(self) -> bool:

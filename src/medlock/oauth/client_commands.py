@@ -1,16 +1,16 @@
-"""`medlock client register | list | show | approve | disable | secret | invite`: the apps that may ask for access."""
+"""`medlock client register | list | show | approve | disable | secret | keys | invite`: apps that ask for access."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.table import Column, Table
 
 from medlock.access.principal import Role
-from medlock.clock import instant
 from medlock.console import (
     DEFAULT_DIRECTORY,
     AsJson,
@@ -22,17 +22,15 @@ from medlock.console import (
     settings_for,
     show_json,
 )
-from medlock.errors import BadRequest, NotFound
+from medlock.errors import BadRequest
 from medlock.oauth.administering import Administration
-from medlock.oauth.client import Client, Kind, Policy, Status
+from medlock.oauth.clerk import LOUD, Clerk
+from medlock.oauth.client import Kind, Policy
 from medlock.oauth.commands import seconds_of
 from medlock.oauth.registering import Registration
 from medlock.settings import Settings
 
-LOUD = (
-    "This client may do without PKCE: a code that somebody intercepts is worth something. Use it for an old client "
-    "only, and end it when that client is renewed."
-)
+Done = TypeVar("Done")
 ClientId = Annotated[str, typer.Argument(help="The client's id.")]
 
 
@@ -104,41 +102,31 @@ class ClientCommands:
             role,
             tuple(origin or ()),
         )
-        client, secret = run(self._register(settings_for(data_dir), asked_for))
+        facts = run(self._act(data_dir, lambda clerk: clerk.register(asked_for, operator_name()), create=True))
         if pkce_optional:
             aside().print(LOUD)
-        _tell(shown(client) | ({"client_secret": secret} if secret else {}), as_json=json)
+        _tell(facts, as_json=json)
 
-    async def _register(self, settings: Settings, asked_for: Registration) -> tuple[Client, str]:
-        async with self._open(settings, create=True) as desk:
-            return await desk.oauth.clients.register(asked_for, operator_name())
+    async def _act(self, data_dir: Path, act: Callable[[Clerk], Awaitable[Done]], *, create: bool = False) -> Done:
+        """What the clerk does in an open directory."""
+        async with self._open(settings_for(data_dir), create=create) as desk:
+            return await act(desk.oauth.clerk)
 
     def list_(self, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """List every app, those that wait to be approved too."""
-        clients = run(self._every(settings_for(data_dir)))
+        clients = run(self._act(data_dir, lambda clerk: clerk.every()))
         if json:
-            show_json([shown(client) for client in clients])
+            show_json(clients)
             return
         table = Table(Column("id", no_wrap=True), "name", "kind", "status", "verified")
         for client in clients:
-            verified = "yes" if client.verified else "no"
-            table.add_row(client.id, client.name, client.kind, client.status, verified)
+            verified = "yes" if client["verified"] else "no"
+            table.add_row(client["client_id"], client["name"], client["kind"], client["status"], verified)
         people().print(table)
-
-    async def _every(self, settings: Settings) -> list[Client]:
-        async with self._open(settings) as desk:
-            return await desk.oauth.clients.every()
 
     def show(self, client_id: ClientId, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """Show everything about one app, its secret aside, which nobody has."""
-        _tell(shown(run(self._one(settings_for(data_dir), client_id))), as_json=json)
-
-    async def _one(self, settings: Settings, client_id: str) -> Client:
-        async with self._open(settings) as desk:
-            held = await desk.oauth.clients.find(client_id)
-        if held is None:
-            raise NotFound("There is no client of this id; medlock client list shows them.")
-        return held.value
+        _tell(run(self._act(data_dir, lambda clerk: clerk.one(client_id))), as_json=json)
 
     def approve(
         self,
@@ -148,31 +136,29 @@ class ClientCommands:
         json: AsJson = False,
     ) -> None:
         """Let an app begin that registered itself, or that was disabled."""
-        changes = {"status": Status.ACTIVE} | ({"verified": True} if verified else {})
-        _tell(shown(run(self._change(settings_for(data_dir), client_id, changes))), as_json=json)
+        act = self._act(data_dir, lambda clerk: clerk.approve(client_id, operator_name(), verified=verified))
+        _tell(run(act), as_json=json)
 
     def disable(self, client_id: ClientId, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """End an app and all that it was given; its next request is refused, on every server process."""
-        _tell(shown(run(self._disable(settings_for(data_dir), client_id))), as_json=json)
-
-    async def _change(self, settings: Settings, client_id: str, changes: dict[str, Any]) -> Client:
-        async with self._open(settings) as desk:
-            return await desk.oauth.clients.change(client_id, operator_name(), changes)
-
-    async def _disable(self, settings: Settings, client_id: str) -> Client:
-        async with self._open(settings) as desk:
-            client = await desk.oauth.clients.change(client_id, operator_name(), {"status": Status.DISABLED})
-            await desk.oauth.endings.end_client(client_id, operator_name())
-            return client
+        _tell(run(self._act(data_dir, lambda clerk: clerk.disable(client_id, operator_name()))), as_json=json)
 
     def secret(self, client_id: ClientId, data_dir: DataDir = DEFAULT_DIRECTORY, json: AsJson = False) -> None:
         """Give a symmetric app another secret, shown once; the one before is refused at once."""
-        secret = run(self._secret(settings_for(data_dir), client_id))
-        _tell({"client_id": client_id, "client_secret": secret}, as_json=json)
+        _tell(run(self._act(data_dir, lambda clerk: clerk.secret(client_id, operator_name()))), as_json=json)
 
-    async def _secret(self, settings: Settings, client_id: str) -> str:
-        async with self._open(settings) as desk:
-            return await desk.oauth.clients.new_secret(client_id, operator_name())
+    def keys(
+        self,
+        client_id: ClientId,
+        jwks: Annotated[Path | None, typer.Option(help="A file with its JWK Set.")] = None,
+        jwks_url: Annotated[str, typer.Option(help="Where its JWK Set is fetched.")] = "",
+        data_dir: DataDir = DEFAULT_DIRECTORY,
+        json: AsJson = False,
+    ) -> None:
+        """Give an asymmetric app other keys; those before are refused at once."""
+        given = _read(jwks)
+        act = self._act(data_dir, lambda clerk: clerk.keys(client_id, operator_name(), given, jwks_url))
+        _tell(run(act), as_json=json)
 
     def invite(
         self,
@@ -182,38 +168,9 @@ class ClientCommands:
         json: AsJson = False,
     ) -> None:
         """Make an initial token, with which an app registers itself and may begin at once (RFC 7591)."""
-        token = run(self._invite(settings_for(data_dir), uses, seconds_of(expires_in)))
-        _tell({"initial_access_token": token, "uses": str(uses)}, as_json=json)
-
-    async def _invite(self, settings: Settings, uses: int, seconds: int) -> str:
-        async with self._open(settings, create=True) as desk:
-            return await desk.oauth.joining.invite(operator_name(), uses, seconds)
-
-
-def shown(client: Client) -> dict[str, Any]:
-    """A client as lists show it: all but its secret and the keys themselves."""
-    return {
-        "client_id": client.id,
-        "name": client.name,
-        "kind": client.kind.value,
-        "status": client.status.value,
-        "verified": client.verified,
-        "policy": client.policy.value,
-        "grant_types": list(client.grants),
-        "scopes": client.scopes,
-        "redirect_uris": list(client.redirect_uris),
-        "launch_url": client.launch_url,
-        "jwks_url": client.jwks_url,
-        "has_jwks": bool(client.jwks),
-        "origins": list(client.origins),
-        "role": client.role,
-        "require_par": client.require_par,
-        "dpop_bound": client.dpop_bound,
-        "pkce_optional": client.pkce_optional,
-        "introspects": client.introspects,
-        "registered": instant(client.created),
-        "registered_by": client.registered_by,
-    }
+        seconds = seconds_of(expires_in)
+        act = self._act(data_dir, lambda clerk: clerk.invite(operator_name(), uses, seconds), create=True)
+        _tell(run(act), as_json=json)
 
 
 def _read(file: Path | None) -> bytes:
@@ -244,5 +201,6 @@ def client_app(open_: Open) -> typer.Typer:
     app.command("approve")(mine.approve)
     app.command("disable")(mine.disable)
     app.command("secret")(mine.secret)
+    app.command("keys")(mine.keys)
     app.command("invite")(mine.invite)
     return app

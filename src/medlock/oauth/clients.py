@@ -86,12 +86,17 @@ class Clients:
     async def _roll(self) -> Held[Roll] | None:
         return await self._rows.roll.get(self._rows.roll.key(_ALL))
 
-    async def change(self, client_id: str, by: str, changes: Mapping[str, Any]) -> Client:
-        """Change some fields; what comes out must make sense. Raises NotFound, BadRequest, Raced."""
+    async def change(self, client_id: str, by: str, changes: Mapping[str, Any], seen: int = 0) -> Client:
+        """Change some fields; what comes out must make sense. `seen`: only when it is still in this version.
+
+        Raises NotFound, BadRequest, Conflict, Raced.
+        """
         for _ in range(_TRIES):
             held = await self.find(client_id)
             if held is None:
                 raise NotFound("There is no client of this id; medlock client list shows them.")
+            if seen and held.value.version != seen:
+                raise Conflict("The client was changed since you looked at it. Look again.")
             client = replace(held.value, **changes, version=held.value.version + 1)
             checked(client)
             batch = self._rows.clients.replace(held, client)

@@ -7,7 +7,7 @@ the other is `oauth.endings`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from medlock.access.principal import Role
@@ -41,6 +41,11 @@ class Person:
     def is_staff(self) -> bool:
         """Whether they have another role than patient, and so may look at more than their own records."""
         return any(role is not Role.PATIENT for role in self.roles)
+
+    @property
+    def finds(self) -> bool:
+        """Whether they look for whose record they choose: staff, who have no list of their own."""
+        return self.is_staff and not self.patients
 
     @property
     def purpose(self) -> str:
@@ -96,10 +101,31 @@ class Sittings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A patient to choose: id, and the name that the person sees."""
+    """A patient to choose: id, the name that the person sees, and the date of birth."""
 
     id: str
     name: str
+    birth: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which patients are looked for: the beginnings of names, a date of birth; `page` goes on with a former list."""
+
+    name: str = field(default="", repr=False)
+    birth: str = field(default="", repr=False)
+    page: str = field(default="", repr=False)
+
+
+ANYBODY = Sought()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Patients to choose from, and the page that goes on with them; "" at the end."""
+
+    choices: tuple[Choice, ...] = ()
+    more: str = field(default="", repr=False)
 
 
 class Sight(Protocol):
@@ -108,8 +134,8 @@ class Sight(Protocol):
     async def sees(self, person: Person, reference: str, patient: str = "") -> bool:
         """Whether they may read this resource now; held to `patient` when it is given. Raises Unavailable."""
 
-    async def names(self, person: Person, patients: tuple[str, ...]) -> list[Choice]:
-        """Those of the patients that they may see, with their names."""
+    async def names(self, person: Person, sought: Sought) -> Found:
+        """Their own patients, and those they stand in for; of staff those that they may find. Raises BadRequest."""
 
 
 class AccountPeople:

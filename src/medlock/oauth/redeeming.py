@@ -2,7 +2,8 @@
 
 The code, and everything that it brings, is one row: whoever replaces it first has won, and the other's commit is
 refused by the store, on whichever worker. Who comes with a code that was used ends all that came of it (RFC 9700
-§2.1.1): one of the two is a thief, and nobody can tell which.
+§2.1.1): one of the two is a thief, and nobody can tell which. A public client must have the verifier for that as well:
+else whoever saw a code in an address, and can do nothing with it, could end what its owner has.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Redeeming:
         if held.value.client != proven.client.id:
             raise invalid_grant(_SENTENCE, "another client's code")
         if held.value.redeemed:
+            if not proven.client.confidential:
+                _one_piece(held.value, form)
             await self._endings.end_approval(held.value.id, "its code was used twice", proven.client.id)
             raise invalid_grant(_SENTENCE, "a code that was used before")
         if self._rows.clock.now_ms() >= held.value.code_expires:
@@ -71,10 +74,8 @@ class Redeeming:
         return held
 
     def _fits(self, approval: Approval, form: Mapping[str, str], bound: Bound) -> None:
-        """Return when the request is of one piece with the one that the person approved."""
-        if form.get("redirect_uri", "") != approval.redirect_uri:
-            raise invalid_grant(_SENTENCE, "another redirect_uri")
-        check_verifier(approval.challenge, form.get("code_verifier", ""))
+        """Return when the request is of one piece with the one that the person approved, and has its key."""
+        _one_piece(approval, form)
         if approval.jkt and approval.jkt != bound.jkt:
             raise invalid_grant(_SENTENCE, "another DPoP key than the one announced")
 
@@ -93,6 +94,13 @@ class Redeeming:
     def _together(self, proven: Proven, standing: Standing, bound: Bound) -> Batch:
         """What must hold, and be used up, when the tokens are written."""
         return standing.unchanged + self._rows.clients.unchanged(proven.held) + proven.batch + bound.batch
+
+
+def _one_piece(approval: Approval, form: Mapping[str, str]) -> None:
+    """Return when redirect_uri and code_verifier belong to the request that the person approved."""
+    if form.get("redirect_uri", "") != approval.redirect_uri:
+        raise invalid_grant(_SENTENCE, "another redirect_uri")
+    check_verifier(approval.challenge, form.get("code_verifier", ""))
 
 
 def renewed(approval: Approval, digest: bytes, now: int) -> Approval:

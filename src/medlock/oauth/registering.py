@@ -64,7 +64,7 @@ def client_of(asked_for: Registration, client_id: str, status: Status, by: str, 
         tuple(dict.fromkeys(asked_for.redirect_uris)),
         asked_for.launch_url,
         asked_for.scopes,
-        tuple(dict.fromkeys(asked_for.grants)) or _usual_grants(asked_for),
+        tuple(dict.fromkeys(asked_for.grants)) or usual_grants(asked_for),
         b"",
         asked_for.jwks,
         asked_for.jwks_url,
@@ -95,7 +95,7 @@ def checked(client: Client) -> None:
     scopes_of(client)
 
 
-def _usual_grants(asked_for: Registration) -> tuple[str, ...]:
+def usual_grants(asked_for: Registration) -> tuple[str, ...]:
     """An app with redirect URIs acts for people, one without for itself."""
     return (CODE, REFRESH) if asked_for.redirect_uris else (CREDENTIALS,)
 

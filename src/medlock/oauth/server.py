@@ -11,7 +11,7 @@ from medlock.oauth.authenticating import Authenticator
 from medlock.oauth.authorize import Around, Authorize
 from medlock.oauth.client import CODE, CREDENTIALS, REFRESH
 from medlock.oauth.credentials import Credentials
-from medlock.oauth.discovery import TOKEN
+from medlock.oauth.discovery import PAR, TOKEN
 from medlock.oauth.exchanging import Exchange
 from medlock.oauth.granting import Granting, Place
 from medlock.oauth.introspecting import Introspection
@@ -56,7 +56,7 @@ class AuthorizationServer:
         self.exchange = self._exchange(authenticator, outside)
         self.introspection = Introspection(rows, tokens, self.clients, authenticator, place)
         self.revocation = Revocation(rows, tokens, authenticator, self.endings)
-        self.pushing = Pushing(rows, authenticator, asking)
+        self.pushing = Pushing(rows, authenticator, asking, self.proofs, place.at(PAR))
         self.userinfo = UserInfo(tokens, outside.people, place)
         self.launching = Launching(rows, self.clients, outside.people, outside.sight, place.fhir)
         around = Around(rows, self.clients, outside.people, outside.sight, asking, self.launching, place)

@@ -257,10 +257,20 @@ def looker(person: Person, patient: str, client: str) -> Principal:
 
     They are who their token will say they are, so that a consent which names them binds the choice as well.
     """
+    scopes = "patient/Patient.rs patient/Encounter.r" if patient else "user/Patient.rs user/Encounter.r"
+    return _signed_in(person, patient, client, scopes)
+
+
+def log_reader(person: Person, patient: str, client: str) -> Principal:
+    """A signed-in patient who looks into the log of their own record, and nothing else."""
+    return _signed_in(person, patient, client, "patient/AuditEvent.rs")
+
+
+def _signed_in(person: Person, patient: str, client: str, scopes: str) -> Principal:
     return mint_principal(
         person.id,
         frozenset(person.roles),
-        parse_scopes("patient/Patient.rs patient/Encounter.r" if patient else "user/Patient.rs user/Encounter.r"),
+        parse_scopes(scopes),
         patient=patient,
         client=client,
         purpose=person.purpose,

@@ -16,6 +16,7 @@ from medlock.access.consent.reading import read
 from medlock.access.consent.ruling import Site
 from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
+from medlock.records.glass import Glass
 from medlock.records.holders import consent_rows
 from medlock.records.relations import Relations
 from medlock.records.scribe import Whom
@@ -32,9 +33,10 @@ _Rows = list[tuple[int, int, int, int]]
 class ConsentBooks:
     """The consents of each record; shared by all requests of a process."""
 
-    def __init__(self, vault: Vault, site: Site, base: str, told: Told) -> None:
+    def __init__(self, vault: Vault, site: Site, base: str, told: Told, glass: Glass) -> None:
         self.vault = vault
         self.site = site
+        self.glass = glass
         self.relations = Relations(vault)
         self._told = told
         self._base = base

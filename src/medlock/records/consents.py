@@ -11,7 +11,7 @@ everything is denied, before any consent is read (`records.relations`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of
 from medlock.access.consent.book import Book
@@ -21,13 +21,14 @@ from medlock.access.consent.policy import Policy
 from medlock.access.consent.reading import unreadable
 from medlock.access.consent.ruling import Ruling
 from medlock.access.grant import Grant, Sealed
-from medlock.access.principal import Principal
-from medlock.access.relationship import Caller, Tie, is_bound
+from medlock.access.relationship import Caller, Source, Tie, is_bound
 from medlock.access.residual import Seen
-from medlock.fhir.question import Question
+from medlock.fhir.question import EXPORTS, Question
+from medlock.fhir.values import MAX_MS
 from medlock.records.books import ConsentBooks
 from medlock.records.closure import Unclear, closure
 from medlock.records.relations import Relations
+from medlock.records.scribe import Scribe
 from medlock.records.vault import TENANT
 from medlock.store.bodies import Opened
 
@@ -56,15 +57,21 @@ _NONE: frozenset[str] = frozenset()
 class Heard:
     """What was looked up for one request: books by slot, slots by patient. Shared by all that the request asks.
 
-    `caller`, when set, needs a relationship; `ties` are those that count, by slot.
+    `caller`, when set, needs a relationship; `ties` are those that count, by slot. `windows`: slot → emergency that the
+    caller is in with that patient, of those that were looked up.
     """
 
-    __slots__ = ("_source", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties", "whole")
+    __slots__ = (
+        *("_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
+        *("whole", "windows"),
+    )
 
-    def __init__(self, books: ConsentBooks, principal: Principal, now: int, caller: Caller | None = None) -> None:
+    def __init__(self, books: ConsentBooks, scribe: Scribe, caller: Caller | None = None) -> None:
         self.caller = caller
         self.ties: dict[int, tuple[Tie, ...]] = {}
-        self.now = now
+        self.now = scribe.now
+        self.windows = scribe.windows
+        self._within: Mapping[int, str] | None = {} if scribe.question.interaction in EXPORTS else None
         self.site = books.site
         self.base = books.base
         self.books: dict[int, tuple[Book, frozenset[str]] | None] = {0: None}
@@ -72,7 +79,7 @@ class Heard:
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
-        self.principal = principal
+        self.principal = scribe.principal
 
     @property
     def relations(self) -> Relations:
@@ -84,11 +91,21 @@ class Heard:
         for patient in patients:
             if patient not in self.slots:
                 slot = await self._source.vault.any_slot(patient)
-                slot = self.slots[patient] = slot or 0  # erased, or only being made: there is nobody to ask
-                if slot not in self.books and not self.whole:
-                    await self._look_up(slot)
-                if self.caller is not None:
-                    await self._relate([slot], self.caller)
+                await self._ready(patient, slot or 0)  # erased, or only being made: there is nobody to ask
+
+    async def ready_opened(self, opened: Opened) -> None:
+        """The same for those to whom a resource belongs: its owner's slot is known by now."""
+        for owner in opened.meta.patients[:1]:
+            if owner not in self.slots:
+                await self._ready(owner, opened.slot)
+        await self.ready(opened.meta.patients[1:])
+
+    async def _ready(self, patient: str, slot: int) -> None:
+        self.slots[patient] = slot
+        if slot not in self.books and not self.whole:
+            await self._look_up(slot)
+        if self.caller is not None:
+            await self._relate([slot], self.caller)
 
     async def ready_slots(self, slots: Sequence[int]) -> None:
         """The same by slot."""
@@ -100,7 +117,8 @@ class Heard:
         """Look up by what a caller is related to these patients."""
         for count, slot in enumerate(slots):
             if slot not in self.ties and slot != TENANT:
-                self.ties[slot], patient = await self.relations.reasons(slot, caller, self.now)
+                ties, patient = await self.relations.reasons(slot, caller, self.now)
+                self.ties[slot] = (*self.emergency(slot), *ties)
                 self.slots.setdefault(patient, slot)
                 if count % _YIELD_EVERY == _YIELD_EVERY - 1:
                     await asyncio.sleep(0)
@@ -141,11 +159,19 @@ class Heard:
             raise Unheard(slot)
         return bool(self.ties[slot])
 
+    def emergency(self, slot: int) -> tuple[Tie, ...]:
+        """That the caller has opened a record in an emergency is a reason to see it."""
+        window = self.windows.get(slot)
+        return () if window is None else (Tie(Source.BREAK_GLASS, window, _NONE, self.now, MAX_MS),)
+
     async def _look_up(self, slot: int) -> None:
-        book = await self._source.book(slot) if await self._source.vault.holders.holds(slot) else None
+        holds, marked = await self._source.vault.holders.holds(slot)
+        book = await self._source.book(slot) if holds else None
         if book is None:
             self.books[slot] = None
             return
+        if marked:
+            await self._look_for_window(slot)
         if book.broken:
             self._source.unclear(slot, book, book.broken)
         try:
@@ -156,6 +182,13 @@ class Heard:
         self.books[slot] = book, beside
         self.bound.append(slot)
         self.slots[book.patient] = slot
+
+    async def _look_for_window(self, slot: int) -> None:
+        """Whether the caller has opened this record in an emergency; asked anew by each request, once."""
+        if self._within is None:
+            self._within = await self._source.glass.within(self.principal, self.now)
+        if slot in self._within:
+            self.windows[slot] = self._within[slot]
 
     def note(self, slot: int, patient: str) -> None:
         """Whose record lies in a slot that was looked up."""
@@ -173,7 +206,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE) if heard.site.policy is not Policy.PERMIT_ALL else ()
+        self.silent = self._ruled(_SILENT, _NONE, TENANT) if heard.site.policy is not Policy.PERMIT_ALL else ()
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -188,11 +221,11 @@ class Consulted:
             found._siblings = self._siblings
         return found
 
-    def _ruled(self, book: Book, beside: frozenset[str]) -> Sequence[Ruling]:
-        site = self.heard.site
+    def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
+        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
-        asks = [ask_of(self.heard.principal, action, self._now, beside) for action in sorted(self._actions)]
+        asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
         return tuple(Ruling(book, ask, site) for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
@@ -204,7 +237,7 @@ class Consulted:
             known = self.heard.books.get(slot)
             if not self.heard.treats(slot):
                 known = _STRANGER, _NONE
-            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known)
+            found = self._rulings[slot] = self.silent if known is None else self._ruled(*known, slot)
         return found
 
     def of_patient(self, patient: str) -> Sequence[Ruling]:
@@ -214,7 +247,7 @@ class Consulted:
             return self.of_slot(slot)
         if not self.heard.whole:
             raise Unheard
-        return self.silent if self.heard.caller is None else self._ruled(_STRANGER, _NONE)
+        return self.silent if self.heard.caller is None else self._ruled(_STRANGER, _NONE, TENANT)
 
     def others(self) -> list[int]:
         """The slots for which something else may hold than for everybody."""
@@ -275,11 +308,15 @@ class Consulted:
 
 
 async def consulted(
-    books: ConsentBooks, principal: Principal, now: int, ahead: Sequence[int] = (), *, whole: bool = False
+    books: ConsentBooks, scribe: Scribe, ahead: Sequence[int] = (), *, whole: bool = False
 ) -> Consulted:
-    """What consents leave to this caller now: looked up as they are reached, or `ahead`, or everybody's at once."""
+    """What consents leave to this caller now: looked up as they are reached, or `ahead`, or everybody's at once.
+
+    The scribe hears which of the records that are reached they have opened in an emergency; for an export, none.
+    """
+    principal, now = scribe.principal, scribe.now
     asked = books.site.related and is_bound(principal)
-    heard = Heard(books, principal, now, await books.relations.caller(principal, now) if asked else None)
+    heard = Heard(books, scribe, await books.relations.caller(principal, now) if asked else None)
     if whole:
         await heard.ready_all()
     elif ahead:
@@ -303,8 +340,12 @@ async def ready(grant: Grant, patients: Iterable[str]) -> None:
 
 async def ready_for(grant: Grant, opened: Iterable[Opened | None]) -> None:
     """The same for those to whom resources belong."""
-    if isinstance(grant.consents, Consulted):
-        await grant.consents.heard.ready({who for each in opened if each is not None for who in each.meta.patients})
+    if not isinstance(grant.consents, Consulted):
+        return
+    heard = grant.consents.heard
+    for each in opened:
+        if each is not None and not heard.slots.keys() >= set(each.meta.patients):
+            await heard.ready_opened(each)
 
 
 async def ready_slots(grant: Grant, slots: Sequence[int]) -> None:

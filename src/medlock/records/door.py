@@ -24,18 +24,18 @@ import msgspec
 
 from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.decide import decide
-from medlock.access.grant import Grant
 from medlock.access.principal import Principal
 from medlock.audit.events import Outcome
 from medlock.audit.log import AuditLog
 from medlock.clock import Clock
 from medlock.errors import BadRequest, Conflict, Denied, MedlockError, Raced
 from medlock.fhir import bundle
-from medlock.fhir.question import EXPORTS, Interaction, Question
+from medlock.fhir.question import EMERGENCIES, EXPORTS, Interaction, Question
 from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
 from medlock.records import (
     auditing,
+    beat,
     bundles,
     docref,
     everything,
@@ -56,14 +56,18 @@ from medlock.records.commit import Committer
 from medlock.records.consents import Consulted, Unheard, asked_by, consulted, ready_for
 from medlock.records.disclosure import _RELEASED, Disclosure
 from medlock.records.drafts import Context
+from medlock.records.emergencies import Emergencies
 from medlock.records.finding import Finding, recheck
+from medlock.records.glass import Glass
 from medlock.records.inflow import Arriving, Received, received
 from medlock.records.onlooker import Onlooker, look
 from medlock.records.projects import Projects
 from medlock.records.scribe import Scribe
 from medlock.records.search import Links, Page, self_link
+from medlock.records.stepup import step_up
 from medlock.records.unclear import Told
 from medlock.records.vault import Vault
+from medlock.records.visit import Visit
 from medlock.settings import Limits
 from medlock.store.tables import Batch
 
@@ -88,26 +92,6 @@ _TAILS = {
 Handler = Callable[["Visit"], Awaitable[Finding]]
 
 
-class Visit(msgspec.Struct, frozen=True):
-    """One question of one caller on its way through the door."""
-
-    principal: Principal
-    question: Question
-    grant: Grant | None
-    scribe: Scribe
-    now: int
-    receipt: bytes = b""
-    consents: Consulted | None = None
-    content: Received | None = None
-
-    @property
-    def granted(self) -> Grant:
-        """The Grant; a visit without one has no business fetching."""
-        if self.grant is None:
-            raise Denied("no decision was made")
-        return self.grant
-
-
 class Door:
     """Opens for who may come in, and writes down who did."""
 
@@ -129,7 +113,9 @@ class Door:
         self._limits = limits
         self._projects = projects or Projects()
         self._told = Told(vault, log)
-        self._books = ConsentBooks(vault, site, base, self._told)
+        glass = Glass(vault)
+        self._books = ConsentBooks(vault, site, base, self._told, glass)
+        emergencies = Emergencies(vault, log, glass, site.review_days)
         self._acts = random_bytes(8).hex()  # ties together the events of one act, with a number: unique, not secret
         self._numbers = count()
         self._claims = Claims()
@@ -153,6 +139,7 @@ class Door:
             Interaction.TRANSACTION: self._transaction,
             Interaction.BATCH: self._batch,
         }
+        self._handlers |= dict.fromkeys(EMERGENCIES, lambda visit: emergencies.answer(visit.scribe))
         self._handlers |= dict.fromkeys(EXPORTS, self._export)
         self._handlers |= {each: partial(self._paged, interaction=act) for each, act in _PAGED.items()}
 
@@ -168,24 +155,33 @@ class Door:
         `arriving` is the content of a Binary that the question brings, which is taken in only after a first decision.
         `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
         """
+        async with beat.Bar() as bar:
+            finding, shown = await self._answer(principal, question, receipt, arriving)
+            bar.shows = finding.logged or bool(finding.disclosed)
+            return shown
+
+    async def _answer(
+        self, principal: Principal, question: Question, receipt: bytes = b"", arriving: Arriving | None = None
+    ) -> tuple[Finding, Disclosure]:
+        """The same as soon as it is there, with what was found."""
         scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
         try:
             if arriving is not None:
                 return await self._receive(principal, question, scribe, arriving)
             finding, visit = await self._find(principal, question, scribe, receipt)
-            return await self._release(finding, visit)
+            return finding, await self._release(finding, visit)
         except MedlockError as refusal:
             await self._write_down(refusal, scribe)
             raise
 
     async def _receive(
         self, principal: Principal, question: Question, scribe: Scribe, arriving: Arriving
-    ) -> Disclosure:
+    ) -> tuple[Finding, Disclosure]:
         """The same for a question that brings a content: nothing is taken from who may not write it."""
         decide(principal, question)
         async with received(self._vault, self._clock.now_ms, arriving, self._limits.binary_bytes) as content:
             finding, visit = await self._find(principal, question, scribe, content=content)
-            return await self._release(finding, visit)
+            return finding, await self._release(finding, visit)
 
     async def _find(
         self,
@@ -199,7 +195,8 @@ class Door:
         ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
-            consents = await consulted(self._books, principal, scribe.now, ahead, whole=whole)
+            scribe.windows.clear()
+            consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
                 visit = msgspec.structs.replace(visit, content=content)
@@ -231,7 +228,8 @@ class Door:
             grant = decide(principal, question, asked_by(consents, question))
             question = self._projects.settled(grant, question)
         basis = "each entry by itself" if grant is None else grant.basis
-        decided = Scribe(principal, question, now, scribe.request, basis, consents.why)
+        windows = {} if question.interaction in EXPORTS else scribe.windows  # an emergency opens no export
+        decided = Scribe(principal, question, now, scribe.request, basis, consents.why, windows)
         return Visit(principal, question, grant, decided, now, receipt, consents)
 
     def _continued(self, principal: Principal, asked: Question, now: int) -> Question:
@@ -264,6 +262,7 @@ class Door:
         return await read.read(self._vault, visit.granted, visit.question)
 
     async def _export(self, visit: Visit) -> Finding:
+        step_up(visit.principal, visit.question, visit.now)
         return await exporting.export(self._vault, visit.granted, visit.question, self._projects, visit.now)
 
     async def _search(self, visit: Visit) -> Finding:
@@ -380,9 +379,9 @@ class Door:
         try:
             question = bundles.question(part, self._frame(visit))
             if question.interaction in bundles.WRITES:
-                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)), question)
+                return bundles.finding_response(_bodiless((await self._answer(visit.principal, question))[1]), question)
             allowance.check()
-            shown = await self.answer(visit.principal, question)
+            _, shown = await self._answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
         allowance.spend(shown.body)

@@ -23,7 +23,7 @@ import numpy as np
 from medlock.access.grant import Grant
 from medlock.access.residual import Seen
 from medlock.errors import BadRequest, Conflict, NotFound, Raced
-from medlock.fhir.options import ExportOptions
+from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.query import COMPARTMENT, Condition, Kind, ReferenceValue, SearchQuery, TokenValue
 from medlock.fhir.question import Question
 from medlock.records.admitting import admitted
@@ -85,6 +85,12 @@ class _Piece(NamedTuple):
     rows: list[IndexRow]
     whose: list[tuple[int, str]]
     after: str
+
+
+def begins(question: Question) -> bool:
+    """Whether this is the first piece: who asks begins an export, and does not go on with one."""
+    options = question.options
+    return not isinstance(options, ExportOptions) or (not options.job and options.part == ExportPart())
 
 
 async def export(vault: Vault, grant: Grant, question: Question, projects: Projects, now: int) -> Finding:

@@ -5,6 +5,9 @@ same commit as its first Consent and never leaves: a consent that was deleted co
 every request and decoded once for as long as their bytes stay the same, so what one process writes, all others know at
 the next request.
 
+A record that was ever opened in an emergency (`records.glass`) is on it as well, with a mark: whether somebody's
+purpose is another one there is asked of marked records only.
+
 When the parts are not there, they are made from the indexes: so a store from before there were any is as good as new,
 and taking them away opens nothing.
 """
@@ -29,6 +32,8 @@ from medlock.store.tables import Backend, Batch, Row, Table
 PARTS = 64
 PAGE = 60
 """Slots on a page: what fits 512 bytes, so that all pages are of one length."""
+MARK = 1 << 63
+"""Added to a slot, which has 63 bits: somebody has opened this record in an emergency."""
 _NAME = b"consents|"
 _STEP = 512
 _YIELD_EVERY = 64
@@ -75,7 +80,7 @@ class Holders:
         self._directory = directory
         self._capsules = capsules
         self._keys = [notes.key(page_name(part)) for part in range(PARTS)]
-        self._known: dict[int, tuple[list[bytes], frozenset[int]]] = {}
+        self._known: dict[int, tuple[list[bytes], frozenset[int], frozenset[int]]] = {}
         self._opened: dict[tuple[int, int], tuple[bytes, list[int]]] = {}
 
     async def begin(self) -> None:
@@ -83,22 +88,28 @@ class Holders:
         if not self._directory.slots():
             await self._first()
 
-    async def holds(self, slot: int) -> bool:
-        """Whether the record in a slot may hold a Consent."""
+    async def holds(self, slot: int) -> tuple[bool, bool]:
+        """Whether the record in a slot may hold a Consent, and whether it was ever opened in an emergency."""
         part = slot % PARTS
         row = await self._backend.get(Table.JOB, self._keys[part])
         known = self._known.get(part)
         if known is not None and known[0] == [row]:  # as it was, and in one page
-            return slot in known[1]
-        return slot in self._read(part, await self._pages(part))
+            there = known[1]
+        else:
+            there, _ = self._read(part, await self._pages(part))
+        return slot in there, slot | MARK in there
 
     async def all(self) -> frozenset[int]:
-        """Every such slot."""
+        """Every slot whose record may hold a Consent."""
         found = await self._first()
         pages = [
             [row] if _room(self._slots(part, 0, row)) else await self._pages(part) for part, row in enumerate(found)
         ]
-        return frozenset[int]().union(*(self._read(part, rows) for part, rows in enumerate(pages)))
+        return frozenset[int]().union(*(self._read(part, rows)[1] for part, rows in enumerate(pages)))
+
+    async def mark(self, slot: int, batch: Batch) -> None:
+        """Add a record with its mark, in the commit that opens it in an emergency."""
+        await self.add((slot, slot | MARK), batch)
 
     async def add(self, slots: Iterable[int], batch: Batch) -> None:
         """Add records to the list, in the commit that gives them their first Consent."""
@@ -107,7 +118,7 @@ class Holders:
             by_part.setdefault(slot % PARTS, []).append(slot)
         for part, wanted in by_part.items():
             rows = await self._pages(part)
-            known = self._read(part, rows)
+            known, _ = self._read(part, rows)
             fresh = [slot for slot in wanted if slot not in known]
             if fresh:
                 self._append(part, rows, fresh, batch)
@@ -140,12 +151,13 @@ class Holders:
             found = await self._made(keys, found)
         return [found[key] for key in keys]
 
-    def _read(self, part: int, rows: list[bytes]) -> frozenset[int]:
+    def _read(self, part: int, rows: list[bytes]) -> tuple[frozenset[int], frozenset[int]]:
+        """Everything on the pages of a part, and that without the marks."""
         known = self._known.get(part)
         if known is None or known[0] != rows:
             slots = [slot for page, row in enumerate(rows) for slot in self._slots(part, page, row)]
-            known = self._known[part] = rows, frozenset(slots)
-        return known[1]
+            known = self._known[part] = rows, frozenset(slots), frozenset(slot for slot in slots if not slot & MARK)
+        return known[1], known[2]
 
     def _slots(self, part: int, page: int, row: bytes) -> list[int]:
         """The slots on a page; the last that were read stay in mind."""

@@ -6,7 +6,7 @@ from medlock.access.grant import Grant
 from medlock.errors import Gone, NotFound
 from medlock.fhir.question import Question
 from medlock.records.admitting import told
-from medlock.records.consents import ready, why_not
+from medlock.records.consents import ready_for, why_not
 from medlock.records.finding import Finding
 from medlock.records.minimise import minimised
 from medlock.records.outflow import in_json, outflow
@@ -21,7 +21,7 @@ async def visible(vault: Vault, grant: Grant, question: Question) -> Opened:
     opened = await vault.current(question.type, question.id)
     if opened is None:
         raise NotFound(NOT_FOUND, reason="unknown id")
-    await ready(grant, opened.meta.patients)
+    await ready_for(grant, (opened,))
     if not await told(vault, grant, opened):
         raise NotFound(NOT_FOUND, reason=f"{opened.meta.reference} is out of reach {why_not(grant, opened)}".strip())
     return opened
@@ -41,7 +41,7 @@ async def vread(vault: Vault, grant: Grant, question: Question) -> Finding:
     number = int(question.version) if question.version.isascii() and question.version.isdigit() else 0
     found = await vault.version(opened, number) if 0 < number <= opened.meta.version else None
     if found is not None:
-        await ready(grant, found.meta.patients)
+        await ready_for(grant, (found,))
     if found is None or not await told(vault, grant, found):
         raise NotFound(NOT_FOUND, reason="no such version within reach")
     if found.meta.deleted:

@@ -38,6 +38,8 @@ async def access_reasons(vault: Vault, grant: Grant, question: Question, consent
     heard = consents.heard
     caller = await _meant(consents, question)
     ties, _ = await heard.relations.reasons(opened.slot, caller, heard.now)
+    if Role.PATIENT not in heard.principal.roles:
+        ties = (*heard.emergency(opened.slot), *ties)
     policy = {"name": "relationship", "valueCode": "required" if heard.site.related else "open"}
     shown = [_reason(tie, named=named) async for tie, named in _known(vault, consents, ties)]
     body = orjson.dumps({"resourceType": "Parameters", "parameter": [policy, *shown]})

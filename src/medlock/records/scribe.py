@@ -7,6 +7,7 @@ from functools import cache
 
 import msgspec
 
+from medlock.access.consent.codes import BREAK_GLASS
 from medlock.access.principal import Principal, Role
 from medlock.audit.events import Action, Event, Outcome, Position, Touched
 from medlock.errors import MedlockError
@@ -35,6 +36,10 @@ ACTIONS = {
     Interaction.LASTN: Action.LASTN,
     Interaction.DOCREF: Action.DOCREF,
     Interaction.VALIDATE: Action.VALIDATE,
+    Interaction.BREAK_GLASS: Action.GLASS_ASK,
+    Interaction.BREAK_GLASS_END: Action.GLASS_ASK,
+    Interaction.BREAK_GLASS_CASES: Action.GLASS_CASES,
+    Interaction.BREAK_GLASS_REVIEW: Action.GLASS_CASES,
 } | dict.fromkeys(EXPORTS, Action.EXPORT)
 
 _SEARCHES = frozenset({Interaction.SEARCH, Interaction.SEARCH_SYSTEM})
@@ -62,7 +67,10 @@ def _whose(opened: Opened) -> Whom:
 
 
 class Scribe(msgspec.Struct, frozen=True):
-    """One visit: who asked what, when. `request` ties its events together."""
+    """One visit: who asked what, when. `request` ties its events together.
+
+    windows  slot → emergency in which the caller is with that patient, filled by whoever looks that up
+    """
 
     principal: Principal
     question: Question
@@ -70,6 +78,7 @@ class Scribe(msgspec.Struct, frozen=True):
     request: str
     basis: str = ""
     why: Callable[[str], str] | None = None
+    windows: dict[int, str] = {}
 
     def event(
         self,
@@ -82,13 +91,14 @@ class Scribe(msgspec.Struct, frozen=True):
     ) -> Event:
         """One event of this visit."""
         who = self.principal
+        window = self.windows.get(whom.slot, "") if self.windows else ""
         return Event(
             ACTIONS[self.question.interaction],
             outcome,
             who.account,
             _names(who.roles),
             who.client,
-            who.purpose,
+            BREAK_GLASS if window else who.purpose,
             self.now,
             self.request,
             whom.slot,
@@ -96,14 +106,15 @@ class Scribe(msgspec.Struct, frozen=True):
             tuple(touched),
             self._query(),
             reason,
-            self._basis(whom.patient),
+            self._basis(whom.patient, window),
             position,
         )
 
-    def _basis(self, patient: str) -> str:
-        """Why, in words; with what the patient's consent says of it."""
+    def _basis(self, patient: str, window: str) -> str:
+        """Why, in words; with what the patient's consent says of it, and in which emergency."""
         said = self.why(patient) if self.why is not None and patient else ""
-        return f"{self.basis}; {said}" if said else self.basis
+        basis = f"{self.basis}; {said}" if said else self.basis
+        return f"{basis}; break-glass {window}" if window else basis
 
     def refusal(self, outcome: Outcome, refusal: MedlockError) -> list[Event]:
         """Events of a refusal: one for each resource that it tells of; at least one in all."""

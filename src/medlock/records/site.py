@@ -22,7 +22,8 @@ def consent_site(settings: Settings) -> Site:
         raise SetupError("MEDLOCK_RELATIONSHIP is open or required.")
     purposes = _purposes(settings.consent_purposes)
     extended, related = _SWITCH[settings.consent_r4], _RELATIONSHIP[settings.relationship]
-    return Site(Policy(settings.consent_policy), purposes, extended=extended, related=related)
+    days = settings.review_days
+    return Site(Policy(settings.consent_policy), purposes, extended=extended, related=related, review_days=days)
 
 
 def _purposes(text: str) -> Purposes:

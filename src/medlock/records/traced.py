@@ -14,9 +14,10 @@ from medlock.errors import MedlockError
 from medlock.fhir.question import Interaction, Question
 from medlock.records.consents import Consulted
 from medlock.records.disclosure import Disclosure
-from medlock.records.door import Door, Handler, Visit
+from medlock.records.door import Door, Handler
 from medlock.records.finding import Finding
 from medlock.records.scribe import Scribe
+from medlock.records.visit import Visit
 
 
 class Stage(StrEnum):

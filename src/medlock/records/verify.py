@@ -37,6 +37,7 @@ ACTS = (
     Action.ACCOUNT_APPROVE,
     *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
     *(Action.LOAD, Action.KEY_ROTATE),
+    *(Action.GLASS_OPEN, Action.GLASS_END, Action.GLASS_REVIEW),
 )
 _TRIES = 4
 _STRANGERS = (Table.BODY, Table.HISTORY, Table.CAPSULE, Table.DELTA, Table.DIRECTORY, Table.CHUNK)

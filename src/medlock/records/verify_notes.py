@@ -1,7 +1,8 @@
 """Verification of table JOB: a receipt for each load in the log, notes of rotations and erasures, done or under way.
 
-Jobs (`records.jobs`) and uploads come and go without the log: of them only those that do not open are found. Of the
-list of records with consents, a page that is gone is found by the others.
+So it is with emergency accesses, each note of which an event names. Jobs (`records.jobs`), uploads and the rows of what
+a person opened lately come and go without the log: of them only those that do not open are found. Of the list of
+records with consents, a page that is gone is found by the others.
 The notes of erasures also say where the ends lie, which table DELTA keeps in place of the erased.
 """
 
@@ -14,6 +15,7 @@ from medlock.audit.acts import Evidence
 from medlock.audit.events import Action
 from medlock.audit.findings import KEYSTORE, Finding, Kind
 from medlock.errors import Tampered
+from medlock.records.glass import is_recent
 from medlock.records.holders import PAGE, PARTS, is_list, listed, page_name
 from medlock.records.jobs import is_job
 from medlock.records.notes import SHRED, UPLOAD
@@ -30,9 +32,18 @@ def rotations(evidence: Evidence) -> tuple[set[int], set[int]]:
     return {int(note, 16) for note, _, _ in named}, {int(line) for _, _, line in named if line}
 
 
+GLASS = (Action.GLASS_OPEN, Action.GLASS_END, Action.GLASS_REVIEW)
+
+
+def _emergencies(evidence: Evidence) -> set[int]:
+    """The notes that events of emergency accesses name."""
+    return {int(request, 16) for action in GLASS for request in evidence.requests[action]}
+
+
 def _passing(name: bytes) -> bool:
     """Whether a note is one of those that the log does not know."""
-    return is_job(name) or is_list(name) or is_unclear(name) or name.startswith(UPLOAD)
+    named = is_job, is_list, is_recent, is_unclear
+    return any(each(name) for each in named) or name.startswith(UPLOAD)
 
 
 @dataclass(slots=True)
@@ -53,7 +64,10 @@ class NoteCheck:
         """What is wrong with table JOB; `erased` are the slots that were shredded, as far as others know."""
         done = {self.vault.notes.erased_key(slot): slot for slot in erased}
         expected = (
-            done.keys() | {int(request, 16) for request in evidence.requests[Action.LOAD]} | rotations(evidence)[0]
+            done.keys()
+            | {int(request, 16) for request in evidence.requests[Action.LOAD]}
+            | rotations(evidence)[0]
+            | _emergencies(evidence)
         )
         working = self._working(erased)
         missing = expected - self._opened.keys() - {key for key, slot in done.items() if slot == working}

@@ -140,6 +140,8 @@ class Writer:
 
     def _stands(self, batch: Batch) -> bool:
         """Whether all required rows exist, and the expected ones hold what they should."""
+        if not batch.requires and not batch.expects:
+            return True
         there = (self._db.execute(_HAS[table], (key,)).fetchone() for table, key in batch.requires)
         held = ((self._db.execute(_GET[table], (key,)).fetchone(), ct) for table, key, ct in batch.expects)
         return all(row is not None for row in there) and all(row is not None and row[0] == ct for row, ct in held)

@@ -41,6 +41,10 @@ WEIGHTS: Mapping[Interaction, int] = MappingProxyType(
         Interaction.LASTN: SEARCH,
         Interaction.ACCESS_REASONS: 1,
         Interaction.MATCH: 2 * SEARCH,  # it may look at the whole directory
+        Interaction.BREAK_GLASS: EVERYTHING,  # it may open a whole record
+        Interaction.BREAK_GLASS_END: 1,
+        Interaction.BREAK_GLASS_CASES: SEARCH,
+        Interaction.BREAK_GLASS_REVIEW: 1,
     }
     | dict.fromkeys(EXPORTS, EXPORT)
 )

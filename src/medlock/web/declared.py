@@ -34,6 +34,8 @@ class Permission(StrEnum):
     INITIAL = "initial-token"  # who holds an initial token (RFC 7591 §3)
     SESSION = "session"  # a person who is signed in, from our own pages (CSRF is refused)
     STEP_UP = "step-up"  # the same, who has proven themselves again within minutes
+    ADMIN = "admin"  # a person of the role security-admin who is signed in, from our own pages
+    ADMIN_PROVEN = "admin-proven"  # the same, who has used a passkey within minutes
     LOCAL = "local"  # a program on this machine, on the administrator's port
 
 

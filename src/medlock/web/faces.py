@@ -18,9 +18,10 @@ from medlock.errors import (
     TooMany,
     Unavailable,
 )
+from medlock.identity.strength import StepUpNeeded
 from medlock.web.declared import Face
 from medlock.web.headers import RawHeaders, security_headers
-from medlock.web.reply import Replies, waiting
+from medlock.web.reply import Replies, challenge, waiting
 from medlock.web.signin.plain import plain_page
 from medlock.web.signin.policy import page_headers
 
@@ -28,6 +29,7 @@ _FAULT = "The server failed to answer. An operator finds the fault in the log un
 _OAUTH: tuple[tuple[type[MedlockError], str], ...] = (
     (TooMany, "temporarily_unavailable"),  # no RFC has a better word; the status and Retry-After say it
     (Unavailable, "temporarily_unavailable"),
+    (StepUpNeeded, "insufficient_user_authentication"),
     (NotAuthenticated, "invalid_client"),
     (Denied, "access_denied"),
 )
@@ -76,6 +78,8 @@ def _kind_headers(error: MedlockError) -> RawHeaders:
         return [(b"allow", ", ".join(error.allow).encode())]
     if isinstance(error, TooMany | Unavailable):
         return waiting(error)
+    if isinstance(error, StepUpNeeded):
+        return [(b"www-authenticate", challenge(error))]
     if isinstance(error, OAuthRefused):
         return [(name.encode(), value.encode()) for name, value in error.headers]
     return []

@@ -171,7 +171,7 @@ class FhirApi:
     async def _asked(self, scope: Scope, receive: Receive, asked: Asked, call: Call) -> Reply:
         """What one who is known asks, from 2 on."""
         headers, principal = call.headers, call.principal
-        body, flow = await self._brought(call, receive)  # 2
+        body, flow = await self._brought(call, receive) if call.method in _WITH_BODY else (b"", None)  # 2
         request = _request(scope, headers, body, flows=flow is not None)
         question = self._question(request)  # 3
         asked.interaction = question.interaction
@@ -194,8 +194,6 @@ class FhirApi:
 
     async def _brought(self, call: Call, receive: Receive) -> tuple[bytes, AsyncGenerator[bytes, None] | None]:
         """The body; or a content that is so long that it is taken in as it arrives. Raises TooLarge, BadRequest."""
-        if call.method not in _WITH_BODY:
-            return b"", None
         least = self._limits.resource_bytes
         if not call.path.startswith(_BINARY) or not flows(call.method, call.headers, least):
             return await read_body(receive, call.headers, self._limit(call.path)), None

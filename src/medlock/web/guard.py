@@ -30,7 +30,7 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 _BY_ADDRESS = frozenset({Rate.ANONYMOUS, Rate.PAGE, Rate.LOGIN, Rate.REGISTRATION})
 _BY_CLIENT = frozenset({Rate.TOKEN, Rate.INTROSPECTION})
-_SIGNED_IN = frozenset({Permission.SESSION, Permission.STEP_UP})
+_SIGNED_IN = frozenset({Permission.SESSION, Permission.STEP_UP, Permission.ADMIN, Permission.ADMIN_PROVEN})
 
 
 class Guard:

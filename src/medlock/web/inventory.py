@@ -18,12 +18,13 @@ from medlock.fhir.question import Interaction
 from medlock.settings import Limits
 from medlock.web import routes
 from medlock.web.admin import METRICS
+from medlock.web.admin_api import routes as admin_routes
 from medlock.web.costs import WEIGHTS
 from medlock.web.declared import Cors, Declared, Face, Permission, Rate
 from medlock.web.oauth_api import routes as oauth_routes
 from medlock.web.signin import routes as pages
 
-INVENTORY: tuple[Declared, ...] = (*routes.DECLARED, *oauth_routes.DECLARED, *pages.DECLARED)
+INVENTORY: tuple[Declared, ...] = (*routes.DECLARED, *oauth_routes.DECLARED, *admin_routes.DECLARED, *pages.DECLARED)
 """What may be mounted outside the FHIR API. A package adds its own `routes.DECLARED` here."""
 
 _IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})

@@ -19,6 +19,7 @@ from medlock.fhir import bundle
 from medlock.fhir.binary import content_of
 from medlock.fhir.outcome import operation_outcome
 from medlock.fhir.question import Interaction, Question
+from medlock.identity.strength import StepUpNeeded
 from medlock.records.disclosure import Disclosure
 from medlock.web.bearer import SENTENCE
 from medlock.web.compression import WORTH_BYTES, deflated, takes_gzip
@@ -153,7 +154,9 @@ class Replies:
         """An error as an OperationOutcome, with the headers its kind calls for."""
         headers: RawHeaders = []
         problems = error.problems
-        if isinstance(error, NotAuthenticated):  # one sentence for every cause
+        if isinstance(error, StepUpNeeded):
+            headers.append((b"www-authenticate", challenge(error)))
+        elif isinstance(error, NotAuthenticated):  # one sentence for every cause
             problems = (Problem(error.issue, SENTENCE),)
             headers.append((b"www-authenticate", b'Bearer realm="medlock"'))
         elif isinstance(error, MethodNotAllowed):
@@ -181,6 +184,13 @@ def waiting(error: Unavailable | TooMany) -> RawHeaders:
     if isinstance(error, Throttled):
         headers += [(b"ratelimit-policy", error.policy), (b"ratelimit", error.state)]
     return headers
+
+
+def challenge(error: StepUpNeeded) -> bytes:
+    """What a fresh token must say (RFC 9470 §3): the app sends its person to sign in again, with these."""
+    levels, seconds = " ".join(error.need.levels), error.need.within_ms // 1000
+    told = f'error="insufficient_user_authentication", error_description="{error}"'
+    return f'Bearer realm="medlock", {told}, acr_values="{levels}", max_age="{seconds}"'.encode()
 
 
 def _preferred(disclosure: Disclosure, question: Question) -> bytes:

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from medlock.access.consent.codes import BREAK_GLASS
 from medlock.access.consent.model import Ask
 from medlock.access.groups import AUDIT
 from medlock.access.principal import Principal, Role
+from medlock.access.roles import MAY_BREAK_GLASS
 from medlock.fhir.question import EXPORTS, Interaction, Question
 
 LOOKING: Final = frozenset({"access"})
@@ -28,6 +30,7 @@ _ACTIONS: Final[Mapping[Interaction, frozenset[str]]] = MappingProxyType(
     | dict.fromkeys(EXPORTS, frozenset({"use"}))  # what leaves them is de-identified
     | {Interaction.EXPORT: frozenset({"disclose"})}
 )
+_OUTWARD: Final = frozenset({"disclose", "use"})
 CLINICAL: Final = frozenset({Role.CLINICIAN, Role.NURSE})
 
 
@@ -42,14 +45,23 @@ def actions_of(question: Question) -> frozenset[str]:
     return _ACTIONS.get(question.interaction, LOOKING)
 
 
-def ask_of(principal: Principal, action: str, now: int, beside: frozenset[str] = frozenset()) -> Ask:
-    """The request that a consent sees; `beside` are roles, teams and groups of the person that the store tells."""
+def ask_of(
+    principal: Principal, action: str, now: int, beside: frozenset[str] = frozenset(), *, emergency: bool = False
+) -> Ask:
+    """The request that a consent sees; `beside` are roles, teams and groups of the person that the store tells.
+
+    `emergency`: the caller opened this patient's record (docs/break-glass.md). It lets them look and write, for as long
+    as their role may declare one; what takes data out in bulk it does not touch.
+    """
     own = frozenset({principal.fhir_user} if principal.fhir_user else ())
+    opened = emergency and action not in _OUTWARD and not MAY_BREAK_GLASS.isdisjoint(principal.roles)
+    declared = frozenset({principal.purpose} if principal.purpose else ())
     return Ask(
         actors=own | principal.organisations | beside,
-        purposes=frozenset({principal.purpose} if principal.purpose else ()),
+        purposes=declared | {BREAK_GLASS} if opened else declared,
         action=action,
         now=now,
+        may_break_glass=opened,
         clinical=not CLINICAL.isdisjoint(principal.roles),
         records_consents=Role.CONSENT_RECORDER in principal.roles,
     )

@@ -36,12 +36,14 @@ class Site(msgspec.Struct, frozen=True):
     purposes  the purposes of use that are known
     extended  whether consents may say what R4 knows and IHE PCF leaves out
     related   whether clinical roles need a treatment relationship (`access.relationship`)
+    review_days  working days in which an emergency access is to be reviewed
     """
 
     policy: Policy = Policy.DENY
     purposes: Purposes = Purposes()
     extended: bool = False
     related: bool = False
+    review_days: int = 2
 
 
 PERMISSIVE: Final = Site(Policy.PERMIT_ALL)

@@ -8,6 +8,7 @@ An account that is not there, or has no password, costs one hash as well.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,9 +143,23 @@ class Passwords:
         if held is None:
             return []
         row = held.value
-        due = due_at(self._policies.of(row.roles), row.created, long=row.long)
-        stale = row.known or 0 < due <= self._clock.now_ms()
-        return [Described(self.kind, self.kind.value, "Password", row.created, alone=row.alone, due=due, stale=stale)]
+        age = self._age(row, self._clock.now_ms())
+        return [
+            Described(
+                self.kind,
+                self.kind.value,
+                "Password",
+                row.created,
+                alone=row.alone,
+                due=due_at(self._policies.of(row.roles), row.created, long=row.long),
+                stale=row.known or age.expired,
+                reminder=(age.days_left or 0) if age.reminder else 0,
+            )
+        ]
+
+    def policy_of(self, roles: Iterable[str]) -> PasswordPolicy:
+        """The policy of somebody with these roles."""
+        return self._policies.of(roles)
 
     async def remove(self, account: str, factor: str) -> Change:
         """The password counts no more."""

@@ -115,6 +115,7 @@ class Described:
     """A factor as its owner sees it. Times in ms, 0 when unknown.
 
     alone      the password is long enough to be the only factor; due: when it must be changed, 0 when it does not age
+    reminder   days until then, once a reminder of the policy is due; 0 before
     stale      it must be changed now: it is too old, or attackers know it
     left       recovery codes that are left; synced: the passkey is in a cloud; doubted: its counter fell
     resistant  it cannot be relayed by a page that looks like ours
@@ -133,6 +134,7 @@ class Described:
     alone: bool = False
     due: int = 0
     stale: bool = False
+    reminder: int = 0
 
 
 @dataclass(frozen=True, slots=True)

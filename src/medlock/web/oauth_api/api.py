@@ -22,7 +22,7 @@ from medlock.oauth.people import SignedIn
 from medlock.oauth.server import AuthorizationServer
 from medlock.web.declared import Declared, Handler, Mounted
 from medlock.web.oauth_api import routes
-from medlock.web.oauth_api.forms import bearer, credentials, pairs_of
+from medlock.web.oauth_api.forms import bearer, credentials, pairs_of, proof
 from medlock.web.ports import Watch
 
 DOCUMENT_SECONDS = 300
@@ -81,16 +81,13 @@ class OAuthApi:
     async def token(self, request: Request) -> Response:
         """RFC 6749 §3.2."""
         given = credentials(request, await pairs_of(request))
-        proofs = request.headers.getlist("dpop")
-        if len(proofs) > 1:
-            raise OAuthRefused("invalid_dpop_proof", "Send one DPoP proof.")
-        return _json(await self._server.exchange.answer(given, proofs[0] if proofs else None))
+        return _json(await self._server.exchange.answer(given, proof(request)))
 
     async def push(self, request: Request) -> Response:
         """RFC 9126 §2."""
         pairs = await pairs_of(request)
         single = [(name, value) for name, value in pairs if name in _OF_CLIENT]
-        return _json(await self._server.pushing.answer(credentials(request, single), pairs), 201)
+        return _json(await self._server.pushing.answer(credentials(request, single), pairs, proof(request)), 201)
 
     async def introspect(self, request: Request) -> Response:
         """RFC 7662 §2."""

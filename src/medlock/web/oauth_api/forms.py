@@ -62,3 +62,11 @@ def bearer(request: Request) -> str | None:
         headers = (("www-authenticate", 'Bearer realm="medlock"'),)
         raise OAuthRefused("invalid_token", "The Authorization header cannot be read.", status=401, headers=headers)
     return form[1]
+
+
+def proof(request: Request) -> str | None:
+    """The DPoP proof in the header (RFC 9449 §4); None when there is none. Raises OAuthRefused for more than one."""
+    given = request.headers.getlist("dpop")
+    if len(given) > 1:
+        raise OAuthRefused("invalid_dpop_proof", "Send one DPoP proof.")
+    return given[0] if given else None

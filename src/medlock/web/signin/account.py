@@ -25,6 +25,7 @@ DONE = frozenset(
         "sessions",
         "app",
         "unlocked",
+        "reviewed",
     }
 )
 """What the page may say was done; anything else in its address is not said."""
@@ -38,6 +39,8 @@ async def show(desks: Desks, visit: Visit) -> Answer:
         "sessions": await desks.sessions.of(who),
         "attempts": await desks.sessions.attempts(who),
         "apps": await desks.apps.of(who),
+        "review": await desks.sessions.review(who),
+        "notices": await desks.notices.of(who),
         "done": was if was in DONE else "",
     }
     return Page("account.html", facts)
@@ -67,6 +70,12 @@ async def unlock(desks: Desks, visit: Visit) -> Answer:
     """Failed sign-ins count no longer."""
     await desks.sessions.unlock(visit.who)
     return done("unlocked")
+
+
+async def reviewed(desks: Desks, visit: Visit) -> Answer:
+    """They have looked through what they sign in with; nothing changes by it."""
+    await desks.sessions.reviewed(visit.who)
+    return done("reviewed")
 
 
 async def sign_out(desks: Desks, visit: Visit) -> Answer:

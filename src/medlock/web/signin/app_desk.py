@@ -7,11 +7,12 @@ from itertools import groupby
 
 from medlock.errors import NotFound
 from medlock.oauth import authorize
+from medlock.oauth.people import ANYBODY, Sought
 from medlock.oauth.rows import Approval
 from medlock.oauth.scope import asked
 from medlock.oauth.server import AuthorizationServer
 from medlock.oauth.wording import lines
-from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, PatientView, ScopeView, ToApp, Visitor
+from medlock.web.signin.ports import AppRequest, AppView, NeedSignIn, Place, ToApp, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,16 @@ class AppDesk:
         self._server = server
 
     async def begin(
-        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None
+        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None, place: Place
     ) -> ToApp | NeedSignIn | AppRequest:
         """A request at the authorisation endpoint."""
-        return _shown(await self._server.authorize.begin(fields, _seated(visitor)))
+        return _shown(await self._server.authorize.begin(fields, _seated(visitor), place.address))
 
-    async def resume(self, handle: str, visitor: Visitor | None) -> ToApp | NeedSignIn | AppRequest:
+    async def resume(
+        self, handle: str, visitor: Visitor | None, sought: Sought = ANYBODY
+    ) -> ToApp | NeedSignIn | AppRequest:
         """The same request, later."""
-        return _shown(await self._server.authorize.resume(handle, _seated(visitor)))
+        return _shown(await self._server.authorize.resume(handle, _seated(visitor), sought))
 
     async def decide(self, handle: str, visitor: Visitor, scopes: tuple[str, ...], patient: str) -> ToApp:
         """What they allow; nothing: they refused."""
@@ -91,6 +94,15 @@ def _shown(found: authorize.Next) -> ToApp | NeedSignIn | AppRequest:
     if isinstance(found, authorize.NeedSignIn):
         return NeedSignIn(found.handle, found.redirect)
     view = found.view
-    scopes = tuple(ScopeView(line.scope, line.words, line.kind, line.narrower) for line in view.lines)
-    patients = tuple(PatientView(each.id, each.name) for each in view.patients)
-    return AppRequest(found.handle, view.name, view.verified, view.redirect, scopes, patients, view.minutes, view.days)
+    return AppRequest(
+        found.handle,
+        view.name,
+        view.verified,
+        view.redirect,
+        view.lines,
+        view.patients,
+        view.minutes,
+        view.days,
+        searchable=view.searchable,
+        more=view.more,
+    )

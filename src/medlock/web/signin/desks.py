@@ -13,11 +13,11 @@ from medlock.oauth.server import AuthorizationServer
 from medlock.web.signin.app_desk import AppDesk, Seated, seat
 from medlock.web.signin.counter import Counter
 from medlock.web.signin.factor_desk import FactorDesk
-from medlock.web.signin.ports import Desks
+from medlock.web.signin.ports import Desks, Notices
 from medlock.web.signin.sign_desk import ProofDesk, SessionDesk, SignInDesk
 
 
-def desks_of(identity: Identity, server: AuthorizationServer, words: Words = no_words) -> Desks:
+def desks_of(identity: Identity, server: AuthorizationServer, notices: Notices, words: Words = no_words) -> Desks:
     """All of them; `words`: what passwords may not rest on, beside what an account says of its owner."""
     return Desks(
         SignInDesk(identity.sign_in),
@@ -25,6 +25,7 @@ def desks_of(identity: Identity, server: AuthorizationServer, words: Words = no_
         ProofDesk(Proving(identity.ground, identity.sessions, identity.kit, identity.lockout)),
         FactorDesk(identity.enrolment(words), identity.kit, identity.sessions),
         AppDesk(server),
+        notices,
     )
 
 

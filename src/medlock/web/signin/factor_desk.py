@@ -32,6 +32,7 @@ class FactorDesk:
             tuple(_passkey(each) for each in found if each.kind is Kind.PASSKEY),
             password_changed=_first(found, Kind.PASSWORD),
             password_due=max((each.due for each in found), default=0),
+            password_days=max((each.reminder for each in found), default=0),
             totp=_first(found, Kind.TOTP),
             recovery_left=sum(each.left for each in found if each.kind is Kind.RECOVERY),
             staff=staff,

@@ -40,6 +40,7 @@ def _table() -> list[tuple[Declared, Handler]]:
         (routes.SESSIONS_END, account.end_others),
         (routes.APP_END, account.end_app),
         (routes.UNLOCK, account.unlock),
+        (routes.REVIEWED, account.reviewed),
         (routes.SIGN_OUT, account.sign_out),
         (routes.SIGNED_OUT, account.signed_out),
         (routes.PASSKEY_NEW, _both(enrolling.show_passkey, enrolling.add_passkey)),

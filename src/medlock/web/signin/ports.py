@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from medlock.errors import NotAuthenticated
+from medlock.identity.review import Point
+from medlock.oauth.people import ANYBODY, Choice, Sought
+from medlock.oauth.wording import Line
 
 
 class UnknownPasskey(NotAuthenticated):
@@ -96,6 +99,7 @@ class Passkey:
 class Holdings:
     """Everything an account can prove itself with.
 
+    password_days  days until it must be changed, once a reminder is due; 0 before
     settled        there is a way to sign in again: not so with a short password alone
     accepted       credential ids for the browser (base64url), and the user handle
     """
@@ -110,6 +114,7 @@ class Holdings:
     rp: str = ""
     handle: str = ""
     accepted: tuple[str, ...] = ()
+    password_days: int = 0
 
     @property
     def phishable(self) -> bool:
@@ -179,42 +184,26 @@ class AppView:
 
 
 @dataclass(frozen=True, slots=True)
-class ScopeView:
-    """One scope an app asks for: as it is sent back, in plain words, and narrower ones to take instead."""
-
-    scope: str
-    words: str
-    kind: str  # "data", "offline", "identity", "launch"
-    narrower: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PatientView:
-    """A patient that may be chosen for an app."""
-
-    id: str
-    name: str
-    birth: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AppRequest:
     """What an app asks: everything the authorisation page shows.
 
     redirect       where the browser goes afterwards
     minutes        how long a single access lasts
     days           how long the app may come back by itself, when offline access is allowed
+    searchable     other patients may be looked for; more: the page that goes on with these, or ""
     """
 
     handle: str
     name: str
     verified: bool
     redirect: str
-    scopes: tuple[ScopeView, ...]
-    patients: tuple[PatientView, ...]
+    scopes: tuple[Line, ...]
+    patients: tuple[Choice, ...]
     minutes: int
     days: int
     website: str = ""
+    searchable: bool = False
+    more: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +264,12 @@ class Sessions(Protocol):
 
     async def unlock(self, visitor: Visitor) -> None:
         """Failed sign-ins count no longer."""
+
+    async def review(self, visitor: Visitor) -> tuple[Point, ...] | None:
+        """What to look at in the yearly review; None while it is not due."""
+
+    async def reviewed(self, visitor: Visitor) -> None:
+        """They have looked through what they sign in with."""
 
 
 class Proofs(Protocol):
@@ -341,12 +336,14 @@ class Apps(Protocol):
     """What apps may do."""
 
     async def begin(
-        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None
+        self, fields: tuple[tuple[str, str], ...], visitor: Visitor | None, place: Place
     ) -> ToApp | NeedSignIn | AppRequest:
         """A request at the authorisation endpoint. Raises BadRequest: shown, and never sent to an address in it."""
 
-    async def resume(self, handle: str, visitor: Visitor | None) -> ToApp | NeedSignIn | AppRequest:
-        """The same request, after somebody signed in."""
+    async def resume(
+        self, handle: str, visitor: Visitor | None, sought: Sought = ANYBODY
+    ) -> ToApp | NeedSignIn | AppRequest:
+        """The same request, after somebody signed in; with the patients that they look for. Raises BadRequest."""
 
     async def decide(self, handle: str, visitor: Visitor, scopes: tuple[str, ...], patient: str) -> ToApp:
         """Some of the scopes are allowed; none at all: the person refused."""
@@ -359,6 +356,31 @@ class Apps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeView:
+    """Somebody opened this person's record in an emergency; `reason` is what they typed."""
+
+    at: int
+    who: str
+    roles: tuple[str, ...]
+    reason: str
+
+
+class Notices(Protocol):
+    """What a patient is told of by itself."""
+
+    async def of(self, visitor: Visitor) -> list[NoticeView]:
+        """The latest, newest first; none for who is no patient."""
+
+
+class NoNotices:
+    """Of a site without records."""
+
+    async def of(self, _visitor: Visitor) -> list[NoticeView]:
+        """None."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
 class Desks:
     """Everything the pages speak with."""
 
@@ -367,3 +389,4 @@ class Desks:
     proofs: Proofs
     factors: Factors
     apps: Apps
+    notices: Notices = field(default_factory=NoNotices)

@@ -45,6 +45,7 @@ WELCOME = _signed_in("/welcome", "GET")
 ACCOUNT = _signed_in("/account", "GET")
 SESSION_END = _signed_in("/account/sessions/{id}/end", "POST")
 SESSIONS_END = _signed_in("/account/sessions/end-others", "POST")
+REVIEWED = _signed_in("/account/reviewed", "POST")
 APP_END = _signed_in("/account/apps/{id}/end", "POST")
 PASSKEY_NAME = _signed_in("/account/passkeys/{id}/name")
 

@@ -9,6 +9,7 @@ from medlock.identity.factors.shape import Offer
 from medlock.identity.ground import Place as Origin
 from medlock.identity.pending import Pending as Waiting
 from medlock.identity.proving import Proving
+from medlock.identity.review import Point
 from medlock.identity.services import Identity
 from medlock.identity.sessions import Begun, Session
 from medlock.identity.signin import SignIn
@@ -91,6 +92,14 @@ class SessionDesk:
     async def unlock(self, visitor: Visitor) -> None:
         """Failed sign-ins count no longer."""
         await self._identity.unlock(visitor.account, visitor.account)
+
+    async def review(self, visitor: Visitor) -> tuple[Point, ...] | None:
+        """What to look at, when it is time."""
+        return await self._identity.review(visitor.account)
+
+    async def reviewed(self, visitor: Visitor) -> None:
+        """They have looked."""
+        await self._identity.accounts.confirm(visitor.account)
 
 
 class ProofDesk:
