@@ -28,7 +28,7 @@ from verdict import measure
 from medlock.defence.leaktest.attempts import Ask
 from web.invisible import Invisible, invisible, told
 
-_PATIENTS = 50
+_PATIENTS = 12
 _HIDDEN_ID = ("/Observation/x-{}", "/Observation/x-{}/_history")
 _PART = (
     "/Patient/{}",

@@ -157,7 +157,7 @@ class Door:
         """
         async with beat.Bar() as bar:
             finding, shown = await self._answer(principal, question, receipt, arriving)
-            bar.shows = finding.logged or bool(finding.disclosed)
+            bar.shows = finding.logged or bool(finding.disclosed or finding.seen)
             return shown
 
     async def _answer(
