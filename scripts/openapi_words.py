@@ -165,6 +165,18 @@ WORDS: dict[tuple[str, str], Said] = {
         status=201,
         answer=fields("initial_access_token", initial_access_token=TEXT, uses=TEXT),
     ),
+    ("/sharing", "GET"): Said(
+        "What is shared now, and the links that stand (docs/sharing.md).", answer=ref("Standing")
+    ),
+    ("/sharing", "POST"): Said("One rule more, with its receipt.", json=ref("Wish"), status=201, answer=ANY),
+    ("/sharing/{id}", "DELETE"): Said("A rule or a link ends; the receipt of that.", answer=ANY),
+    ("/sharing/{id}/receipt", "GET"): Said("The receipt of a rule that stands, or stood.", answer=ANY),
+    ("/share-links", "POST"): Said("A share link, shown once.", json=ref("LinkWish"), status=201, answer=ANY),
+    ("/shl/{name}", "POST"): Said(
+        "A link is opened (SMART Health Links): its file, or how many attempts are left.",
+        json=ref("Manifest"),
+        answer=ANY,
+    ),
     ("/", "GET"): Said("On to the account, or to the sign-in."),
     ("/static/{file}", "GET"): Said("Styles, scripts, the mark."),
     ("/sign-in", "GET"): Said("The sign-in page."),

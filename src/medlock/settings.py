@@ -16,6 +16,7 @@ from medlock.errors import SetupError
 MIB = 1024 * 1024
 REVIEW_DAYS_MAX = 30
 DRAIN_MAX = 3_600
+FULL, NORMAL = "full", "normal"
 BINARY_MIB_MAX = 65_536
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _RATE = re.compile(r"([a-z_]+)=(?:off|([1-9][0-9]{0,8})/([smhd]))")
@@ -102,7 +103,11 @@ class Settings:
     deid_text       what becomes of notes: drop, known, clean
     consent_policy  what holds where no consent speaks: deny, basic-normal, permit-all, break-glass-only
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
+    clearance       "normal": the key broker gives this server no keys to sensitive classes; "full": all
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    controller      the Organization that answers for the records (GDPR Art. 4(7)): `Organization/id`; empty: unsaid
+    jurisdiction    the law that applies, as receipts of consent name it, such as "DE"
+    privacy_policy  address of the site's privacy policy, for the same receipts
     review_days     working days in which an emergency access is to be reviewed
     relationship    "required": clinical roles see patients whom they treat; "open": all
     two_persons     "on": who is to treat patients is approved by a second operator
@@ -138,14 +143,23 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    controller: str = ""
+    jurisdiction: str = ""
+    privacy_policy: str = ""
     review_days: int = 2
     relationship: str = "open"
     two_persons: str = "off"
+    clearance: str = FULL
     password_policy: str = ""
     limits: Limits = Limits()
     rates: Rates = Rates()
     rate_store: str = field(default="", repr=False)  # it may hold a password
     proxies: tuple[str, ...] = ()
+
+    @property
+    def cleared(self) -> bool:
+        """Whether sensitive classes may be opened."""
+        return self.clearance == FULL
 
     @property
     def keys_dir(self) -> Path:
@@ -188,9 +202,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        controller=environ.get("MEDLOCK_CONTROLLER", ""),
+        jurisdiction=environ.get("MEDLOCK_JURISDICTION", ""),
+        privacy_policy=environ.get("MEDLOCK_PRIVACY_POLICY", ""),
         review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
         two_persons=environ.get("MEDLOCK_TWO_PERSONS", "off"),
         relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),
+        clearance=_clearance(environ.get("MEDLOCK_CLEARANCE", FULL)),
         password_policy=environ.get("MEDLOCK_PASSWORD_POLICY", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         limits=Limits(binary_bytes=_mebibytes(environ.get("MEDLOCK_BINARY_MIB", "256"))),
@@ -221,6 +239,13 @@ def rates_of(text: str) -> Rates:
         meant = list(quotas) if form[1] == "all" else [form[1]]
         quotas |= dict.fromkeys(meant, Quota(int(form[2] or 0), _UNITS.get(form[3] or "", 60)))
     return Rates(**quotas)
+
+
+def _clearance(text: str) -> str:
+    """Which classes may be opened. Raises SetupError: a word that is none is never taken for the wider one."""
+    if text not in {FULL, NORMAL}:
+        raise SetupError(f"MEDLOCK_CLEARANCE is {FULL} or {NORMAL}.")
+    return text
 
 
 def _mebibytes(text: str) -> int:

@@ -235,6 +235,8 @@ def test_an_epoch_key_is_never_handed_out(broker):
         Operation.ENTRIES: patient.slot.to_bytes(8, "big"),
         Operation.ALLOT: b"\0\1",
         Operation.GENERATIONS: patient.slot.to_bytes(8, "big"),
+        Operation.OPEN_COMMON: struct.pack(">QI", patient.slot, 2**32 - 1),
+        Operation.ALLOT_COMMON: b"\0\1",
     }
     with raw(broker.socket) as client:
         for operation in set(Operation) - {Operation.DESTROY, Operation.SET_MARK, Operation.RATCHET}:

@@ -102,7 +102,7 @@ def test_random_bytes_never_hurt(broker):
             assert client.closed()
 
 
-@pytest.mark.parametrize("code", [0, 11, 99, 255])
+@pytest.mark.parametrize("code", [0, 13, 99, 255])
 @pytest.mark.usefixtures("neighbour")
 def test_an_unknown_operation_closes(broker, code):
     """There is nothing to say about it."""

@@ -180,16 +180,19 @@ def store_of(directory: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def open_world(directory: Path, limits: Limits | None = None, store: str = "", site: Site = PERMISSIVE) -> World:
+async def open_world(
+    directory: Path, limits: Limits | None = None, store: str = "", site: Site = PERMISSIVE, keys: Any = None
+) -> World:
     """Start a process on a data directory, making it when it is new.
 
-    Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any.
+    Its rows lie in the database `store`, or in the one whose address lies beside the directory, if any. `keys` are what
+    it has of the keystore, when that is not the whole.
     """
     directory.mkdir(exist_ok=True)
     store = store or store_of(directory)
     path = directory / "keystore.db"
     kek = provider(directory)
-    keystore = Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek)
+    keystore = keys or (Keystore.open(path, kek) if path.exists() else Keystore.create(path, kek))
     keys = Keys(keystore)
     clock = StillClock()
     ledger = MerkleLedger(keys, clock.now_ms)

@@ -24,6 +24,7 @@ from msgspec import structs
 from medlock.access.consent.binding import binds
 from medlock.access.grant import _ISSUED, Consents, Grant, Rules
 from medlock.access.groups import ALL_TYPES, AUDIT, SHARED
+from medlock.access.labels.labelling import NOTES
 from medlock.access.masking import refuse_masked, refuse_masked_scopes
 from medlock.access.principal import Principal, Role
 from medlock.access.remainder import carriers, remainder
@@ -94,16 +95,39 @@ def decide(principal: Principal, question: Question, consents: Consents | None =
     Batch and transaction are refused here: the door decides on each entry's own Question. `consents` narrow the Grant
     where they bind this caller.
     """
+    if not principal.cleared:
+        _refuse_notes(question)
     return narrowed(_decided(principal, question), principal, question, consents)
 
 
 def narrowed(grant: Grant, principal: Principal, question: Question, consents: Consents | None) -> Grant:
-    """A Grant within what consents leave of it."""
+    """A Grant within what the process may open, and what consents leave of it."""
+    if not principal.cleared:
+        grant = _uncleared(grant)
     if consents is None or not binds(principal, question):
         return grant
     narrower = copy(grant)  # `structs.replace` would go through the whole Grant again, for every request
     structs.force_setattr(narrower, "consents", consents)
     return narrower
+
+
+def _refuse_notes(question: Question) -> None:
+    """What is labelled by what else is in its episode is not taken where sensitive classes cannot be sealed.
+
+    All of it: taking those only that turn out to be normal would tell which episodes are.
+    """
+    if question.interaction in _BRINGING and question.type in NOTES | {"Binary"}:
+        raise Denied("a process without clearance takes no notes")
+
+
+_BRINGING = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH})
+
+
+def _uncleared(grant: Grant) -> Grant:
+    """A Grant without sensitive classes, whoever asks: the patient's own right is served where they can be opened."""
+    rules = {patient: structs.replace(each, cleared=False) for patient, each in grant.rules.items()}
+    everyone = None if grant.everyone is None else structs.replace(grant.everyone, cleared=False)
+    return structs.replace(grant, rules=rules, everyone=everyone)
 
 
 def _decided(principal: Principal, question: Question) -> Grant:

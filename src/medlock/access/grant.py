@@ -14,6 +14,8 @@ from typing import Protocol
 
 import msgspec
 
+from medlock.access.consent.codes import is_normal
+from medlock.access.groups import AUDIT
 from medlock.access.residual import Described, Residuals, Seen, settled
 
 _ISSUED = object()
@@ -71,16 +73,25 @@ class Consents(Protocol):
         """Whether it does not of some type."""
 
 
+def _is_normal(resource: Sealed) -> bool:
+    """Whether a resource is of no sensitive class; entries of the log, which bear no labels, are of none."""
+    return resource.type in AUDIT or is_normal(resource.labels)
+
+
 class Rules(msgspec.Struct, frozen=True):
-    """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides."""
+    """What may be seen of one patient: the types, fields to mask per type, and what each resource must meet besides.
+
+    Without `cleared` nothing of a sensitive class is, nor what nobody has looked at yet.
+    """
 
     types: frozenset[str]
     masks: Mapping[str, frozenset[str]] = {}
     residuals: Residuals = {}
+    cleared: bool = True
 
     def allow(self, resource: Sealed) -> bool:
         """Whether the header lets this resource be seen; where the body is needed too, `admits` has the last word."""
-        return resource.type in self.types
+        return resource.type in self.types and (self.cleared or _is_normal(resource))
 
     def needs_body(self, resource_type: str) -> bool:
         """Whether resources of a type are decided one by one, by what they say."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from medlock.access.scopes import Scopes
@@ -24,6 +24,7 @@ class Role(StrEnum):
     SECURITY_ADMIN = "security-admin"
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
     RESEARCHER = "researcher"  # sees nothing but what is de-identified
+    LINK = "link"  # who opens a share link of a patient: sees what that link shares
     VENDOR = "vendor"  # somebody else's program: nothing but what is shared with it by name
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
@@ -48,7 +49,8 @@ class Principal:
 
     What follows `organisations` is told and never decided upon: two callers that differ in nothing else are equal, and
     share remembered decisions. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how
-    and when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of.
+    and when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of. `cleared` is no
+    attribute of theirs: whether the process that answers them may open sensitive classes.
     """
 
     account: str
@@ -66,8 +68,13 @@ class Principal:
     amr: tuple[str, ...] = field(compare=False, default=())
     auth_time: int = field(compare=False, default=0)
     grant_id: str = field(compare=False, default="")
+    cleared: bool = True
 
     def __post_init__(self) -> None:
         """Refuse to be built anywhere but in `access.mint`."""
         if self._minted is not _MINTED:
             raise TypeError("a Principal comes from access.mint, after authentication")
+
+    def uncleared(self) -> Principal:
+        """The same caller at a process that may not open sensitive classes."""
+        return replace(self, cleared=False)

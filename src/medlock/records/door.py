@@ -164,6 +164,8 @@ class Door:
         self, principal: Principal, question: Question, receipt: bytes = b"", arriving: Arriving | None = None
     ) -> tuple[Finding, Disclosure]:
         """The same as soon as it is there, with what was found."""
+        if not self._vault.cleared:
+            principal = principal.uncleared()
         scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
         try:
             if arriving is not None:

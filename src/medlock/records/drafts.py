@@ -167,7 +167,7 @@ async def _known_to(context: Context, opened: Opened) -> bool:
     asked = Question(Interaction.READ, opened.meta.type)
     grant = narrowed(grant, context.principal, asked, naming(context.consents))
     await ready_for(grant, [opened])
-    if grant.consents is not None and not grant.covers(opened.meta):
+    if (grant.consents is not None or not context.vault.cleared) and not grant.covers(opened.meta):
         return False
     return not grant.needs_body(opened.meta.type) or grant.admits(opened)
 

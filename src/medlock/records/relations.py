@@ -15,6 +15,7 @@ from itertools import product
 import msgspec
 import numpy as np
 
+from medlock.access.consent.codes import is_normal
 from medlock.access.principal import Principal
 from medlock.access.relationship import (
     Caller,
@@ -125,7 +126,7 @@ class Relations:
         hashes = self._hashes(_COVERED, caller.covers)
         for _ in range(NESTED_MAX):
             hashes += self._hashes(_SHARED if capsule.slot == TENANT else _NAMING, wanted)
-            rows = [row for row in _bearing(capsule, hashes) if row.rid not in found]
+            rows = [row for row in _bearing(capsule, hashes, cleared=self._vault.cleared) if row.rid not in found]
             opened = await self._vault.fetch(rows)
             if None in opened:
                 return None
@@ -156,17 +157,20 @@ def _within(caller: Caller, said: _Said, now: int) -> Caller:
 def _said(patient: str, resources: Sequence[Json]) -> _Said:
     return _Said(
         patient,
-        tuple(tie for each in resources for tie in ties_of(each)),
+        tuple(tie for each in resources for tie in ties_of(each) if f"Patient/{patient}" in tie.patients),
         tuple(one for each in resources for one in memberships_of(each)),
         tuple(each for each in resources if each.get("resourceType") == "PractitionerRole"),
     )
 
 
-def _bearing(capsule: Capsule, hashes: Sequence[int]) -> list[IndexRow]:
-    """The living rows of an index that bear one of these."""
+def _bearing(capsule: Capsule, hashes: Sequence[int], *, cleared: bool) -> list[IndexRow]:
+    """The living rows of an index that bear one of these; where sensitive classes cannot be opened, the others."""
     rows: list[IndexRow] = []
     for segment in capsule.view():
-        at = np.flatnonzero(segment.with_hashes(hashes) & segment.alive)
+        mask = segment.with_hashes(hashes) & segment.alive
+        if not cleared and capsule.slot != TENANT:
+            mask &= np.array([is_normal(each) for each in segment.labels], np.bool_)[segment.rows["label"]]
+        at = np.flatnonzero(mask)
         each = segment.rows[at][["rid", "slot", "version", "tag"]].tolist() if len(at) else ()
         rows += [IndexRow(rid, owner or capsule.slot, version, tag) for rid, owner, version, tag in each]
     return rows

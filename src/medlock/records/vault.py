@@ -25,7 +25,7 @@ from medlock.store.capsules import Capsules, Probe
 from medlock.store.content import Content, chunk_name
 from medlock.store.directory import Directory
 from medlock.store.keyport import Keys
-from medlock.store.keyring import PatientKeys
+from medlock.store.keyring import NotCleared, PatientKeys
 from medlock.store.opened import OpenedBodies
 from medlock.store.tables import Backend, Batch, Table
 
@@ -55,6 +55,7 @@ class Vault:
     def __init__(self, backend: Backend, keystore: Keys) -> None:
         self.backend = backend
         self.keystore = keystore
+        self.cleared = keystore.cleared
         self.bodies = BodyCipher(keystore.tenant.header)
         self.opened = OpenedBodies()
         self.capsules = Capsules(backend, keystore.candidates)
@@ -123,6 +124,8 @@ class Vault:
     async def current(self, type_: str, id_: str) -> Opened | None:
         """The current version of a resource, tombstones included, vouched for by its index; None when unknown.
 
+        None as well when it is of a sensitive class and this process has no clearance (`withheld`).
+
         Body and index are two looks, and another process may write between them: then they disagree, differently each
         time. Raises Tampered when they disagree in the same way, Conflict when they are written faster than looked at.
         """
@@ -137,7 +140,7 @@ class Vault:
             if row is not None and row.tag == tag_of(ct):
                 known = self.opened.get(rid, ct)
                 if known is None:
-                    return self._remembered(await self.open(rid, ct))
+                    return self._remembered(await self._open_cleared(rid, ct))
                 self.keystore.keys(known.slot, known.generation)  # raises NotFound when it was destroyed since
                 return known
             pair = ct, row and row.tag
@@ -147,6 +150,17 @@ class Vault:
             await self.directory.refresh()
             await asyncio.sleep(min(tried, 10) / 1000)
         raise Conflict("This record is being changed by many at once. Try again.")
+
+    async def _open_cleared(self, rid: int, ct: bytes) -> Opened | None:
+        """As `open`; None for what this process has no clearance for."""
+        try:
+            return await self.open(rid, ct)
+        except NotCleared:
+            return None
+
+    async def withheld(self, type_: str, id_: str) -> bool:
+        """Whether a resource is there that this process has no clearance for."""
+        return not self.cleared and await self.backend.get(Table.BODY, self.rid(f"{type_}/{id_}")) is not None
 
     async def _miss(self, type_: str, rid: int) -> None:
         """A body that is not there although the directory knows the patient was taken away behind our back."""
@@ -217,14 +231,16 @@ class Vault:
         return now is not None and (now.version, now.tag) == (row.version, tag_of(ct))
 
     async def version(self, opened: Opened, version: int) -> Opened | None:
-        """An older version of a resource whose current version is open."""
+        """An older version of a resource whose current version is open; None when it is not there, or withheld."""
         if version == opened.meta.version:
             return opened
         reference = opened.meta.reference
         ct = await self.backend.get(Table.HISTORY, self.history_key(reference, version))
         if ct is None:
             return None
-        found = await self.open(opened.rid, ct)
+        found = await self._open_cleared(opened.rid, ct)
+        if found is None:
+            return None
         if found.meta.reference != reference or found.meta.version != version:
             raise Tampered(f"history row of {opened.rid} holds another version")
         return found

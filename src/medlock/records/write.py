@@ -107,6 +107,8 @@ async def may_replace(context: Context, grant: Grant, draft: Draft) -> None:
             raise NotFound(NOT_FOUND, reason=f"{before.meta.reference} is out of reach")
         bind(grant, draft, before)
         return
+    if await context.vault.withheld(draft.type, draft.id):
+        raise NotFound(NOT_FOUND, reason="of a sensitive class, and this process has no clearance")
     hides = hides_patients(grant) and draft.type not in SHARED
     if grant.everyone is None or grant.needs_body(draft.type) or hides:
         raise NotFound(NOT_FOUND, reason="update of an unknown id by a caller from whom some are hidden")

@@ -25,6 +25,10 @@ class Keys(Protocol):
     unwraps: int  # keys of patients that were unwrapped since the start
 
     @property
+    def cleared(self) -> bool:
+        """Whether it gives the keys to sensitive classes."""
+
+    @property
     def store_id(self) -> bytes:
         """Names the store."""
 

@@ -31,6 +31,13 @@ class KeyDestroyed(NotFound):
         super().__init__("There is nothing here.", reason="no key for this slot: destroyed or unknown")
 
 
+class NotCleared(NotFound):
+    """This process was given no key to sensitive classes. For whoever asks it is as if nothing were there."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing here.", reason="sealed for processes with clearance only")
+
+
 class _KeySet:
     """A secret and what it derives."""
 
@@ -66,17 +73,17 @@ class PatientKeys(_KeySet):
     @cached_property
     def body(self) -> Aead:
         """Seals current and older bodies."""
-        return Aead(derive(self._key, "medlock/1/patient/body"))
+        return Aead(self._sub("body"))
 
     @cached_property
     def apart(self) -> Aead:
         """Seals bodies of sensitive classes, current and older ones."""
-        return Aead(derive(self._key, "medlock/1/patient/sensitive"))
+        return Aead(self._sub("sensitive"))
 
     @cached_property
     def capsule(self) -> Aead:
         """Seals capsule segments and deltas."""
-        return Aead(derive(self._key, "medlock/1/patient/capsule"))
+        return Aead(self._sub("capsule"))
 
     @cached_property
     def directory(self) -> Aead:
@@ -86,7 +93,7 @@ class PatientKeys(_KeySet):
     @property
     def directory_key(self) -> bytes:
         """The same as bytes, for a process that shall have this key only."""
-        return derive(self._key, "medlock/1/patient/directory")
+        return self._sub("directory")
 
     @cached_property
     def audit(self) -> Aead:
@@ -107,13 +114,45 @@ class PatientKeys(_KeySet):
         """What the next generation's secret keeps of this one: the label key, then audit keys, newest first."""
         return b"".join((self._label_key, self._audit_key, *self._inherited[1:]))
 
+    def common(self) -> bytes:
+        """What opens all of this patient's but sensitive classes, for a process without clearance (`CommonKeys`)."""
+        handed = (*(self._sub(use) for use in _COMMON), self._label_key, self._audit_key, *self._inherited[1:])
+        return b"".join(handed)
+
+    def _sub(self, use: str) -> bytes:
+        """The sub-key for one use."""
+        return derive(self._key, f"medlock/1/patient/{use}")
+
     @property
     def _audit_key(self) -> bytes:
-        return derive(self._key, "medlock/1/patient/audit")
+        return self._sub("audit")
 
     @property
     def _label_key(self) -> bytes:
-        return self._inherited[0] if self._inherited else derive(self._key, "medlock/1/patient/labels")
+        return self._inherited[0] if self._inherited else self._sub("labels")
+
+
+_COMMON = ("body", "capsule", "directory")
+
+
+class CommonKeys(PatientKeys):
+    """The keys of one generation without that of sensitive classes, and without the one that all derive from.
+
+    handed  what `common` gave
+    """
+
+    def __init__(self, slot: int, generation: int, handed: bytes) -> None:
+        parts = [handed[at : at + KEY_BYTES] for at in range(0, len(handed), KEY_BYTES)]
+        labels, audit, *older = parts[len(_COMMON) :]
+        super().__init__(slot, generation, b"")
+        self._inherited = (labels, *older)
+        self._handed = {**dict(zip(_COMMON, parts, strict=False)), "audit": audit}
+
+    def _sub(self, use: str) -> bytes:
+        found = self._handed.get(use)
+        if found is None:
+            raise NotCleared
+        return found
 
 
 _USES = ("body", "apart", "capsule", "directory", "audit", "audits", "labels")
@@ -215,6 +254,11 @@ class TenantKeys(_KeySet):
     def pepper(self) -> bytes:
         """The 32-byte key of the HMAC over what a password hash is made of (SP 800-63B §5.1.1.2)."""
         return derive(self._key, "medlock/1/tenant/pepper")
+
+    @cached_property
+    def share_links(self) -> bytes:
+        """Makes the keys of what share links show, together with the secret in their addresses."""
+        return derive(self._key, "medlock/1/tenant/share-links")
 
     @cached_property
     def page(self) -> Aead:

@@ -73,13 +73,23 @@ def open_keys(settings: Settings, clock: Clock, *, create: bool = False) -> Keys
     """The keystore of a data directory: through the key broker where settings name one, else `open_keystore`."""
     if settings.broker is not None:
         try:
-            return BrokeredKeys(settings.broker)
+            return BrokeredKeys(settings.broker, cleared=settings.cleared)
         except Unavailable as error:
             raise Unavailable(
                 f"No key broker answers this account at {settings.broker}. Start it, or see its --worker-uid.",
                 reason=error.reason,
             ) from error
+    demand_broker(settings)
     return open_keystore(settings, clock, create=create)
+
+
+def demand_broker(settings: Settings) -> None:
+    """Raises SetupError where a process without clearance would open the keystore itself, and so have every key."""
+    if not settings.cleared:
+        raise SetupError(
+            "MEDLOCK_CLEARANCE=normal is for servers whose keys a key broker holds, and this process would open the "
+            "keystore itself: unset it for this command, or serve with --broker on."
+        )
 
 
 def make_directory(directory: Path) -> None:

@@ -25,7 +25,7 @@ from medlock.clock import Clock
 from medlock.errors import MedlockError, SetupError
 from medlock.settings import Settings
 from medlock.store.broker.process import SOCKET, Brokering, run
-from medlock.store.opening import open_keystore
+from medlock.store.opening import demand_broker, open_keystore
 
 PAUSE_SECONDS = 0.2
 START_SECONDS = 60.0
@@ -49,7 +49,7 @@ def keys_held(settings: Settings, broker: str, limit: int, notice: Notice) -> It
     """
     if broker not in {AUTO, ON, OFF}:
         yield lambda now: replace(now, broker=Path(broker))
-    elif broker == ON or (broker == AUTO and settings.workers > 1 and sys.platform == "linux"):
+    elif broker == ON or (broker == AUTO and _wanted(settings)):
         socket = settings.data_dir / SOCKET
 
         def brokering(now: Settings) -> Brokering:
@@ -63,9 +63,15 @@ def keys_held(settings: Settings, broker: str, limit: int, notice: Notice) -> It
 
             yield held
     else:
+        demand_broker(settings)
         if settings.workers > 1:  # make or refuse the data once, before every worker tries
             open_keystore(settings, Clock(), create=True).close()
         yield lambda now: now
+
+
+def _wanted(settings: Settings) -> bool:
+    """Whether keys are better held apart: with several workers, and where these are not to have all of them."""
+    return (settings.workers > 1 and sys.platform == "linux") or not settings.cleared
 
 
 @contextmanager
@@ -174,6 +180,7 @@ def _keys_of(brokering: Brokering) -> Settings:
         key_provider=now.key_provider,
         key_service=now.key_service,
         key_credential=now.key_credential,
+        clearance=now.clearance,
     )
 
 

@@ -57,7 +57,7 @@ def _facts(record: Unwrap) -> dict[str, object]:
 
 def _line(record: Unwrap) -> str:
     what = record.kind.name.lower()
-    if record.kind in {Kind.UNWRAP, Kind.DESTROY, Kind.GENERATIONS}:
+    if record.kind in {Kind.UNWRAP, Kind.UNWRAP_COMMON, Kind.DESTROY, Kind.GENERATIONS}:
         what = f"{what} slot {record.slot} generation {record.generation}"
     elif record.count:
         what = f"{what} {record.count}"

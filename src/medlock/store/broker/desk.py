@@ -18,7 +18,7 @@ from medlock.errors import Conflict, MedlockError, SetupError, Tampered, Unavail
 from medlock.store.broker.allowance import Allowance, Capped
 from medlock.store.broker.frames import NEWEST, BrokenFrame, Operation, Said
 from medlock.store.broker.unwraplog import Kind, UnwrapLog
-from medlock.store.keyring import SHARED, KeyDestroyed
+from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys
 from medlock.store.keystore import Keystore
 
 ENTRIES_MOST, ALLOT_MOST, DESTROY_MOST = 1_024, 256, 64
@@ -54,10 +54,20 @@ class _Refusals:
 
 
 class Desk:
-    """Answers requests out of an open keystore."""
+    """Answers requests out of an open keystore. `cleared`: whether it may hand out what opens sensitive classes."""
 
-    def __init__(self, keystore: Keystore, allowance: Allowance, log: UnwrapLog, clock: Clock, ages: Ages) -> None:
+    def __init__(
+        self,
+        keystore: Keystore,
+        allowance: Allowance,
+        log: UnwrapLog,
+        clock: Clock,
+        ages: Ages,
+        *,
+        cleared: bool = True,
+    ) -> None:
         self.store_id = keystore.store_id
+        self._cleared = cleared
         self._keystore = keystore
         self._spend = allowance.spend
         self._log = log
@@ -75,6 +85,8 @@ class Desk:
             Operation.SET_MARK: self._set_mark,
             Operation.STATUS: self._status,
             Operation.RATCHET: self._ratchet,
+            Operation.OPEN_COMMON: self._open_common,
+            Operation.ALLOT_COMMON: self._allot_common,
         }
 
     def answer(self, pid: int, code: int, body: bytes) -> tuple[int, bytes]:
@@ -97,14 +109,27 @@ class Desk:
         self._log.write(self._clock.now_ms(), kind, pid, count=count)
 
     def _open(self, pid: int, body: bytes) -> bytes:
-        if len(body) != _OPEN.size:
-            raise BrokenFrame("a body of the wrong form")
-        slot, generation = _OPEN.unpack(body)
+        slot, generation = _place(body)
         if slot != SHARED:
+            self._demand_clearance()
             self._spend(pid, (slot,))
-        found, secret = self._keystore.secret(_known(slot), None if generation == NEWEST else generation)
+        found, secret = self._keystore.secret(_known(slot), generation)
         self._log.write(self._clock.now_ms(), Kind.UNWRAP, pid, slot, found)
         return found.to_bytes(4, "big") + secret
+
+    def _open_common(self, pid: int, body: bytes) -> bytes:
+        """All of a patient's keys but that of sensitive classes."""
+        slot, generation = _place(body)
+        if slot == SHARED:
+            raise BrokenFrame("shared resources have no classes")
+        self._spend(pid, (slot,))
+        found, secret = self._keystore.secret(_known(slot), generation)
+        self._log.write(self._clock.now_ms(), Kind.UNWRAP_COMMON, pid, slot, found)
+        return found.to_bytes(4, "big") + PatientKeys(slot, found, secret).common()
+
+    def _demand_clearance(self) -> None:
+        if not self._cleared:
+            raise SetupError("This key broker was started without clearance: it has no keys to sensitive classes.")
 
     def _entries(self, pid: int, body: bytes) -> bytes:
         slots = _slots(body, ENTRIES_MOST)
@@ -115,12 +140,21 @@ class Desk:
         )
 
     def _allot(self, pid: int, body: bytes) -> bytes:
+        self._demand_clearance()
+        made = self._made(pid, body)
+        return b"".join(keys.slot.to_bytes(8, "big") + self._keystore.secret(keys.slot)[1] for keys in made)
+
+    def _allot_common(self, pid: int, body: bytes) -> bytes:
+        """The same for a process without clearance."""
+        return b"".join(keys.slot.to_bytes(8, "big") + keys.common() for keys in self._made(pid, body))
+
+    def _made(self, pid: int, body: bytes) -> list[PatientKeys]:
         count = int.from_bytes(body, "big")
         if len(body) != 2 or not 1 <= count <= ALLOT_MOST:
             raise BrokenFrame("a body of the wrong form")
         made = self._keystore.allot(count)
         self._log.write(self._clock.now_ms(), Kind.ALLOT, pid, count=count)
-        return b"".join(keys.slot.to_bytes(8, "big") + self._keystore.secret(keys.slot)[1] for keys in made)
+        return made
 
     def _destroy(self, pid: int, body: bytes) -> bytes:
         slots = _slots(body, DESTROY_MOST)
@@ -182,6 +216,14 @@ def _refused(refusal: MedlockError) -> tuple[int, bytes]:
     retry = refusal.retry_after if isinstance(refusal, Unavailable) else 0
     text = refusal.reason if said is Said.TAMPERED else str(refusal)
     return said, retry.to_bytes(2, "big") + text.encode()[:_TEXT_MOST]
+
+
+def _place(body: bytes) -> tuple[int, int | None]:
+    """Slot, and the generation wanted: None for the newest."""
+    if len(body) != _OPEN.size:
+        raise BrokenFrame("a body of the wrong form")
+    slot, generation = _OPEN.unpack(body)
+    return slot, None if generation == NEWEST else generation
 
 
 def _slots(body: bytes, most: int) -> list[int]:

@@ -43,6 +43,8 @@ class Operation(IntEnum):
     SET_MARK = 8
     STATUS = 9
     RATCHET = 10
+    OPEN_COMMON = 11
+    ALLOT_COMMON = 12
 
 
 class Said(IntEnum):

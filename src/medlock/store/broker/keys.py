@@ -29,7 +29,7 @@ from medlock.store.generations import Place
 from medlock.store.kek.provider import KekProvider
 from medlock.store.keycache import CACHE_ENTRIES, KeyCache
 from medlock.store.keyport import Turn, silent
-from medlock.store.keyring import SHARED, KeyDestroyed, PatientKeys, TenantKeys, patient_keys
+from medlock.store.keyring import SHARED, CommonKeys, KeyDestroyed, PatientKeys, TenantKeys, patient_keys
 from medlock.store.keystatus import KeystoreStatus
 
 SPARES = 64
@@ -37,6 +37,7 @@ RATCHET_SECONDS = 3_600  # a ratchet of a million keys takes seconds; its provid
 _OPEN = struct.Struct(">QI")
 _ENTRY = struct.Struct(">QI32s")
 _ALLOTTED = struct.Struct(">Q32s")
+_ALLOTTED_COMMON = struct.Struct(">Q160s")
 _MARK = struct.Struct(">q32s")
 
 
@@ -87,9 +88,10 @@ class _Entries:
 
 
 class BrokeredKeys:
-    """A `keyport.Keys` over a broker's socket."""
+    """A `keyport.Keys` over a broker's socket. `cleared`: with the keys to sensitive classes."""
 
-    def __init__(self, path: Path, cache_entries: int = CACHE_ENTRIES) -> None:
+    def __init__(self, path: Path, cache_entries: int = CACHE_ENTRIES, *, cleared: bool = True) -> None:
+        self.cleared = cleared
         self._channel = Channel(path)
         self.store_id = self._channel.greet().store_id
         self._cache = KeyCache(cache_entries)
@@ -207,22 +209,28 @@ class BrokeredKeys:
         raise _operators()
 
     def _load(self, slot: int, generation: int | None) -> PatientKeys:
-        newest = patient_keys(slot, *self._opened(slot, None))
+        newest = self._made_of(slot, *self._opened(slot, None))
         self._cache.put(newest, newest=True)
         if generation is None or generation == newest.generation:
             return newest
-        older = patient_keys(slot, *self._opened(slot, generation))
+        older = self._made_of(slot, *self._opened(slot, generation))
         self._cache.put(older, newest=False)
         return older
 
     def _opened(self, slot: int, generation: int | None) -> tuple[int, bytes]:
         self.unwraps += 1
-        answer = self._channel.ask(Operation.OPEN, _OPEN.pack(slot, NEWEST if generation is None else generation))
+        asked = Operation.OPEN if self.cleared or slot == SHARED else Operation.OPEN_COMMON
+        answer = self._channel.ask(asked, _OPEN.pack(slot, NEWEST if generation is None else generation))
         return int.from_bytes(answer[:4], "big"), answer[4:]
 
+    def _made_of(self, slot: int, generation: int, given: bytes) -> PatientKeys:
+        whole = self.cleared or slot == SHARED
+        return patient_keys(slot, generation, given) if whole else CommonKeys(slot, generation, given)
+
     def _made(self, count: int) -> list[PatientKeys]:
-        answer = self._channel.ask(Operation.ALLOT, count.to_bytes(2, "big"))
-        return [PatientKeys(slot, 0, secret) for slot, secret in _ALLOTTED.iter_unpack(answer)]
+        asked, form = (Operation.ALLOT, _ALLOTTED) if self.cleared else (Operation.ALLOT_COMMON, _ALLOTTED_COMMON)
+        answer = self._channel.ask(asked, count.to_bytes(2, "big"))
+        return [self._made_of(slot, 0, given) for slot, given in form.iter_unpack(answer)]
 
     def _asked_erasures(self) -> int:
         return int.from_bytes(self._channel.ask(Operation.ERASURES), "big")

@@ -63,7 +63,9 @@ def run(brokering: Brokering, ready: Callable[[], None], signals: Sequence[signa
             closing(UnwrapLog(directory / LOG, keystore.tenant.unwraps, keystore.store_id)) as log,
         ):
             allowance = Allowance(brokering.limit, brokering.workers, time.monotonic)
-            _serve(brokering, Desk(keystore, allowance, log, clock, time.monotonic), ready, signals)
+            cleared = brokering.settings.cleared
+            desk = Desk(keystore, allowance, log, clock, time.monotonic, cleared=cleared)
+            _serve(brokering, desk, ready, signals)
 
 
 def _serve(brokering: Brokering, desk: Desk, ready: Callable[[], None], signals: Sequence[signal.Signals]) -> None:

@@ -43,6 +43,7 @@ class Kind(IntEnum):
     CAPPED = 7
     REFUSED = 8
     STOP = 9
+    UNWRAP_COMMON = 10
 
 
 @dataclass(frozen=True, slots=True)
