@@ -59,6 +59,8 @@ def page() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for row in filter(outside, rows(Limits())):
         here = paths.setdefault(row.path, _shared(row))
+        if (row.path, row.method) not in WORDS:
+            raise SystemExit(f"Say in scripts/openapi_words.py what {row.method} {row.path} is for.")
         here[row.method.lower()] = _operation(row, WORDS[row.path, row.method])
     return {
         "openapi": "3.1.0",
@@ -119,6 +121,8 @@ def _answers(row: Row, said: Said) -> dict[str, Any]:
         return {"200": good | {"content": {"text/plain": {"schema": TEXT}}}}
     if said.answer is not None:
         good["content"] = {JSON: {"schema": said.answer}}
+    elif said.media:
+        good["content"] = {said.media: {"schema": TEXT}}
     elif row.face is Face.PAGE:
         media = "*/*" if row.path.startswith("/static/") else HTML
         good["content"] = {media: {"schema": TEXT}}

@@ -32,6 +32,7 @@ class Said(NamedTuple):
 
     form, json, query   what it takes, as a form, as JSON, in the address
     status, answer      what a good answer is: JSON of this form, None for a page or for nothing at all
+    media               what it is instead, as text
     """
 
     summary: str
@@ -40,6 +41,7 @@ class Said(NamedTuple):
     query: Schema | None = None
     status: int = 200
     answer: Schema | None = None
+    media: str = ""
 
 
 _PROVES = {
@@ -176,6 +178,9 @@ WORDS: dict[tuple[str, str], Said] = {
         "A link is opened (SMART Health Links): its file, or how many attempts are left.",
         json=ref("Manifest"),
         answer=ANY,
+    ),
+    ("/shl/{name}/{ticket}", "GET"): Said(
+        "The file of a link that was opened, encrypted (JWE).", media="application/jose"
     ),
     ("/", "GET"): Said("On to the account, or to the sign-in."),
     ("/static/{file}", "GET"): Said("Styles, scripts, the mark."),
