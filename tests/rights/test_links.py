@@ -14,9 +14,10 @@ from consent import form
 from medlock.access.consent.policy import Policy
 from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Denied, NotFound, TooLarge, Unavailable, Unprocessable
+from medlock.oauth.sharelinks import forget_all
 from medlock.records.shred import Shredder
 from medlock.rights.links import LINKS_MAX, SECONDS_MAX, LinkWish
-from medlock.rights.opening import ATTEMPTS, LinkRefused, Manifest
+from medlock.rights.opening import ATTEMPTS, TICKET_SECONDS, LinkRefused, Manifest
 from medlock.rights.shares import Wish
 from medlock.store.tables import Batch, Table
 from records.world import officer
@@ -271,11 +272,49 @@ async def test_no_log_no_data_and_the_link_is_good_afterwards(clinic, monkeypatc
     assert await offline(clinic.world.directory).verify() == []
 
 
-async def test_a_file_longer_than_wanted_is_not_sent(clinic):
-    """413 with its length; the link may be opened again."""
+async def test_a_longer_file_is_fetched_once_elsewhere(clinic):
+    """Where the manifest may not hold it: by who asked, within ten minutes, while the link lives, of what is shared then."""
     made = await clinic.rights.links.make(OWN, LinkWish())
-    with pytest.raises(TooLarge):
-        await fetch(clinic, made, embedded_length_max=10)
+    manifest = await clinic.rights.opening.open(name(made), Manifest(DOCTOR, made.passcode, 10))
+    (said,) = manifest["files"]
+    address, ticket = said["location"].rsplit("/", 2)[1:]
+    assert address == name(made)
+    other = await clinic.rights.links.make(OWN, LinkWish())
+    for wrong in ((name(other), ticket), (address, ticket[:-4]), (address, ""), (address.partition(".")[0], ticket)):
+        with pytest.raises(LinkRefused):
+            await clinic.rights.opening.fetch(*wrong)
+    results = await asyncio.gather(
+        *(clinic.rights.opening.fetch(address, ticket) for _ in range(9)), return_exceptions=True
+    )
+    (file,) = [each for each in results if isinstance(each, str)]
+    shown = opened(made, {"files": [{"embedded": file}]})
+    assert {f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in shown["entry"]} == ALL
+    seen = [each.event for each in await clinic.world.log.find(AuditQuery(limit=50)) if each.event.account == made.id]
+    assert {each.client for each in seen if each.touched} == {f"recipient: {DOCTOR}"}
+
+
+@pytest.mark.parametrize("late", ["time", "ended"])
+async def test_a_file_is_not_fetched_too_late(clinic, late):
+    """After its time, and after the link was withdrawn."""
+    made = await clinic.rights.links.make(OWN, LinkWish(lasting=True))
+    manifest = await clinic.rights.opening.open(name(made), Manifest(DOCTOR, made.passcode, 10))
+    address, ticket = manifest["files"][0]["location"].rsplit("/", 2)[1:]
+    if late == "time":
+        clinic.world.clock.ms += TICKET_SECONDS * 1_000
+    else:
+        await clinic.rights.links.end(OWN, made.id)
+    with pytest.raises(LinkRefused):
+        await clinic.rights.opening.fetch(address, ticket)
+
+
+async def test_what_fails_for_us_is_no_wrong_attempt(clinic, monkeypatch):
+    """More failures of ours than there are attempts: the link still opens."""
+    made = await clinic.rights.links.make(OWN, LinkWish())
+    monkeypatch.setattr("medlock.rights.opening.FILE_BYTES_MAX", 10)
+    for _ in range(ATTEMPTS + 1):
+        with pytest.raises(TooLarge):
+            await fetch(clinic, made)
+    monkeypatch.undo()
     assert await fetch(clinic, made, embedded_length_max=1_000_000) == ALL
 
 
@@ -325,6 +364,18 @@ async def test_a_link_that_is_put_back_is_named(clinic):
     await clinic.world.backend.commit(Batch(puts=[(Table.OAUTH, before.key, before.row)]))
     found = await offline(clinic.world.directory).verify()
     assert [each.kind.value for each in found] == ["rolled-back"]
+
+
+async def test_a_restore_ends_links_and_sweeping_takes_old_ones(clinic):
+    """A link of a backup may have been used or ended since; what has expired leaves no row."""
+    kept = await clinic.rights.links.make(OWN, LinkWish())
+    short = await clinic.rights.links.make(OWN, LinkWish(expires_in=60))
+    clinic.world.clock.ms += 61_000
+    await clinic.desk.sweeper.sweep()
+    assert await clinic.rights.links.held(short.id) is None
+    assert await forget_all(clinic.rows, "restore") == 1
+    await refused(clinic, name(kept), kept.passcode)
+    assert await offline(clinic.world.directory).verify() == []
 
 
 async def test_an_erased_patients_link_opens_nothing(clinic):

@@ -132,6 +132,20 @@ def test_a_link_from_making_to_opening(site):
         assert client.delete(f"/sharing/{made.id}").status_code == 200
 
 
+def test_a_file_at_an_address_of_its_own(site):
+    """For a receiver that takes none in the manifest; a script of any viewer may read it."""
+    _, own, _ = site
+    with client_of(site, own) as client:
+        made = Made(client.post("/share-links", json={}).json())
+    with client_of(site) as client:
+        asked = {"recipient": "Dr. Ann", "passcode": made.passcode, "embeddedLengthMax": 10}
+        where = client.post(made.url, json=asked).json()["files"][0]["location"]
+        file = client.get(where, headers={"origin": "https://viewer.example"})
+        assert (file.headers["content-type"], file.headers["access-control-allow-origin"]) == ("application/jose", "*")
+        assert opened(made, {"files": [{"embedded": file.text}]})["entry"]
+        assert client.get(where).status_code == 404
+
+
 def test_passcodes_are_not_guessed_through_two_workers(site):
     """Thirty at once, each on a connection of its own: ten are told how many are left, the others that it is over."""
     _, own, _ = site

@@ -7,12 +7,15 @@ In this order, and nowhere else:
  4. ask the door, as a Principal of its own: role, the patient's consent, the log, as for anybody;
  5. encrypt what came back, for the key that is in the link.
 
+A receiver that takes no file of that length in the manifest fetches it once at another address: then it is made anew.
+
 Whatever is wrong in 2, 3 or 4 is one answer. After `ATTEMPTS` wrong ones a name answers no more, for as long as a link
 may live; what was right does not count.
 """
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,11 +24,14 @@ import orjson
 
 from medlock.access.principal import Principal
 from medlock.audit.events import Action, Outcome
+from medlock.crypto.aead import Aead
 from medlock.crypto.jwe import encrypted
+from medlock.crypto.kdf import extract
 from medlock.crypto.passwords import nobodys_hash
-from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, Raced, TooLarge
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, Raced, Tampered, TooLarge
 from medlock.fhir.request import Frame, Request, parse
-from medlock.oauth.rows import ShareLink
+from medlock.ids import random_bytes
+from medlock.oauth.rows import Mark, ShareLink
 from medlock.oauth.sharelinks import told
 from medlock.oauth.tokens import holder_of
 from medlock.rights.links import PASSCODE_MAX, SECONDS_MAX, Ground, file_key, names
@@ -40,6 +46,7 @@ _CONTENT: Final = "application/fhir+json;fhirVersion=4.0.1"
 _PAGE: Final = b"_count=1000"
 _PAGES_MAX: Final = 50
 _NAME_MAX: Final = 100
+TICKET_SECONDS: Final = 600
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
@@ -62,6 +69,18 @@ class LinkRefused(MedlockError):
             self.http_status = 404
 
 
+class _Ticket(msgspec.Struct, frozen=True, array_like=True):
+    """Who fetches a file, and until when (ms); `nonce` tells two of them apart."""
+
+    recipient: str
+    until: int
+    nonce: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Ticket).decode
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One that was counted under `counter`; `left` would remain if it is wrong."""
@@ -78,6 +97,7 @@ class Opening:
         self._door = door
         self._base = base_url
         self._nobodys = nobodys_hash()
+        self._tickets = Aead(extract(on.pepper, b"medlock/1/share-link-ticket"))
 
     async def open(self, name: str, asked: Manifest) -> dict[str, Any]:
         """The manifest, its one file in it. Raises LinkRefused, Unavailable, TooLarge, BadRequest."""
@@ -88,18 +108,54 @@ class Opening:
         held = await self._proven(id_, hidden, asked.passcode, attempt)  # 2
         taken = await self._taken(held, attempt)  # 3
         try:
-            content = await self._content(holder_of(taken.value, f"recipient: {asked.recipient}"))  # 4
-            file = encrypted(file_key(self._on.pepper, hidden), content, _CONTENT)  # 5
-            if 0 < asked.embedded_length_max < len(file):
-                raise TooLarge(f"The file has {len(file)} characters: send embeddedLengthMax of as many, or none.")
-        except MedlockError as fault:
+            file = await self._file(taken.value, asked.recipient, hidden)  # 4, 5
+        except NotFound as fault:
             await self._give_back(taken)
-            if isinstance(fault, NotFound | Denied):
-                raise LinkRefused(f"share link {id_}: {fault.reason}", attempt.left) from None
+            raise LinkRefused(f"share link {id_}: {fault.reason}", attempt.left) from None
+        except MedlockError:
+            await self._give_back(taken)
+            await self._on.rows.backend.refund([attempt.counter])
             raise
         await self._on.rows.backend.refund([attempt.counter])
+        where = {"embedded": file}
+        if 0 < asked.embedded_length_max < len(file):
+            where = {"location": f"{self._on.issuer}/shl/{name}/{self._ticket(id_, asked.recipient)}"}
         status = "can-change" if taken.value.lasting else "finalized"
-        return {"status": status, "files": [{"contentType": _CONTENT, "embedded": file}]}
+        return {"status": status, "files": [{"contentType": _CONTENT} | where]}
+
+    async def fetch(self, name: str, ticket: str) -> str:
+        """The file that a manifest sent somebody to, once, within minutes. Raises LinkRefused, TooLarge."""
+        id_, _, hidden = name[:_NAME_MAX].partition(".")
+        rows, asked = self._on.rows, self._opened(id_, ticket)
+        held = await rows.links.get(rows.links.key(id_))
+        now = rows.clock.now_ms()
+        if held is None or not names(held.value, hidden) or now >= min(asked.until, held.value.expires):
+            raise LinkRefused(f"share link {id_}: ended, or its file was not fetched in time", 0)
+        mark = rows.marks.insert(rows.marks.key("share-link-file", ticket), Mark(asked.until))
+        try:
+            await rows.commit(mark)
+            return await self._file(held.value, asked.recipient, hidden)
+        except (Raced, NotFound) as fault:
+            raise LinkRefused(f"share link {id_}: a file fetched twice, or {fault.reason}", 0) from None
+
+    async def _file(self, link: ShareLink, recipient: str, hidden: str) -> str:
+        """What the link shows now, encrypted for the key in it. Raises NotFound, TooLarge."""
+        content = await self._content(holder_of(link, f"recipient: {recipient}"))
+        return encrypted(file_key(self._on.pepper, hidden), content, _CONTENT)
+
+    def _ticket(self, id_: str, recipient: str) -> str:
+        """What fetches the file of one manifest: sealed, for this link, good for minutes."""
+        until = self._on.rows.clock.now_ms() + TICKET_SECONDS * 1_000
+        sealed = self._tickets.seal(_encode(_Ticket(recipient, until, random_bytes(8))), id_.encode())
+        return urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def _opened(self, id_: str, ticket: str) -> _Ticket:
+        """What a ticket says. Raises LinkRefused."""
+        try:
+            sealed = urlsafe_b64decode(ticket + "=" * (-len(ticket) % 4))
+            return _decode(self._tickets.open(sealed, id_.encode()))
+        except (ValueError, Tampered):
+            raise LinkRefused(f"share link {id_}: no ticket of ours", 0) from None
 
     async def failed(self, id_: str) -> int:
         """How many attempts at a link were wrong: for its owner's list."""

@@ -58,6 +58,7 @@ class SharingApi:
             (routes.SHARE, self.withdraw),
             (routes.RECEIPT, self.receipt),
             (routes.MANIFEST, self.manifest),
+            (routes.FILE, self.file),
         ]
         return [declared.at(self._watched(declared, handler)) for declared, handler in handlers]
 
@@ -94,6 +95,16 @@ class SharingApi:
         except LinkRefused as refusal:
             await self._in.watch.refused(refusal.reason, "sharing")
             return _json({"remainingAttempts": refusal.left}, refusal.http_status)
+
+    async def file(self, request: Request) -> Response:
+        """The file of a link whose manifest said that it is here, once."""
+        name, ticket = request.path_params["name"], request.path_params["ticket"]
+        try:
+            file = await self._rights.opening.fetch(name, ticket)
+        except LinkRefused as refusal:
+            await self._in.watch.refused(refusal.reason, "sharing")
+            return _json({"remainingAttempts": 0}, refusal.http_status)
+        return Response(file, headers=_KEEP_NOTHING, media_type="application/jose")
 
     async def _listed(self, standing: Standing) -> dict[str, Any]:
         links = [each for each in standing.shares if each.link]

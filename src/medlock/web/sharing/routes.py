@@ -17,5 +17,6 @@ LINKS = _own("/share-links", "POST")
 SHARE = _own("/sharing/{id}", "DELETE")
 RECEIPT = _own("/sharing/{id}/receipt", "GET")
 MANIFEST = Declared("/shl/{name}", ("POST",), Permission.PUBLIC, Rate.LOGIN, body=BODY_BYTES, cors=Cors.ANY)
+FILE = Declared("/shl/{name}/{ticket}", ("GET",), Permission.PUBLIC, Rate.LOGIN, cors=Cors.ANY)
 
-DECLARED: tuple[Declared, ...] = (SHARING, LINKS, SHARE, RECEIPT, MANIFEST)
+DECLARED: tuple[Declared, ...] = (SHARING, LINKS, SHARE, RECEIPT, MANIFEST, FILE)
