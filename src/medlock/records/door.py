@@ -197,7 +197,8 @@ class Door:
         ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
-            scribe.windows.clear()
+            if tried:
+                scribe.windows.clear()
             consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
