@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PEERS := .venv-peers
 RUNNING := $(VENV)/.running
 
-.PHONY: demo test peers check format bench lock definitions clean help
+.PHONY: demo test peers mutants check format bench lock definitions clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,6 +43,9 @@ $(PEERS)/.ready: $(BIN)/uv locks/peers.txt pyproject.toml
 peers: $(PEERS)/.ready ## compare tables with pycanon and Spark (Java), which pin packages of their own
 	@$(PEERS)/bin/python -m pytest -q -p no:cacheprovider -p no:anyio tests/deid_tabular/test_elsewhere.py \
 		tests/deid_tabular/test_measures.py -k "spark or pycanon" -rs
+
+mutants: $(READY) ## change what decides in one place at a time: does a test notice? JSON on stdout
+	@nice $(BIN)/python scripts/mutants.py $(MUTANTS)
 
 check: $(READY) ## format, lint, types, import layers, shape
 	@$(BIN)/ruff format --check src tests scripts benchmarks

@@ -71,7 +71,10 @@ async def _somebody(app: App) -> None:
     account = await identity.accounts.create(NewAccount("Ann", (Role.PATIENT,), resource="Patient/ann"), "bench")
     invited = await identity.invitations.invite(account.id, "bench")
     joined = await identity.sign_in.join(invited.code, THERE, "", place)
-    await identity.enrolment().accept(joined.secret, Kind.PASSWORD, Answer("kettle orbit marmalade 93"), place)
+    enrolment = identity.enrolment()
+    offer = await enrolment.offer(joined.secret, Kind.PASSWORD, place.browser)
+    answer = Answer("kettle orbit marmalade 93", offer.ticket, place.browser)
+    await enrolment.accept(joined.secret, Kind.PASSWORD, answer, place)
 
 
 async def _refused(app: App, login: str, at: int) -> None:

@@ -23,9 +23,11 @@ from deid_audit_measures import deid_audit_measures
 from deid_tabular_measures import deid_table_measures
 from deid_text_bench import deid_text_measures
 from distinguish import distinguish_measures
+from guarded import guarded_measures
 from http_import import import_measures
 from http_reads import read_measures
 from identity_case import identity_measures
+from invisible_case import invisible_measures
 from machine import facts
 from many import growth_measures, memory_measures
 from oauth_case import oauth_measures
@@ -45,7 +47,7 @@ from deid_fhir import deid_fhir_measures
 Measures = list[dict[str, Any]]
 GROUPS = (
     "read", "import", "search", "disk", "create", "audit", "memory", "growth", "postgres", "broker", "workers",
-    "limits", "backup", "consent", "relationship", "oauth", "identity",
+    "limits", "backup", "consent", "guarded", "invisible", "relationship", "oauth", "identity",
     "deid_table", "deid_fhir", "deid_text", "deid_audit",
 )  # fmt: skip
 
@@ -81,6 +83,8 @@ class Plan:
             "backup": lambda: backup_measures(bench, corpus, rounds=rounds, keys=self.keys, seconds=4 * seconds),
             "consent": lambda: consent_measures(rounds),
             "relationship": lambda: relationship_measures(rounds),
+            "guarded": lambda: guarded_measures(bench, corpus, rounds=rounds, seconds=seconds),
+            "invisible": lambda: invisible_measures(500 if self.quick else 5_000),
             "oauth": lambda: oauth_measures(bench, rounds),
             "identity": lambda: [
                 *identity_measures(rounds),

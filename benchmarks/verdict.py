@@ -44,6 +44,22 @@ BARS = {
         1.6,
         at_most=True,
     ),
+    "consent_get": Bar(
+        "GET Patient/{id}, every patient with a consent, divided by the same server without any", "ratio", 0.9
+    ),
+    "consent_labels": Bar(
+        "page of 50 of 5,000 Observations, labels hiding a tenth: time divided by that without a consent",
+        "ratio",
+        1.2,
+        at_most=True,
+    ),
+    "invisible_careful": Bar(
+        "in process, 5,000 pairs a question: how well time tells who hides something from who has nothing such (AUC)",
+        "of 1",
+        0.55,
+        at_most=True,
+    ),
+    "invisible_plain": Bar("the same, from who never gave a consent either", "of 1", 0.55, at_most=True),
     "token": Bar("token endpoint, client_credentials with ES384, tokens a second of processor time", "tokens/s", 400),
     "token_check": Bar("the look at a token before every answer, in process", "us", 5, at_most=True),
     "password_known": Bar("one look-up among 474,743 known passwords", "us", 10, at_most=True),

@@ -18,6 +18,9 @@ from openapi_words import SECONDS, TEXT, WORDS, YES_NO, Said, fields, ref
 
 from medlock.oauth.joining import Metadata
 from medlock.oauth.launching import LaunchRequest
+from medlock.rights.links import LinkWish
+from medlock.rights.opening import Manifest
+from medlock.rights.shares import Wish
 from medlock.settings import Limits
 from medlock.web.admin_api.api import BODIES
 from medlock.web.declared import Face, Permission
@@ -56,6 +59,8 @@ def page() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for row in filter(outside, rows(Limits())):
         here = paths.setdefault(row.path, _shared(row))
+        if (row.path, row.method) not in WORDS:
+            raise SystemExit(f"Say in scripts/openapi_words.py what {row.method} {row.path} is for.")
         here[row.method.lower()] = _operation(row, WORDS[row.path, row.method])
     return {
         "openapi": "3.1.0",
@@ -116,20 +121,23 @@ def _answers(row: Row, said: Said) -> dict[str, Any]:
         return {"200": good | {"content": {"text/plain": {"schema": TEXT}}}}
     if said.answer is not None:
         good["content"] = {JSON: {"schema": said.answer}}
+    elif said.media:
+        good["content"] = {said.media: {"schema": TEXT}}
     elif row.face is Face.PAGE:
         media = "*/*" if row.path.startswith("/static/") else HTML
         good["content"] = {media: {"schema": TEXT}}
     answers = {str(said.status): good}
     if row.face is Face.PAGE:
         answers["303"] = {"description": "On to another page of ours, or to the app whose address was registered."}
-    kind = "Page" if row.face is Face.PAGE else "Refused"
+    kind = {Face.PAGE: "Page", Face.OAUTH: "Refused", Face.FHIR: "Outcome"}[row.face]
     return answers | {status: {"$ref": f"#/components/responses/{kind}"} for status in ("4XX", "503")}
 
 
 def _schemas() -> dict[str, Any]:
     """The components: bodies as the server reads them, and what it answers."""
     _, read = msgspec.json.schema_components(
-        [*BODIES.values(), Metadata, LaunchRequest], ref_template="#/components/schemas/{name}"
+        [*BODIES.values(), Metadata, LaunchRequest, Wish, LinkWish, Manifest],
+        ref_template="#/components/schemas/{name}",
     )
     said = {
         "Status": fields("status", status={"enum": ["ok", "unavailable"]}) | {"additionalProperties": False},
@@ -156,6 +164,9 @@ def _schemas() -> dict[str, Any]:
             patient=TEXT,
             encounter=TEXT,
         ),
+        "Outcome": fields("resourceType issue", resourceType={"const": "OperationOutcome"}, issue={"type": "array"}),
+        "Left": fields("", remainingAttempts=SECONDS),
+        "Standing": fields("patient shares links", patient=TEXT, shares={"type": "array"}, links={"type": "array"}),
         "UserInfo": fields("sub", sub=TEXT, fhirUser=TEXT, name=TEXT, profile=TEXT),
     }
     return dict(sorted({**read, **said}.items()))
@@ -171,6 +182,10 @@ def _responses() -> dict[str, Any]:
         "Refused": {
             "description": "RFC 6749 §5.2; 429 and 503 with Retry-After.",
             "content": {JSON: {"schema": ref("Error")}},
+        },
+        "Outcome": {
+            "description": "An OperationOutcome; at /shl/{name} how many attempts are left.",
+            "content": {"application/fhir+json": {"schema": ref("Outcome")}, JSON: {"schema": ref("Left")}},
         },
         "Page": {
             "description": "A sentence for a person, or the form again with what is wrong.",

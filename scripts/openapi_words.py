@@ -32,6 +32,7 @@ class Said(NamedTuple):
 
     form, json, query   what it takes, as a form, as JSON, in the address
     status, answer      what a good answer is: JSON of this form, None for a page or for nothing at all
+    media               what it is instead, as text
     """
 
     summary: str
@@ -40,6 +41,7 @@ class Said(NamedTuple):
     query: Schema | None = None
     status: int = 200
     answer: Schema | None = None
+    media: str = ""
 
 
 _PROVES = {
@@ -164,6 +166,21 @@ WORDS: dict[tuple[str, str], Said] = {
         json=ref("Invited"),
         status=201,
         answer=fields("initial_access_token", initial_access_token=TEXT, uses=TEXT),
+    ),
+    ("/sharing", "GET"): Said(
+        "What is shared now, and the links that stand (docs/sharing.md).", answer=ref("Standing")
+    ),
+    ("/sharing", "POST"): Said("One rule more, with its receipt.", json=ref("Wish"), status=201, answer=ANY),
+    ("/sharing/{id}", "DELETE"): Said("A rule or a link ends; the receipt of that.", answer=ANY),
+    ("/sharing/{id}/receipt", "GET"): Said("The receipt of a rule that stands, or stood.", answer=ANY),
+    ("/share-links", "POST"): Said("A share link, shown once.", json=ref("LinkWish"), status=201, answer=ANY),
+    ("/shl/{name}", "POST"): Said(
+        "A link is opened (SMART Health Links): its file, or how many attempts are left.",
+        json=ref("Manifest"),
+        answer=ANY,
+    ),
+    ("/shl/{name}/{ticket}", "GET"): Said(
+        "The file of a link that was opened, encrypted (JWE).", media="application/jose"
     ),
     ("/", "GET"): Said("On to the account, or to the sign-in."),
     ("/static/{file}", "GET"): Said("Styles, scripts, the mark."),

@@ -24,6 +24,7 @@ from medlock.fhir.capability import Instance, capability_statement
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.identity.factors.kit import site_of
+from medlock.identity.factors.password import Hashing
 from medlock.identity.services import Identity, identity_rules, open_identity
 from medlock.identity.services import Place as IdentityPlace
 from medlock.identity.verify import IdentityCheck
@@ -48,6 +49,7 @@ from medlock.records.site import consent_site
 from medlock.records.traced import TracedDoor
 from medlock.records.verify import Check
 from medlock.records.vitals import vitals_of
+from medlock.rights.services import Rights, Secrets
 from medlock.settings import Settings, two_persons
 from medlock.store.commands import Renewable
 from medlock.web.admin_api.api import AdminApi
@@ -71,6 +73,7 @@ from medlock.web.protection import Protection
 from medlock.web.proven import ProofGate
 from medlock.web.reply import Replies
 from medlock.web.seat import Seat
+from medlock.web.sharing.api import Entrance, SharingApi
 from medlock.web.signin import mount as pages
 from medlock.web.signin.counter import Counter, Office
 from medlock.web.signin.desks import desks_of, seated_by
@@ -263,16 +266,15 @@ def _site(
         return parse(request, Frame(now, settings.limits.page_size_max, settings.base_url))
 
     book = JobBook(records.backend, records.vault.notes, records.clock)
-    later = Later(door, book, read, records.clock)
     bulk = Bulk(
         door, records.projects, book, read, records.clock, settings.base_url, lambda fault: log.fault(fault, "bulk")
     )
     watch = RefusalWatch(records.log, records.clock)
     origins = Origins(app.oauth.clients.origins, records.clock)
-    limiter = UNLIMITED if limits is None else limits.limiter
-    protection = Protection(limiter, Peers(settings.proxies), origins)
+    protection = Protection(UNLIMITED if limits is None else limits.limiter, Peers(settings.proxies), origins)
     if limits is not None:
         door.watched_by(limits.patients)
+    proven = ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer)
     made = Parts(
         app.tokens,
         door,
@@ -284,15 +286,23 @@ def _site(
         log,
         capability,
         counts,
-        later,
+        Later(door, book, read, records.clock),
         bulk,
         protection,
-        ProofGate(app.oauth.rows, app.tokens, server.proofs, server.place.issuer),
+        proven,
     )
     api = FhirApi(made) if tracer is None else TracedApi(made, tracer)
     outer = Outer(replies, app, log, tls=settings.tls, protection=protection)
-    rest = outer.app(_mounted(app, server, protection, door))
+    sharing = SharingApi(_rights(app, door), Entrance(app.tokens, proven, watch, protection))
+    rest = outer.app([*_mounted(app, server, protection, door), *sharing.mounted()])
     return Site(api, rest, outer.preflights(rest))
+
+
+def _rights(app: App, door: Door) -> Rights:
+    """What patients decide themselves."""
+    keys = app.records.keystore.tenant
+    secrets = Secrets(Hashing(app.identity.slots, keys.pepper), keys.share_links)
+    return Rights(app.records.settings, door, app.oauth, secrets)
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:

@@ -25,6 +25,7 @@ from medlock.partners.tested import tested_server
 from medlock.records import commands as record_commands
 from medlock.records.consent_commands import consents_app
 from medlock.records.glass_commands import glass_app
+from medlock.rights.commands import sharing_app
 from medlock.store.commands import key_app
 from medlock.store.move_commands import migrate_store
 from medlock.web import commands as web_commands
@@ -73,6 +74,7 @@ def make_cli() -> typer.Typer:
     cli.add_typer(key_app(open_app), name="keys")
     cli.add_typer(backup_app(verify_checks, operator), name="backup")
     cli.add_typer(deid_app(), name="deid")
+    cli.add_typer(sharing_app(tested_server), name="sharing")
     add_leaktest(cli, open_app, tested_server)
     cli.add_typer(password_app(open_app), name="password-policy")
     return cli

@@ -105,6 +105,9 @@ class Settings:
     consent_purposes  the site's own purposes of use, "system|code=HRESCH" with commas between them
     clearance       "normal": the key broker gives this server no keys to sensitive classes; "full": all
     consent_r4      "on": consents may say what R4 knows and IHE PCF leaves out
+    controller      the Organization that answers for the records (GDPR Art. 4(7)): `Organization/id`; empty: unsaid
+    jurisdiction    the law that applies, as receipts of consent name it, such as "DE"
+    privacy_policy  address of the site's privacy policy, for the same receipts
     review_days     working days in which an emergency access is to be reviewed
     relationship    "required": clinical roles see patients whom they treat; "open": all
     two_persons     "on": who is to treat patients is approved by a second operator
@@ -140,6 +143,9 @@ class Settings:
     consent_policy: str = "permit-all"
     consent_purposes: str = ""
     consent_r4: str = "off"
+    controller: str = ""
+    jurisdiction: str = ""
+    privacy_policy: str = ""
     review_days: int = 2
     relationship: str = "open"
     two_persons: str = "off"
@@ -196,6 +202,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         consent_policy=environ.get("MEDLOCK_CONSENT_POLICY", "permit-all"),
         consent_purposes=environ.get("MEDLOCK_CONSENT_PURPOSES", ""),
         consent_r4=environ.get("MEDLOCK_CONSENT_R4", "off"),
+        controller=environ.get("MEDLOCK_CONTROLLER", ""),
+        jurisdiction=environ.get("MEDLOCK_JURISDICTION", ""),
+        privacy_policy=environ.get("MEDLOCK_PRIVACY_POLICY", ""),
         review_days=_days(environ.get("MEDLOCK_REVIEW_DAYS", "2")),
         two_persons=environ.get("MEDLOCK_TWO_PERSONS", "off"),
         relationship=environ.get("MEDLOCK_RELATIONSHIP", "open"),

@@ -22,7 +22,7 @@ from medlock.settings import from_environment
 from web.running import environment
 
 PATIENTS = ("ann", "ben", "cara", "dora", "eve", "finn", "gus", "nia", "otto", "pia", "tess", "yan", "zoe")
-STAFF = ("bo",)
+STAFF = {"bo": "clinician", "sam": "security-admin", "sue": "security-admin"}
 PASSWORD = "kettle orbit marmalade 93"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 APP = "https://diary.example"
@@ -63,9 +63,8 @@ def invited(directory):
             await app.records.door.answer(app.operator(Role.LOADER), question)
             await app.oauth.clients.register(DIARY, "test")
             for name in (*PATIENTS, *STAFF):
-                role = "clinician" if name in STAFF else "patient"
                 kind = "Practitioner" if name in STAFF else "Patient"
-                new = NewAccount(f"{name.title()} Okafor", (role,), resource=f"{kind}/{name}")
+                new = NewAccount(f"{name.title()} Okafor", (STAFF.get(name, "patient"),), resource=f"{kind}/{name}")
                 account = await app.identity.accounts.create(new, "test")
                 codes[name] = (await app.identity.invitations.invite(account.id, "test")).code
         return codes

@@ -50,7 +50,7 @@ def test_every_option_is_listed(name):
     assert listed == options
     assert "--json" in options
     assert ("--data-dir" in options) is not name.startswith(
-        ("medlock deid ", "medlock backup list", "medlock routes", "medlock leaktest-actors")
+        ("medlock deid ", "medlock backup list", "medlock routes", "medlock leaktest-actors", "medlock sharing ")
     )
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from medlock.access.consent.binding import actions_of, ask_of, binds
+from consent import form
+from medlock.access.consent.binding import actions_of, ask_of, binds, callers, naming_of
+from medlock.access.consent.reading import read
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Role
 from medlock.access.scopes import parse_scopes
@@ -50,3 +52,35 @@ def test_the_request_that_a_consent_sees():
     assert not ask_of(caller(Role.BILLING), "access", 5).clinical
     assert not ask.records_consents
     assert ask_of(caller(Role.CONSENT_RECORDER), "access", 5).records_consents
+
+
+RECIPIENT = {"coding": [{"system": f"{form.HL7}v3-ParticipationType", "code": "IRCP"}]}
+
+
+def by_identifier(system, value):
+    """An actor that is no resource."""
+    return {"role": RECIPIENT, "reference": {"type": "Device", "identifier": {"system": system, "value": value}}}
+
+
+def test_apps_and_links_are_callers():
+    """An app by its client id, a link by its own; a link is no app, whatever its opener calls themselves."""
+    assert callers(caller(Role.CLINICIAN, client="x")) == {"app:x"}
+    assert callers(caller(Role.CLINICIAN)) == frozenset()
+    assert callers(caller(Role.LINK, client="x")) == {"link:a"}
+    assert "app:x" in ask_of(caller(Role.BACKEND, client="x"), "access", 5).actors
+
+
+def test_what_a_link_may_show_at_most():
+    """Of all consents the permits that name it, with what their root demands; denies and other rules are left out."""
+    consent = form.consent({"provision": {"type": "permit", "purpose": ["TREAT"]}})
+    own = {"type": "permit", "actor": [by_identifier("urn:medlock:share-link", "a")]}
+    other = {"type": "permit", "actor": [by_identifier("urn:medlock:share-link", "b")]}
+    deny = {"type": "deny", "actor": [by_identifier("urn:medlock:share-link", "a")]}
+    consent["provision"]["provision"] = [other, own, deny]
+    dissent = form.consent({"provision": {"type": "deny"}}, 1)
+    dissent["provision"]["provision"] = [own]
+    found = naming_of([read(consent), read(dissent)], frozenset({"link:a"}))
+    assert [each.id for each in found] == ["c0"]
+    assert found[0].root.actors == frozenset()
+    assert found[0].root.purposes == {"TREAT"}
+    assert [each.path for each in found[0].root.children] == ["provision.provision[1]"]

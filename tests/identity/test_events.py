@@ -19,8 +19,8 @@ from medlock.identity.factors.shape import Answer, Kind
 from medlock.identity.sessions import Proven
 from medlock.store.memory import Fault
 
-ELSEWHERE = {Action.SIGN_IN}
-"""Events of this area that are not made here: refused tokens are `web.watch`'s."""
+ELSEWHERE = {Action.SIGN_IN, Action.ACCOUNT_APPROVE}
+"""Events of this area that are not made here: refused tokens are `web.watch`'s, a second operator `test_two_persons`'s."""
 
 
 @pytest.fixture(autouse=True)

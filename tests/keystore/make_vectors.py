@@ -18,7 +18,7 @@ TENANT = (
     *("own", "rid", "header", "values", "directory-labels", "directory-log", "log", "detail", "token"),
     *("token-labels", "page", "job", "job-labels", "checkpoint", "unwraps", "keystore-state", "keystore-rows"),
     *("backup", "backup-rows", "identity", "identity-labels", "oauth", "oauth-labels", "once", "once-labels"),
-    *("counter-labels", "tickets", "pepper"),
+    *("counter-labels", "tickets", "pepper", "share-links"),
 )
 
 Case = dict[str, object]

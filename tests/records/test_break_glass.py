@@ -407,6 +407,11 @@ async def test_a_review(world):
     shown = json.dumps(await world.search(patient("p"), "AuditEvent", "patient=Patient/p"))
     assert "not-justified No emergency on that day." in shown
     assert plain(await world.send(officer(), "GET /$break-glass-cases?status=open")) == []
+    looks = await world.log.find(AuditQuery(account="officer", action=Action.GLASS_CASES))
+    assert {each.event.patient for each in looks} == {""}  # the queue, which is about nobody in particular
+    await world.send(officer(), f"GET /$break-glass-cases?case={told['case']}")
+    (look, *_) = await world.log.find(AuditQuery(account="officer", action=Action.GLASS_CASES))
+    assert look.event.patient == "p"
     own = mint_principal(who.account, frozenset({Role.PRIVACY_OFFICER}), parse_scopes("user/AuditEvent.rs"))
     again = await broken(world, proven(world), "r")
     with pytest.raises(Denied):

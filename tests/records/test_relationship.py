@@ -530,6 +530,56 @@ async def test_nobody_joins_a_team_that_treats(world):
     assert not await sees(world, ann, "Observation/other")
 
 
+async def test_a_visit_carried_to_another_patient_is_marked(world):
+    """What others said of one patient vouches for nothing about another: its writer made that tie."""
+    await world.put(visit(), SYSTEM)
+    await world.put(team("theirs", "q"), SYSTEM)
+    moved = await world.put(visit("visit", "q"), ann)
+    assert moved["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    await world.ask(SYSTEM, Interaction.DELETE, "CareTeam", "theirs")
+    assert not await sees(world, ann, "Observation/other")
+
+
+async def test_nobody_puts_themselves_on_call(world):
+    """Nor makes their own role last: its time and hours are another's to write. What else is in it is theirs."""
+    await world.put(visit(by=BOB, **THERE), SYSTEM)
+    await world.put(role(period={"end": day(-1)}), SYSTEM)
+    for body in (role(availableTime=HOURS), role(), role(period={"end": day(9)})):
+        with pytest.raises(Denied):
+            await world.put(body, ann)
+        assert not await sees(world, ann)
+    await world.put(role(period={"end": day(-1)}, telecom=[{"system": "phone", "value": "1"}]), ann)
+    vacant = {"resourceType": "PractitionerRole", "id": "vacant"}
+    for hours in ([], HOURS):
+        await world.put(vacant | ({"availableTime": hours} if hours else {}), SYSTEM)
+    await world.put(role(availableTime=HOURS), SYSTEM)
+    assert await sees(world, ann)
+
+
+async def test_a_carer_is_not_treated_by_the_team_they_are_in(world):
+    """A patient who is in another's team, or performs another's order, is nobody's patient by that."""
+    carer = [{"member": ref("Patient/p")}, {"member": ref(ANN)}]
+    await world.put(made("CareTeam", "theirs", "q", participant=carer), SYSTEM)
+    theirs = made("ServiceRequest", "theirs", "q", code={"text": "x"}, performer=[ref("Patient/p"), ref(ANN)])
+    await world.put(theirs, SYSTEM)
+    assert await sees(world, ann, "Observation/other")
+    assert not await sees(world, ann)
+
+
+async def test_a_new_record_beside_an_old_one_is_no_way_round(world):
+    """Opening a new record in the same act does not make what is said of a patient who is there unmarked."""
+    await world.put(visit(), SYSTEM)
+    urn = "urn:uuid:6b7c6f0e-8a53-4f0e-9c35-0a1a4f9d7d11"
+    first = {"fullUrl": urn, "resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    body = {name: value for name, value in appointment().items() if name != "id"}
+    body["participant"] = [{"actor": ref(urn), "status": "accepted"}, *body["participant"]]
+    second = {"resource": body, "request": {"method": "POST", "url": "Appointment"}}
+    await world.transact([first, second], ann)
+    assert await sees(world, ann)
+    await world.put(visit(by=BOB), SYSTEM)
+    assert not await sees(world, ann)
+
+
 async def test_a_front_desk_names_others_and_not_themselves(world):
     """An appointment that the desk makes opens the record to the doctor in it; one with themselves to nobody."""
     nurse_and_desk = mint_principal(

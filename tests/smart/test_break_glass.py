@@ -82,7 +82,9 @@ async def test_a_stale_or_weak_proof(site, ago_ms, acr):
     answers = [await opened(site, told["access_token"], each) for each in ("ann", "bob", "nobody")]
     assert {each.status_code for each in answers} == {401}
     assert len({each.content for each in answers}) == 1
-    assert len({each.headers["www-authenticate"] for each in answers}) == 1
+    (challenge,) = {each.headers["www-authenticate"] for each in answers}
+    assert 'error="insufficient_user_authentication"' in challenge
+    assert 'acr_values="phr", max_age="300"' in challenge
     assert await status(site, told["access_token"]) == 404
 
 

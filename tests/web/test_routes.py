@@ -23,6 +23,7 @@ from medlock.web.reply import Replies
 from medlock.web.route_commands import table
 from signin.small_site import small_pages
 from smart.world import World as SmartWorld
+from web.small_sharing import small_sharing
 from web.small_world import BASE, Lines, SmallProbe, SmallWorld
 
 PAGE = (Path(__file__).parents[2] / "docs/routes.md").read_text()
@@ -83,7 +84,7 @@ def test_an_undeclared_route_keeps_the_server_from_starting():
 
 def test_the_running_application_has_the_inventory_and_nothing_else():
     """Each route mounted is declared, and each declared one of this site is mounted."""
-    routes = SmallWorld(mounted=[*SmartWorld().mounted(), *small_pages()]).site._outer.routes
+    routes = SmallWorld(mounted=[*SmartWorld().mounted(), *small_pages(), *small_sharing()]).site._outer.routes
     assert all(isinstance(each, Route) and isinstance(each.endpoint, Guarded) for each in routes)
     assert {each.endpoint.declared for each in routes} <= set(INVENTORY)
 
@@ -95,7 +96,7 @@ def row_is_fhir(path):
 
 async def test_every_route_and_method_of_the_site():
     """A declared route that is not public refuses strangers; an undeclared method is 405 with those that there are."""
-    world = SmallWorld(mounted=[*SmartWorld().mounted(), *small_pages()])
+    world = SmallWorld(mounted=[*SmartWorld().mounted(), *small_pages(), *small_sharing()])
     by_path = {}
     for row in rows(Limits()):
         by_path.setdefault(row.path, {})[row.method] = row

@@ -69,6 +69,9 @@ ALL_TYPES = RECORD | AUDIT | SHARED | LOOSE
 # What a patient says about the own record; a clinician may read it and not write it.
 CONSENT = frozenset({"Consent"})
 
+# What a share link can show: the record, but not what the patient decided about it.
+SHARED_BY_LINK = RECORD - CONSENT - {"Provenance"}
+
 # What a nurse writes down.
 CHARTING = _types(
     """

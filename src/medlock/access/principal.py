@@ -24,6 +24,7 @@ class Role(StrEnum):
     SECURITY_ADMIN = "security-admin"
     LOADER = "loader"  # bulk import and export by an operator, purpose HOPERAT
     RESEARCHER = "researcher"  # sees nothing but what is de-identified
+    LINK = "link"  # who opens a share link of a patient: sees what that link shares
     VENDOR = "vendor"  # somebody else's program: nothing but what is shared with it by name
     BACKEND = "backend"  # a program acting for itself (SMART system scopes)
 
@@ -46,8 +47,9 @@ class Principal:
     `patient` is the logical id of the Patient that a patient-scoped token or a patient account is held to.
     `acr` says how strongly the person was authenticated, `organisations` for whom they work (`Organization/x`).
 
-    What follows `organisations` is told and never decided upon: two callers that differ in nothing else are equal, and
-    share remembered decisions. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how
+    What follows `organisations` is told and never decided upon here: two callers that differ in nothing else are equal,
+    and share remembered decisions. Consents, relationships and emergencies, which go by it, are asked anew by each
+    request. `fhir_user` is their resource (`Practitioner/x`), `amr` and `auth_time` (seconds) how
     and when they signed in (OpenID Connect Core §2), `grant_id` the approval that the token came of. `cleared` is no
     attribute of theirs: whether the process that answers them may open sensitive classes.
     """

@@ -50,7 +50,8 @@ class Source(StrEnum):
 class Tie(msgspec.Struct, frozen=True):
     """One reason: a resource names these actors, and it counts from `since` until before `until` (ms).
 
-    `own` are persons for whom it does not count, since they wrote themselves into it.
+    `own` are persons for whom it does not count, since they wrote themselves into it. `patients` are whom it is about:
+    somebody's team may have another patient in it, as a carer, and that makes no tie with that one.
     """
 
     source: Source
@@ -59,6 +60,7 @@ class Tie(msgspec.Struct, frozen=True):
     since: int
     until: int
     own: frozenset[str] = frozenset()
+    patients: frozenset[str] = frozenset()
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -186,7 +188,15 @@ def _told(resource: Json, table: Mapping[str, Callable[[Json], _Told]], make: Ca
 
 
 def _tie(resource: Json, source: Source, who: frozenset[str], since: int, until: int) -> Tie:
-    return Tie(source, f"{resource['resourceType']}/{resource.get('id', '')}", who, since, until, marked(resource))
+    reference = f"{resource['resourceType']}/{resource.get('id', '')}"
+    return Tie(source, reference, who, since, until, marked(resource), _about(resource, reference))
+
+
+def _about(resource: Json, reference: str) -> frozenset[str]:
+    """The patients whom a resource is about."""
+    named = [resource.get("subject"), *(each.get("actor") for each in resource.get("participant") or ())]
+    found = {reference, *_references(named)}
+    return frozenset(each for each in found if each.startswith(f"{CHART}/"))
 
 
 def _membership(resource: Json, gives: frozenset[str], who: frozenset[str], since: int, until: int) -> Membership:

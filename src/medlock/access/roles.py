@@ -23,6 +23,7 @@ from medlock.access.groups import (
     ORDERS,
     RECORD,
     RESULTS,
+    SHARED_BY_LINK,
 )
 from medlock.access.principal import Role
 from medlock.access.scopes import Kind, rights
@@ -70,6 +71,7 @@ TABLE = (
     # security-admin: no row. Who runs the machine sees nothing of patients.
     Row(Role.LOADER, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "crus", purpose=HOSPITAL_OPERATIONS),
     Row(Role.RESEARCHER, RECORD | DIRECTORY | KNOWLEDGE, "rs", deidentified=True),
+    Row(Role.LINK, SHARED_BY_LINK, "rs"),
     # vendor: no row. What may reach one is said by name, or nothing does.
     Row(Role.BACKEND, RECORD | DIRECTORY | KNOWLEDGE | LOOSE, "cruds"),
 )
@@ -98,6 +100,7 @@ KINDS: Mapping[Role, tuple[Kind, ...]] = MappingProxyType(
         Role.SECURITY_ADMIN: (Kind.USER,),
         Role.LOADER: (Kind.SYSTEM,),
         Role.RESEARCHER: (Kind.USER, Kind.SYSTEM),
+        Role.LINK: (Kind.PATIENT,),
         Role.VENDOR: (Kind.SYSTEM,),
         Role.BACKEND: (Kind.SYSTEM,),
     }

@@ -60,6 +60,8 @@ def reach(role: Role) -> str:
     rows = [row for row in TABLE if row.role is role]
     if role is Role.PATIENT:
         return "the own record; of whom they stand in for, that one"
+    if role is Role.LINK:
+        return "the record that was shared"
     if role in TREATS:
         return "whom they treat, where the site asks; else everybody"
     if not any(row.types & (RECORD | AUDIT) and not row.deidentified for row in rows):

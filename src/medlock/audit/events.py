@@ -64,6 +64,9 @@ class Action(StrEnum):
     OAUTH_END = "oauth:approval:end"  # `request` names the approval, or the one token, that ended
     OAUTH_REFUSED = "oauth:request:refused"
     OAUTH_LAUNCH = "oauth:launch:create"
+    LINK_MAKE = "share:link:make"  # `request` names the link and its version, here and below
+    LINK_OPEN = "share:link:open"  # it is about to be opened; failed: it was not, and may be again
+    LINK_END = "share:link:end"
     KEY_ROTATE = "admin:key:rotate"
     KEY_RATCHET = "admin:key:ratchet"
     KEY_BACKUP = "admin:key:backup"

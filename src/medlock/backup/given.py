@@ -1,4 +1,4 @@
-"""What a restore must not bring back to life: tokens, approvals, sessions and invitations that ended since the backup.
+"""What a restore must not bring back to life: tokens, approvals, sessions, invitations and links that ended since.
 
 Nobody can know which of those in the backup ended afterwards, so all of them do. Accounts and factors stay as they were
 at the time of the backup: whoever was disabled since, or changed a password, is told to the operator to do again.
@@ -12,6 +12,7 @@ from medlock.identity.invitations import Invitations
 from medlock.identity.sessions import Sessions
 from medlock.oauth.endings import ApprovalEndings
 from medlock.oauth.rows import open_rows
+from medlock.oauth.sharelinks import forget_all
 from medlock.oauth.tokens import TokenStore
 from medlock.records.opening import Records
 
@@ -31,4 +32,5 @@ async def end_given(records: Records, by: str) -> int:
     for session in [each async for each in sessions.every()]:
         await sessions.end(session.account, session.id, by)
         ended += 1
+    ended += await forget_all(rows, by)
     return ended + await Invitations(base, Accounts(base)).withdraw()

@@ -20,7 +20,7 @@ NAME_MAX = 200
 PERSONS = ("Patient", "Practitioner", "RelatedPerson")
 CARERS = frozenset({Role.CLINICIAN, Role.NURSE, Role.LAB, Role.BILLING, Role.CONSENT_RECORDER, Role.FRONT_DESK})
 STAFF = CARERS | {Role.PRIVACY_OFFICER, Role.SECURITY_ADMIN, Role.RESEARCHER}
-_PROGRAMS = frozenset({Role.LOADER, Role.BACKEND, Role.VENDOR})
+_PROGRAMS = frozenset({Role.LOADER, Role.BACKEND, Role.VENDOR, Role.LINK})
 _LOGIN = re.compile(r"[^\s\x00-\x20\x7f/\\]{3,}")
 _REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 

@@ -31,6 +31,7 @@ PURPOSES = {
     Role.SECURITY_ADMIN: "HSYSADMIN",
     Role.LOADER: HOSPITAL_OPERATIONS,
     Role.RESEARCHER: "HRESCH",
+    Role.LINK: "PATRQT",
     Role.VENDOR: HOSPITAL_OPERATIONS,
     Role.BACKEND: HOSPITAL_OPERATIONS,
 }
@@ -59,6 +60,8 @@ def checked_scopes(request: TokenRequest) -> Scopes:
         raise BadRequest(f"A token lives between {MIN_SECONDS} second and {MAX_SECONDS // 86_400} days.")
     if request.patient and _ID.fullmatch(request.patient) is None:
         raise BadRequest("The patient is given as the id of a Patient resource.")
+    if request.role is Role.LINK:
+        raise BadRequest("Share links are made by patients; a token cannot stand for one.")
     if request.role is Role.PATIENT and not request.patient:
         raise BadRequest("A token for the role patient names the patient: --patient ID.")
     for name in (request.account, request.client, request.purpose):

@@ -154,6 +154,24 @@ class Invitation(msgspec.Struct, frozen=True, array_like=True):
     by: str = ""
 
 
+class ShareLink(msgspec.Struct, frozen=True, array_like=True):
+    """A patient's share link: docs/spec/sharing.md. `passcode` is an Argon2id PHC string, `digest` of the URL's secret.
+
+    `used`: when it was opened, for one that may be opened once. `version` counts its changes: each stands in the log.
+    """
+
+    id: str
+    patient: str
+    digest: bytes
+    passcode: str
+    scopes: str
+    lasting: bool
+    made: int
+    expires: int
+    used: int = 0
+    version: int = 1
+
+
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     """Something that was used, and may not be again until `expires`, when it is refused for its age anyway."""
 
@@ -205,6 +223,7 @@ class Rows:
     keys: Drawer[Keys]
     invitations: Drawer[Invitation]
     marks: Drawer[Mark]
+    links: Drawer[ShareLink]
 
     async def commit(self, batch: Batch, *events: Event) -> None:
         """All of it, with the events that tell of it, or nothing. Raises Raced, Unavailable."""
@@ -230,4 +249,5 @@ def open_rows(backend: Backend, keys: OAuthKeys, clock: Clock, log: Log) -> Rows
         cabinet.drawer("signing-keys", Keys),
         cabinet.drawer("initial-token", Invitation),
         once.drawer("assertion", Mark),
+        cabinet.drawer("share-link", ShareLink),
     )

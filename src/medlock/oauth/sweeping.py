@@ -48,7 +48,7 @@ class Sweeper:
         rows = self._rows
         drawers: dict[Table, tuple[Drawer[Any], ...]] = {
             Table.ONCE: (rows.marks,),
-            Table.OAUTH: (rows.pending, rows.pushed, rows.launches, rows.invitations),
+            Table.OAUTH: (rows.pending, rows.pushed, rows.launches, rows.invitations, rows.links),
         }
         for table, kinds in drawers.items():
             async for key, row in self._scan(table):

@@ -31,7 +31,7 @@ from medlock.errors import NotAuthenticated, NotFound, TokenEnded
 from medlock.ids import secret as new_secret
 from medlock.oauth.people import Person
 from medlock.oauth.requests import PURPOSES, TokenRequest, checked_scopes
-from medlock.oauth.rows import decode_context
+from medlock.oauth.rows import ShareLink, decode_context
 from medlock.oauth.tokenrows import (
     IssuedToken,
     ListedToken,
@@ -276,6 +276,19 @@ def _signed_in(person: Person, patient: str, client: str, scopes: str) -> Princi
         purpose=person.purpose,
         organisations=frozenset(person.organisations),
         fhir_user=person.resource,
+    )
+
+
+def holder_of(link: ShareLink, recipient: str) -> Principal:
+    """Whoever opens a share link: held to its patient, for what the patient asked, by the name that they gave."""
+    return mint_principal(
+        link.id,
+        frozenset({Role.LINK}),
+        parse_scopes(link.scopes),
+        patient=link.patient,
+        client=recipient,
+        purpose=PURPOSES[Role.LINK],
+        auth_strength="link",
     )
 
 

@@ -15,10 +15,11 @@ from medlock.audit.events import Action
 from medlock.audit.findings import Finding, Kind
 from medlock.errors import Tampered
 from medlock.oauth.clients import mark
-from medlock.oauth.rows import Rows
+from medlock.oauth.rows import Rows, ShareLink
 from medlock.store.tables import Table
 
 _PAGE = 1_000
+_LINKS = (Action.LINK_MAKE, Action.LINK_OPEN, Action.LINK_END)
 Fault = tuple[Kind, str]
 
 
@@ -53,6 +54,8 @@ class AppCheck:
             return _client_fault(mark(key, rows.clients.open(key, row).version, row), marks, newest, evidence)
         with suppress(Tampered):
             return _approval_fault(rows.approvals.open(key, row).id, evidence)
+        with suppress(Tampered):
+            return _link_fault(rows.links.open(key, row), evidence)
         for drawer in (rows.listed, rows.pending, rows.pushed, rows.launches, rows.keys, rows.invitations, rows.roll):
             with suppress(Tampered):
                 drawer.open(key, row)
@@ -74,6 +77,16 @@ def _approval_fault(name: str, evidence: Evidence) -> Fault | None:
         return Kind.ROLLED_BACK, "an approval was put back after it had ended"
     if name not in evidence.requests[Action.OAUTH_APPROVE] and evidence.whole:
         return Kind.INSERTED, "an approval that the log does not know"
+    return None
+
+
+def _link_fault(link: ShareLink, evidence: Evidence) -> Fault | None:
+    known = [each.split(":") for action in _LINKS for each in evidence.requests[action]]
+    versions = [int(version) for name, version in known if name == link.id]
+    if max(versions, default=0) > link.version:
+        return Kind.ROLLED_BACK, "a share link was put back to what it was before it was opened or ended"
+    if not versions and evidence.whole:
+        return Kind.INSERTED, "a share link that the log does not know"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A client for the one server that an operator names on the command line to be tested; `medlock leaktest` uses it.
+"""A client for the one server that is named on the command line; `medlock leaktest` and `medlock sharing` use it.
 
 Nothing in a serving process makes one. It speaks to that address only: an answer's links are followed when they lead
 to the same origin, and refused otherwise, so no token goes anywhere else. Redirects are answers like others. What is
@@ -77,7 +77,9 @@ class TestedServer:
             if answer.status != TOO_MANY:
                 return answer
             await asyncio.sleep(_patience(answer))
-        raise Unavailable("The server under test goes on limiting the rate of requests: raise its limits for the test.")
+        raise Unavailable(
+            "The server goes on limiting the rate of requests: try later, or raise its limits for a test."
+        )
 
     async def _once(self, ask: Asked, token: str) -> Received:
         headers = [(b"host", self._origin[1].encode()), (b"accept-encoding", b"identity")]
@@ -98,17 +100,15 @@ class TestedServer:
             ) as response:
                 return await _received(response)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as fault:
-            raise Unavailable(
-                f"The server under test does not answer ({type(fault).__name__}): is it running?"
-            ) from None
+            raise Unavailable(f"The server does not answer ({type(fault).__name__}): is it running?") from None
 
     def _target(self, target: str) -> str:
         """Path and query as they go on the wire."""
         if not target.startswith(("http://", "https://")):
-            return self._url.target.decode() + target
+            return self._url.target.decode().rstrip("/") + target
         parts = urlsplit(target)
         if (parts.scheme, parts.netloc) != self._origin:
-            raise BadRequest("The server under test links to another server; no token is sent there.")
+            raise BadRequest("The server links to another server; no token is sent there.")
         return target.partition(parts.netloc)[2]
 
 
@@ -124,7 +124,7 @@ async def _received(response: httpcore.Response) -> Received:
     async for chunk in response.aiter_stream():
         size += len(chunk)
         if size > BYTES_MAX:
-            raise Unavailable("An answer of the server under test is too large to be looked at.")
+            raise Unavailable("An answer of the server is too large to be looked at.")
         chunks.append(chunk)
     headers = {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
     return Received(response.status, headers, b"".join(chunks))
@@ -137,7 +137,7 @@ async def tested_server(base: str, authority: Path | None) -> AsyncIterator[Test
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
         raise BadRequest("The server's address begins with https://, or http:// on this machine.")
     if not parts.netloc or parts.query or parts.fragment or parts.username:
-        raise BadRequest("Give the server's FHIR address alone, such as https://localhost:8443/fhir.")
+        raise BadRequest("Give the server's address alone, such as https://localhost:8443/fhir.")
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as fault:

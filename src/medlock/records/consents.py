@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
-from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of
+from medlock.access.consent.binding import LOOKING, NAMING, actions_of, ask_of, weighed
 from medlock.access.consent.book import Book
 from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of
@@ -206,7 +206,7 @@ class Consulted:
         self._now = now
         self._siblings: dict[frozenset[str], Consulted] | None = None
         self._rulings: dict[int, Sequence[Ruling]] = {}
-        self.silent = self._ruled(_SILENT, _NONE, TENANT) if heard.site.policy is not Policy.PERMIT_ALL else ()
+        self.silent = self._ruled(_SILENT, _NONE, TENANT)
         """What must agree for everybody who has no consent."""
 
     def acting(self, actions: frozenset[str]) -> Consulted:
@@ -222,11 +222,12 @@ class Consulted:
         return found
 
     def _ruled(self, book: Book, beside: frozenset[str], slot: int) -> Sequence[Ruling]:
-        site, who, emergency = self.heard.site, self.heard.principal, slot in self.heard.windows
+        who, emergency = self.heard.principal, slot in self.heard.windows
+        site, books = weighed(who, book, self.heard.site)
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
         asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
-        return tuple(Ruling(book, ask, site) for ask in asks)
+        return tuple(Ruling(each, ask, site) for each in books for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
         """What must agree for the patient in a slot. Raises Unheard."""

@@ -35,6 +35,7 @@ from medlock.fhir.request import Frame, continued
 from medlock.ids import random_bytes
 from medlock.records import (
     auditing,
+    beat,
     bundles,
     docref,
     everything,
@@ -154,6 +155,15 @@ class Door:
         `arriving` is the content of a Binary that the question brings, which is taken in only after a first decision.
         `receipt` is left behind in the same commit as what a question writes; `has_receipt` finds it again.
         """
+        async with beat.Bar() as bar:
+            finding, shown = await self._answer(principal, question, receipt, arriving)
+            bar.shows = finding.logged or bool(finding.disclosed or finding.seen)
+            return shown
+
+    async def _answer(
+        self, principal: Principal, question: Question, receipt: bytes = b"", arriving: Arriving | None = None
+    ) -> tuple[Finding, Disclosure]:
+        """The same as soon as it is there, with what was found."""
         if not self._vault.cleared:
             principal = principal.uncleared()
         scribe = Scribe(principal, question, self._clock.now_ms(), f"{self._acts}{next(self._numbers):016x}")
@@ -161,19 +171,19 @@ class Door:
             if arriving is not None:
                 return await self._receive(principal, question, scribe, arriving)
             finding, visit = await self._find(principal, question, scribe, receipt)
-            return await self._release(finding, visit)
+            return finding, await self._release(finding, visit)
         except MedlockError as refusal:
             await self._write_down(refusal, scribe)
             raise
 
     async def _receive(
         self, principal: Principal, question: Question, scribe: Scribe, arriving: Arriving
-    ) -> Disclosure:
+    ) -> tuple[Finding, Disclosure]:
         """The same for a question that brings a content: nothing is taken from who may not write it."""
         decide(principal, question)
         async with received(self._vault, self._clock.now_ms, arriving, self._limits.binary_bytes) as content:
             finding, visit = await self._find(principal, question, scribe, content=content)
-            return await self._release(finding, visit)
+            return finding, await self._release(finding, visit)
 
     async def _find(
         self,
@@ -187,7 +197,8 @@ class Door:
         ahead: list[int] = []
         whole = False
         for tried in range(_TRIES):
-            scribe.windows.clear()
+            if tried:
+                scribe.windows.clear()
             consents = await consulted(self._books, scribe, ahead, whole=whole)
             visit = self._decided(principal, question, scribe, receipt, consents)
             if content is not None:
@@ -371,9 +382,9 @@ class Door:
         try:
             question = bundles.question(part, self._frame(visit))
             if question.interaction in bundles.WRITES:
-                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)), question)
+                return bundles.finding_response(_bodiless((await self._answer(visit.principal, question))[1]), question)
             allowance.check()
-            shown = await self.answer(visit.principal, question)
+            _, shown = await self._answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
         allowance.spend(shown.body)

@@ -142,7 +142,7 @@ class Emergencies:
         """End anybody's, by its case; one that is over already is answered as it stands."""
         case = await self._glass.case(_options(scribe).case)
         if case.ended is not None or scribe.now >= case.opened.until:
-            return Finding(200, await self._shown(case, scribe.now))
+            return await self._looked_at(case, scribe.now)
         await self._commit(*self._ending(scribe, [case.opened.number], _of(case), "officer"))
         return await self._again(scribe)
 
@@ -175,7 +175,7 @@ class Emergencies:
         """The queue, the latest first, or one case with what was done in its time."""
         asked, now = _options(scribe), scribe.now
         if asked.case:
-            return Finding(200, await self._shown(await self._glass.case(asked.case), now))
+            return await self._looked_at(await self._glass.case(asked.case), now)
         wanted = {"open", "overdue"} if asked.status == "open" else {asked.status}
         found = [
             case
@@ -184,6 +184,11 @@ class Emergencies:
         ]
         named = [(self._glass.id(case.opened.number), case) for case in reversed(found)]
         return Finding(200, cases.queue(named, now))
+
+    async def _looked_at(self, case: Case, now: int) -> Finding:
+        """A case as it stands; the patient's log has that somebody looked at it."""
+        whom = _of(case)
+        return Finding(200, await self._shown(case, now), about=(whom.slot, whom.patient))
 
     async def _shown(self, case: Case, now: int) -> bytes:
         """A case, with what the log has of it."""

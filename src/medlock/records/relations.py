@@ -157,7 +157,7 @@ def _within(caller: Caller, said: _Said, now: int) -> Caller:
 def _said(patient: str, resources: Sequence[Json]) -> _Said:
     return _Said(
         patient,
-        tuple(tie for each in resources for tie in ties_of(each)),
+        tuple(tie for each in resources for tie in ties_of(each) if f"Patient/{patient}" in tie.patients),
         tuple(one for each in resources for one in memberships_of(each)),
         tuple(each for each in resources if each.get("resourceType") == "PractitionerRole"),
     )

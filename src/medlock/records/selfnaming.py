@@ -22,13 +22,14 @@ async def mark_self_named(context: Context, draft: Draft, resource: dict[str, An
     person = context.principal.fhir_user
     if draft.type not in SOURCES or not person or context.consents is None or not context.consents.heard.site.related:
         return
-    slot = await context.vault.any_slot(draft.patients[0]) if draft.patients else None
-    if (draft.patients and slot is None) or person in marked(resource):
-        return
+    found = [await context.vault.any_slot(patient) for patient in draft.patients]
+    slots: list[int | None] = [slot for slot in found if slot is not None]
+    if (draft.patients and not slots) or person in marked(resource):
+        return  # all of them are only being made
     before = await _before(context, draft)
-    caller = await _writer(context.consents.heard, slot)
-    after = {**resource, "id": draft.id}
-    if names_itself(None if before is None else parse_json(before.body), after, caller, context.now):
+    former = None if before is None else parse_json(before.body)
+    callers = [await _writer(context.consents.heard, slot) for slot in slots or [None]]
+    if any(names_itself(former, {**resource, "id": draft.id}, caller, context.now) for caller in callers):
         _mark(draft, person)
     if before is not None and not draft.based_on:
         draft.based_on = before.meta.version  # or somebody could put another version between

@@ -2,7 +2,9 @@
 
 A change by which its own writer begins or ceases to answer to a PractitionerRole, or to a CareTeam or Group that is
 there, is refused, whatever consents name by now: an answer that hung on that would tell of them. A new team may have
-its maker in it, since no consent can name it yet. That two write each other in is not seen here; the log says who did.
+its maker in it, since no consent can name it yet. Where the site asks for a treatment relationship, the time and hours
+of one's own role are such a change as well: they say who is on call. That two write each other in is not seen here; the
+log says who did.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from medlock.records.drafts import Context
 from medlock.store.bodies import Opened
 
 _ROLE = "PractitionerRole"
+_HOURS = ("active", "period", "availableTime", "notAvailable")
 _GONE: Mapping[str, Any] = {}
 
 
@@ -27,6 +30,7 @@ async def refuse_appointing_oneself(context: Context, type_: str, id_: str, reso
     before = await context.vault.current(type_, id_)
     if type_ == _ROLE:
         changed = _role(context, before) != of_role(resource, f"{type_}/{id_}", context.principal.fhir_user)
+        changed = changed or (before is not None and _other_hours(context, _body(before), resource))
     else:
         changed = before is not None and await _in(context, type_, _body(before)) != await _in(context, type_, resource)
     if changed:
@@ -51,6 +55,20 @@ def _role(context: Context, before: Opened | None) -> frozenset[str]:
     if before is None:
         return frozenset()
     return of_role(_body(before), before.meta.reference, context.principal.fhir_user)
+
+
+def _other_hours(context: Context, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a role of the writer's gets another time or other hours, where a relationship hangs on them."""
+    person = context.principal.fhir_user
+    if not person or context.consents is None or not context.consents.heard.site.related:
+        return False
+    changed = any(before.get(name) != after.get(name) for name in _HOURS)
+    return changed and any(_holder(each) == person for each in (before, after))
+
+
+def _holder(role: Mapping[str, Any]) -> str:
+    reference = (role.get("practitioner") or {}).get("reference")
+    return reference.partition("/_history/")[0] if isinstance(reference, str) else ""
 
 
 def _body(before: Opened) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ ACTS = (
     *(Action.ACCOUNT_CREATE, Action.ACCOUNT_CHANGE, Action.ACCOUNT_DISABLE, Action.ACCOUNT_ENABLE),
     Action.ACCOUNT_APPROVE,
     *(Action.ACCOUNT_TAKE_UP, Action.SESSION_START, Action.SESSION_END),
+    *(Action.LINK_MAKE, Action.LINK_OPEN, Action.LINK_END),
     *(Action.LOAD, Action.KEY_ROTATE),
     *(Action.GLASS_OPEN, Action.GLASS_END, Action.GLASS_REVIEW),
 )

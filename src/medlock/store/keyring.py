@@ -256,6 +256,11 @@ class TenantKeys(_KeySet):
         return derive(self._key, "medlock/1/tenant/pepper")
 
     @cached_property
+    def share_links(self) -> bytes:
+        """Makes the keys of what share links show, together with the secret in their addresses."""
+        return derive(self._key, "medlock/1/tenant/share-links")
+
+    @cached_property
     def page(self) -> Aead:
         """Seals paging tokens."""
         return Aead(derive(self._key, "medlock/1/tenant/page"))

@@ -22,9 +22,12 @@ from medlock.web.admin_api import routes as admin_routes
 from medlock.web.costs import WEIGHTS
 from medlock.web.declared import Cors, Declared, Face, Permission, Rate
 from medlock.web.oauth_api import routes as oauth_routes
+from medlock.web.sharing import routes as sharing
 from medlock.web.signin import routes as pages
 
-INVENTORY: tuple[Declared, ...] = (*routes.DECLARED, *oauth_routes.DECLARED, *admin_routes.DECLARED, *pages.DECLARED)
+_OURS = (routes.DECLARED, oauth_routes.DECLARED, admin_routes.DECLARED, sharing.DECLARED, pages.DECLARED)
+
+INVENTORY: tuple[Declared, ...] = tuple(each for declared in _OURS for each in declared)
 """What may be mounted outside the FHIR API. A package adds its own `routes.DECLARED` here."""
 
 _IN_PARTS = frozenset({Interaction.BATCH, Interaction.TRANSACTION})

@@ -7,12 +7,17 @@ privacy officer, does not hang on a consent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import structs
+
+from medlock.access.consent.book import Book
 from medlock.access.consent.codes import BREAK_GLASS
-from medlock.access.consent.model import Ask
+from medlock.access.consent.model import NOBODY, Ask, Consent
+from medlock.access.consent.policy import Policy
+from medlock.access.consent.ruling import Site
 from medlock.access.groups import AUDIT
 from medlock.access.principal import Principal, Role
 from medlock.access.roles import MAY_BREAK_GLASS
@@ -45,6 +50,13 @@ def actions_of(question: Question) -> frozenset[str]:
     return _ACTIONS.get(question.interaction, LOOKING)
 
 
+def callers(principal: Principal) -> frozenset[str]:
+    """The app that asks, or the share link, as a consent names them."""
+    if Role.LINK in principal.roles:
+        return frozenset({f"link:{principal.account}"})
+    return frozenset({f"app:{principal.client}"}) if principal.client else NOBODY
+
+
 def ask_of(
     principal: Principal, action: str, now: int, beside: frozenset[str] = frozenset(), *, emergency: bool = False
 ) -> Ask:
@@ -57,7 +69,7 @@ def ask_of(
     opened = emergency and action not in _OUTWARD and not MAY_BREAK_GLASS.isdisjoint(principal.roles)
     declared = frozenset({principal.purpose} if principal.purpose else ())
     return Ask(
-        actors=own | principal.organisations | beside,
+        actors=own | principal.organisations | beside | callers(principal),
         purposes=declared | {BREAK_GLASS} if opened else declared,
         action=action,
         now=now,
@@ -65,3 +77,25 @@ def ask_of(
         clinical=not CLINICAL.isdisjoint(principal.roles),
         records_consents=Role.CONSENT_RECORDER in principal.roles,
     )
+
+
+def weighed(principal: Principal, book: Book, site: Site) -> tuple[Site, tuple[Book, ...]]:
+    """The books that must all agree, and under which policy.
+
+    A share link sees what its own rule opens and no rule denies; a site's policy opens nothing to it.
+    """
+    if Role.LINK not in principal.roles:
+        return site, (book,)
+    own = Book(book.patient, naming_of(book.consents, callers(principal)))
+    return structs.replace(site, policy=Policy.DENY), (book, own)
+
+
+def naming_of(consents: Iterable[Consent], callers: frozenset[str]) -> list[Consent]:
+    """Of these consents nothing but the permits that name such a caller: what a share link may show at most."""
+    found = []
+    for consent in consents:
+        named = [each for each in consent.root.children if not each.deny and callers & (each.actors or NOBODY)]
+        if named and not consent.root.deny:
+            root = structs.replace(consent.root, actors=NOBODY, children=tuple(named))
+            found.append(structs.replace(consent, root=root))
+    return found

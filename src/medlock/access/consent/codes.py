@@ -44,8 +44,18 @@ _ALSO_ABOVE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {"ETHUD": frozenset({"ETH"}), "OPIOIDUD": frozenset({"ETH"})}
 )
 
+APPS: Final = "urn:medlock:app"
+LINKS: Final = "urn:medlock:share-link"
+_CALLERS: Final[Mapping[str, str]] = MappingProxyType({APPS: "app:", LINKS: "link:"})
+"""Systems of identifiers by which a consent names callers that are no resource: a registered app, a share link."""
+
 LABELLED: Final = "urn:medlock:labelled|1"
 """Stands among the sealed labels of a resource that the labeller has looked at; never shown."""
+
+
+def caller_named(system: str, value: str) -> str:
+    """An app or a share link as an actor, "app:x" or "link:y"; "" for identifiers of anything else."""
+    return _CALLERS[system] + value if system in _CALLERS and value else ""
 
 
 def canonical_system(system: str) -> str:

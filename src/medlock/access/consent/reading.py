@@ -100,7 +100,13 @@ class Reader:
         return found
 
     def _actor(self, given: Json, at: str) -> Iterator[str]:
-        target = self._target(given.get("reference") or {}, f"{at}.reference")
+        reference = given.get("reference") or {}
+        named = reference.get("identifier") or {}
+        caller = codes.caller_named(str(named.get("system", "")), str(named.get("value", "")))
+        if caller and "reference" not in reference:
+            yield caller
+            return
+        target = self._target(reference, f"{at}.reference")
         if target.startswith("Device/"):  # no caller is known by one, so a deny would be passed over
             self.say("not-supported", "Name a person, role, team, group or organisation.", f"{at}.reference")
         if target:

@@ -1,0 +1,225 @@
+"""A patient's sharing: what stands, giving, and withdrawing, each one step. GDPR Art. 7(3): as easy to end as to give.
+
+Everything is a Consent in the patient's record, read and written through the door as the patient: so history has every
+version, the log every act, and the consent engine enforces it from the next request on. Nothing else is kept.
+
+Two who change it at once: each change is made on the version that was read, and made anew when there is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import urlencode
+
+import orjson
+
+from medlock.access.consent.codes import SCOPES
+from medlock.access.principal import Principal, Role
+from medlock.clock import Clock, instant
+from medlock.errors import Conflict, Denied, NotFound, PreconditionFailed, Problem, Unprocessable
+from medlock.fhir.question import Question
+from medlock.fhir.request import Frame, Request, parse
+from medlock.oauth.handles import new_name
+from medlock.records.disclosure import Disclosure
+from medlock.rights.shares import Json, Share, Wish, provision_of, share_of, shares_of
+
+POLICY: Final = "urn:medlock:policy:patient-sharing"
+_NAMED: Final = {"system": "urn:medlock:consent", "value": "patient-sharing"}
+_SEARCH: Final = urlencode({"identifier": f"{_NAMED['system']}|{_NAMED['value']}", "status": "active"})
+SHARES_MAX: Final = 200
+_TRIES: Final = 20
+_HISTORY: Final = "_count=1000"
+_FORM: Final = {b"content-type": b"application/fhir+json"}
+
+
+class Door(Protocol):
+    """The one way to data; `records.door` is it."""
+
+    async def answer(self, principal: Principal, question: Question) -> Disclosure:
+        """Decide, fetch, check again, minimise, write down, release. Raises MedlockError."""
+
+
+class Apps(Protocol):
+    """Which apps there are; `oauth.clients` knows."""
+
+    async def known(self, client_id: str) -> bool:
+        """Whether an app is registered by this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a patient shares now, and the version of the Consent that says so ("" while there is none)."""
+
+    patient: str
+    consent: str
+    version: str
+    updated: str
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One version of the Consent in which a rule stood, and when it was withdrawn ("" while it stands)."""
+
+    consent: Json
+    share: Share
+    withdrawn: str
+
+
+class Sharing:
+    """Acts for the patient whose Principal it is given. `organisation`: who enforces it, `Organization/x` or ""."""
+
+    def __init__(self, door: Door, clock: Clock, base_url: str, organisation: str, apps: Apps) -> None:
+        self._door = door
+        self._clock = clock
+        self._base = base_url
+        self._organisation = organisation
+        self._apps = apps
+
+    async def standing(self, who: Principal) -> Standing:
+        """What stands now. Raises Denied."""
+        return _standing(_own(who), await self._consent(who))
+
+    async def grant(self, who: Principal, wish: Wish) -> tuple[Share, Standing]:
+        """Give, or deny: the rule, and what stands with it. Raises Denied, Unprocessable, Conflict."""
+        share = share_of(wish, new_name())
+        for each in share.recipients:
+            if each.startswith("app:") and not await self._apps.known(each.removeprefix("app:")):
+                text = "No app is registered here by this client id."
+                raise Unprocessable(text, problems=(Problem("not-found", text, "recipients"),))
+        return share, await self.add(who, share)
+
+    async def add(self, who: Principal, share: Share) -> Standing:
+        """Let a rule stand. Raises Denied, Unprocessable, Conflict."""
+
+        def added(shares: Sequence[Share]) -> list[Share]:
+            if len(shares) >= SHARES_MAX:
+                raise Conflict(f"You have {SHARES_MAX} rules. Withdraw some that you need no longer.")
+            return [*shares, share]
+
+        return await self._change(who, added)
+
+    async def withdraw(self, who: Principal, id_: str) -> Standing:
+        """Take a rule back. Raises Denied, NotFound, Conflict."""
+
+        def without(shares: Sequence[Share]) -> list[Share]:
+            left = [each for each in shares if each.id != id_]
+            if len(left) == len(shares):
+                raise NotFound("There is no such rule; list what you share to see those that there are.")
+            return left
+
+        return await self._change(who, without)
+
+    async def moment(self, who: Principal, id_: str) -> Moment:
+        """When a rule stood, newest version first: for its receipt. Raises Denied, NotFound."""
+        _own(who)
+        ended = ""
+        for consent in await self._versions(who):
+            share = next((each for each in shares_of(consent) if each.id == id_), None)
+            if share is not None and consent["status"] == "active":
+                return Moment(consent, share, ended)
+            ended = consent["meta"]["lastUpdated"]
+        raise NotFound("There is no such rule; list what you share to see those that there are.")
+
+    async def begun(self, who: Principal, id_: str) -> Json:
+        """The version of the Consent that first had a rule. Raises NotFound."""
+        found = [each for each in await self._versions(who) if any(share.id == id_ for share in shares_of(each))]
+        if not found:
+            raise NotFound("There is no such rule; list what you share to see those that there are.")
+        return found[-1]
+
+    async def resource(self, who: Principal, reference: str) -> Json | None:
+        """Another resource as the caller may see it; None when they may not."""
+        try:
+            return await self._get(who, f"/{reference}")
+        except (NotFound, Denied):
+            return None
+
+    async def _change(self, who: Principal, changed: Callable[[Sequence[Share]], list[Share]]) -> Standing:
+        """What stands after a change of it, made on the newest version that there is."""
+        patient = _own(who)
+        for _ in range(_TRIES):
+            before = await self._consent(who)
+            shares = changed([] if before is None else shares_of(before))
+            body = self._written(who, before, shares)
+            try:
+                after = await self._put(who, before, body)
+            except PreconditionFailed:
+                continue
+            if [each.id for each in shares_of(after)] == [each.id for each in shares]:
+                return _standing(patient, after)
+        raise Conflict("Your rules are being changed by many at once; nothing was written. Try again.")
+
+    async def _put(self, who: Principal, before: Json | None, body: Json) -> Json:
+        """The next version, or the first: then whoever else was first is answered with, and looked at again."""
+        data = orjson.dumps(body)
+        if before is None:
+            headers = _FORM | {b"if-none-exist": _SEARCH.encode()}
+            return await self._asked(who, Request("POST", b"/Consent", b"", headers, data))
+        headers = _FORM | {b"if-match": f'W/"{before["meta"]["versionId"]}"'.encode()}
+        return await self._asked(who, Request("PUT", f"/Consent/{before['id']}".encode(), b"", headers, data))
+
+    def _written(self, who: Principal, before: Json | None, shares: Sequence[Share]) -> Json:
+        """The Consent with these rules."""
+        patient = {"reference": f"Patient/{who.patient}"}
+        role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+        root: Json = {"type": "permit", "actor": [{"role": role, "reference": patient}]}
+        rules = [provision_of(each) for each in shares]
+        related = who.fhir_user.startswith("RelatedPerson/")
+        consent = {
+            "resourceType": "Consent",
+            "identifier": [dict(_NAMED)],
+            "status": "active",
+            "scope": {"coding": [{"system": SCOPES, "code": "patient-privacy"}]},
+            "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+            "patient": patient,
+            "dateTime": instant(self._clock.now_ms()),
+            "performer": [{"reference": who.fhir_user} if related else patient],
+            "sourceAttachment": {"title": "What the patient decided themselves, through the sharing API"},
+            "policy": [{"uri": POLICY}],
+            "provision": root | ({"provision": rules} if rules else {}),
+        }
+        if self._organisation:
+            consent["organization"] = [{"reference": self._organisation}]
+        return consent | ({"id": before["id"]} if before is not None else {})
+
+    async def _consent(self, who: Principal) -> Json | None:
+        """The patient's Consent of sharing, None while there is none."""
+        found = await self._get(who, "/Consent", _SEARCH)
+        own = [each["resource"] for each in found.get("entry", ()) if each["resource"]["resourceType"] == "Consent"]
+        return max(own, key=lambda each: each["meta"]["lastUpdated"], default=None)
+
+    async def _versions(self, who: Principal) -> list[Json]:
+        """Every version of it, newest first; those before it was first withdrawn or replaced as well."""
+        query = urlencode({"identifier": f"{_NAMED['system']}|{_NAMED['value']}"})
+        found = await self._get(who, "/Consent", query)
+        versions: list[Json] = []
+        for each in found.get("entry", ()):
+            history = await self._get(who, f"/Consent/{each['resource']['id']}/_history", _HISTORY)
+            versions += [entry["resource"] for entry in history.get("entry", ()) if "resource" in entry]
+        return sorted(versions, key=lambda each: (each["meta"]["lastUpdated"], int(each["meta"]["versionId"])))[::-1]
+
+    async def _get(self, who: Principal, path: str, query: str = "") -> Json:
+        return await self._asked(who, Request("GET", path.encode(), query.encode()))
+
+    async def _asked(self, who: Principal, request: Request) -> Json:
+        """What the door answers to one request, parsed."""
+        question = parse(request, Frame(self._clock.now_ms(), 1_000, self._base))
+        found: Json = orjson.loads((await self._door.answer(who, question)).body)
+        return found
+
+
+def _own(who: Principal) -> str:
+    """The patient whose sharing somebody decides about: their own, or of whom they stand in for. Raises Denied."""
+    if Role.PATIENT not in who.roles or not who.patient:
+        raise Denied("only a patient, or who stands in for one, decides what is shared")
+    return who.patient
+
+
+def _standing(patient: str, consent: Json | None) -> Standing:
+    if consent is None:
+        return Standing(patient, "", "", "", ())
+    meta = consent["meta"]
+    return Standing(patient, consent["id"], meta["versionId"], meta["lastUpdated"], tuple(shares_of(consent)))
