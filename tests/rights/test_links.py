@@ -15,6 +15,7 @@ from medlock.access.consent.policy import Policy
 from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Denied, NotFound, TooLarge, Unavailable, Unprocessable
 from medlock.fhir.bundle import NO_REDISCLOSURE, NOTICE
+from medlock.oauth.sharelinks import forget_all
 from medlock.records.shred import Shredder
 from medlock.rights.links import LINKS_MAX, SECONDS_MAX, LinkWish
 from medlock.rights.opening import ATTEMPTS, TICKET_SECONDS, LinkRefused, Manifest
@@ -364,6 +365,18 @@ async def test_a_link_that_is_put_back_is_named(clinic):
     await clinic.world.backend.commit(Batch(puts=[(Table.OAUTH, before.key, before.row)]))
     found = await offline(clinic.world.directory).verify()
     assert [each.kind.value for each in found] == ["rolled-back"]
+
+
+async def test_a_restore_ends_links_and_sweeping_takes_old_ones(clinic):
+    """A link of a backup may have been used or ended since; what has expired leaves no row."""
+    kept = await clinic.rights.links.make(OWN, LinkWish())
+    short = await clinic.rights.links.make(OWN, LinkWish(expires_in=60))
+    clinic.world.clock.ms += 61_000
+    await clinic.desk.sweeper.sweep()
+    assert await clinic.rights.links.held(short.id) is None
+    assert await forget_all(clinic.rows, "restore") == 1
+    await refused(clinic, name(kept), kept.passcode)
+    assert await offline(clinic.world.directory).verify() == []
 
 
 async def test_an_erased_patients_link_opens_nothing(clinic):
