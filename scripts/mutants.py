@@ -51,7 +51,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "access.consent.residual": _CONSENT,
     "access.consent.ruling": _CONSENT,
     "records.consents": _DOOR,
-    "records.closure": _DOOR,
+    "records.closure": ("tests/records/test_closure.py", *_DOOR),
     "records.holders": _DOOR,
     "records.standing": _DOOR,
     "records.narrowing": ("tests/records/test_columns.py", "tests/records/test_chains.py"),

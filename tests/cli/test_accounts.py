@@ -146,3 +146,38 @@ def test_what_the_operator_does_is_in_the_log_by_name(terminal):
         event.action.rpartition(":")[2] for event in events
     ]
     assert {event.action.rpartition(":")[2] for event in events} == {"create", "invite", "disable", "enable", "unlock"}
+
+
+def test_a_second_operator_approves(terminal, monkeypatch):
+    """One's own account waits, is not approved by oneself, and is by another; the log has both names."""
+    monkeypatch.setenv("LOGNAME", "alice")
+    create(terminal, "Alice", "--role", "nurse", "--login", "Alice")
+    shown = terminal.type("account", "show", "alice", "--json").json
+    assert (shown["status"], shown["asked_by"]) == ("waiting", "cli:alice")
+    refused = terminal.type("account", "approve", "alice")
+    assert (refused.code, "Another operator" in refused.err) == (5, True)
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert terminal.type("account", "approve", "alice", "--json").json["status"] == "invited"
+
+    async def acts(app):
+        return [
+            (each.event.action, each.event.account)
+            for each in await app.records.log.find(AuditQuery(limit=20))
+            if each.event.action.startswith("identity:account")
+        ]
+
+    assert inside(terminal, acts)[:1] == [("identity:account:approve", "cli:bob")]
+
+
+def test_with_two_persons_nobody_is_let_in_by_one(terminal, monkeypatch):
+    """Every account that treats waits, others do not; and no token is made for a role that treats."""
+    monkeypatch.setenv("MEDLOCK_TWO_PERSONS", "on")
+    create(terminal, "Dr Berg", "--role", "clinician", "--login", "berg")
+    create(terminal, "Cleo", "--role", "front-desk", "--login", "cleo")
+    found = {each["login"]: each["status"] for each in terminal.type("account", "list", "--json").json}
+    assert found == {"berg": "waiting", "cleo": "invited"}
+    refused = terminal.type("token", "create", "--role", "lab")
+    assert (refused.code, "two persons" in refused.err) == (5, True)
+    assert terminal.type("token", "create", "--role", "privacy-officer").code == 0
+    monkeypatch.setenv("MEDLOCK_TWO_PERSONS", "maybe")
+    assert terminal.type("account", "list").code == 3

@@ -83,3 +83,16 @@ def named(value):
         if isinstance(value, (dict, set, frozenset, tuple, list))
         else []
     )
+
+
+def test_an_author_further_in():
+    """Of a visit, whoever took part; a date in a period is its beginning."""
+    visit = {
+        "resourceType": "Encounter",
+        "period": {"start": "2022-01-01", "end": "2023-01-01"},
+        "participant": [{"individual": {"reference": "Practitioner/a"}}, {"type": [{"text": "x"}]}],
+    }
+    found = facts(visit)
+    assert found.authors == {"Practitioner/a"}
+    start = interval("2022-01-01")[0]
+    assert found.authored == (start, start + 1)

@@ -98,6 +98,84 @@ def test_what_is_always_refused(name):
     assert paths(resource) == paths(resource, extended=True) == {path}
 
 
+CODES = {
+    "invariant": ["ppc-1"],
+    "required": ["no root type", "no nested type"],
+    "value": ["a period that ends before it starts", "data of a period that ends before it starts", "an empty period"],
+    "not-supported": [
+        "a modifier",
+        "a modifier of everything",
+        "an actor of another server",
+        "an actor that is a device",
+    ],
+    "code-invalid": [
+        "a label of an unknown system",
+        "a label that is none",
+        "an actor in another role",
+        "a purpose of an unknown system",
+        "a purpose that HL7 does not know",
+        "data of an unknown meaning",
+    ],
+}
+
+
+def test_what_kind_of_fault_it_is():
+    """Each in the code of FHIR's issue types (R4 issue-type)."""
+    assert {name for names in CODES.values() for name in names} == set(ALWAYS)
+    for code, names in CODES.items():
+        for name in names:
+            assert {each.code for each in refusals(ALWAYS[name][0], PURPOSES)} == {code}, name
+    for resource, _ in BEYOND_PCF.values():
+        assert {each.code for each in refusals(resource, PURPOSES)} == {"business-rule"}
+    for wrong in (
+        changed(**{"class": [{"system": "http://loinc.org", "code": "1-8"}]}),
+        changed(**{"class": [{"system": "urn:ietf:rfc:3986", "code": "Condition"}]}),
+        changed(**{"class": [{"system": "http://hl7.org/fhir/resource-types", "code": "https://x.example/p"}]}),
+        changed(code=[{"text": "HIV"}]),
+        changed(action=[{"coding": [{"system": f"{HL7}consentaction", "code": "sell"}]}]),
+        changed(action=[{"coding": [{"system": "https://else.example", "code": "disclose"}]}]),
+    ):
+        assert {each.code for each in refusals(wrong, PURPOSES, extended=True)} == {"code-invalid"}
+
+
+def test_a_class_by_the_address_of_a_profile():
+    """It is taken, in the systems that name addresses."""
+    for system in ("urn:ietf:rfc:3986", "http://hl7.org/fhir/structure-definition"):
+        named = changed(**{"class": [{"system": system, "code": "https://x.example/StructureDefinition/note"}]})
+        assert refusals(named, PURPOSES, extended=True) == []
+
+
+def test_how_deep_rules_may_be_nested():
+    """So deep are taken; one deeper is refused, and denies where it is stored."""
+    for depth, code in ((8, set()), (9, {"too-costly"})):
+        resource = copy.deepcopy(PLAIN)
+        place = resource["provision"]
+        for _ in range(depth):
+            place["provision"] = [{"type": "permit", "purpose": [purpose("TREAT")]}]
+            place = place["provision"][0]
+        assert {each.code for each in refusals(resource, PURPOSES, extended=True)} == code
+        assert bool(read(resource, PURPOSES).broken) is bool(code)
+
+
+def test_a_moment_is_a_period():
+    """One that starts and ends with the same day lasts that day; with the same second, that second."""
+    for at in ("2026-02-01", "2026-02-01T10:00:00Z"):
+        assert refusals(changed(period={"start": at, "end": at}), PURPOSES) == []
+
+
+def test_whose_systems_scopes_and_policy_rules_are():
+    """A code of the same name in another system is another thing."""
+    scoped = PLAIN | {"scope": {"coding": [{"system": "https://else.example", "code": "patient-privacy"}]}}
+    assert read(scoped) is None
+    for rule in ({"system": "https://else.example", "code": "OPTIN"}, {"system": f"{HL7}v3-ActCode", "code": "ETH"}):
+        resource = without("provision", "type") | {"policyRule": {"coding": [rule]}}
+        assert paths(resource) == {"Consent.provision.type"}
+    text = without("policy") | {"policyRule": {"coding": [{"system": f"{HL7}v3-ActCode", "code": "OPTIN"}]}}
+    assert paths(text) == set()
+    empty = changed(code=[{"coding": [{"system": "s"}]}])
+    assert paths(empty, extended=True) == {"Consent.provision.code[0]"}
+
+
 @pytest.mark.parametrize("name", BEYOND_PCF)
 def test_what_pcf_does_not_have(name):
     """Action, class, code and deeper nesting are refused by default and taken when the site says so."""

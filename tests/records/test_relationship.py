@@ -530,6 +530,16 @@ async def test_nobody_joins_a_team_that_treats(world):
     assert not await sees(world, ann, "Observation/other")
 
 
+async def test_a_visit_carried_to_another_patient_is_marked(world):
+    """What others said of one patient vouches for nothing about another: its writer made that tie."""
+    await world.put(visit(), SYSTEM)
+    await world.put(team("theirs", "q"), SYSTEM)
+    moved = await world.put(visit("visit", "q"), ann)
+    assert moved["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    await world.ask(SYSTEM, Interaction.DELETE, "CareTeam", "theirs")
+    assert not await sees(world, ann, "Observation/other")
+
+
 async def test_nobody_puts_themselves_on_call(world):
     """Nor makes their own role last: its time and hours are another's to write. What else is in it is theirs."""
     await world.put(visit(by=BOB, **THERE), SYSTEM)
