@@ -143,7 +143,7 @@ def file_key(pepper: bytes, hidden: str) -> bytes:
 def _scopes(who: Principal, wish: LinkWish) -> str:
     """What a link may read: the types that are wished, or all that its maker may see. Raises Denied.
 
-    A scope with a query shows part of a type, and a link has no place for that: its maker would give more than they see.
+    A scope with a query shows part of a type, which a link cannot: its maker would give more than they see.
     """
     if who.scopes.narrows:
         raise Denied("a link from a token whose scopes show part of a type")
