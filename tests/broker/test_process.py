@@ -16,6 +16,7 @@ import pytest
 
 from broker.world import PROGRAM
 from medlock.clock import Clock
+from medlock.crypto.kdf import derive
 from medlock.settings import Settings
 from medlock.store.broker.server import answers as answers_at
 from medlock.store.epochs import Epoch, EpochState
@@ -144,6 +145,50 @@ def test_only_the_broker_holds_the_epoch_key(data):
     assert len({record["slot"] for record in seen if record["kind"] == "unwrap" and record["slot"]}) >= 8
     assert seen[0]["kind"] == "start"
     assert seen[-1]["kind"] == "stop"
+
+
+PSYCHIATRY = {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F20.9"}
+PROBLEM = {
+    "resourceType": "Condition",
+    "id": "c",
+    "subject": {"reference": "Patient/p0"},
+    "code": {"coding": [PSYCHIATRY]},
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="reads the memory of other processes")
+def test_workers_without_clearance_never_have_the_key(data):
+    """It is in the memory of workers with clearance and of none without; for these what it opens is not there."""
+    with running(data, "--workers", "2") as server, server.client(token(data)) as client:
+        assert client.put("Condition/c", json=PROBLEM).status_code == 201
+        assert client.get("Condition/c").status_code == 200
+        (slot,) = {each["slot"] for each in unwraps(data) if each["kind"] == "unwrap" and each["slot"]}
+        key = patient_key(data, slot)
+        assert any(holds(pid, key) for pid in named(server.process.pid)["worker"])
+    with running(data, "--workers", "2", more={"MEDLOCK_CLEARANCE": "normal"}) as server:
+        with server.client(token(data)) as client:
+            for _ in range(8):  # whichever worker answers
+                hidden, never = client.get("Condition/c"), client.get("Condition/never")
+                assert (hidden.status_code, hidden.content) == (404, never.content)
+                assert client.get("Patient/p0").status_code == 200
+                assert client.get("Condition?patient=p0").json().get("total", 0) == 0
+            assert client.put("Patient/new", json={"resourceType": "Patient", "id": "new"}).status_code == 201
+        workers = named(server.process.pid)["worker"]
+        for needle in (key, derive(key, "medlock/1/patient/sensitive")):
+            assert not any(holds(pid, needle) for pid in (*workers, server.process.pid))
+    given = [each for each in unwraps(data) if each["pid"] in workers]
+    assert {each["slot"] for each in given if each["kind"] == "unwrap"} == {0}
+    assert slot in {each["slot"] for each in given if each["kind"] == "unwrap_common"}
+    refused = medlock(data, "export", str(data.with_name("out")), more={"MEDLOCK_CLEARANCE": "normal"})
+    assert refused.returncode == 3
+    assert "MEDLOCK_CLEARANCE" in refused.stderr
+
+
+def patient_key(directory, slot) -> bytes:
+    """The key of one patient, as the keystore has it."""
+    settings = Settings(directory, passphrase_file=Path(environment(directory)["MEDLOCK_PASSPHRASE_FILE"]))
+    with closing(open_keystore(settings, Clock())) as keystore:
+        return keystore.secret(slot)[1][:32]
 
 
 def test_a_killed_broker_loses_nothing_and_comes_back(data):

@@ -62,7 +62,8 @@ class Naive:
         """PERMIT or DENY, and the layer."""
         if patient in self.ask.own:
             return "PERMIT", "self"
-        if facts.type == "Consent" and self.unspoken(patient):
+        told = facts.type == "Provenance" and any(each.startswith("Consent/") for each in facts.references)
+        if (facts.type == "Consent" or told) and self.unspoken(patient):
             return "DENY", "explicit"
         found = {self.consent(each, facts) for each in self.consents if self.applies(each, patient)}
         for verdict, answer, layer in (

@@ -9,7 +9,7 @@ from consent import form
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Role
 from medlock.access.scopes import parse_scopes
-from medlock.errors import Denied
+from medlock.errors import Denied, NotFound
 from medlock.records import superseding, write
 from records.world import ids, open_world, patient
 
@@ -193,3 +193,26 @@ async def test_a_conditional_create_by_a_patient_makes_one(world, monkeypatch):
     shown = await world.send(OWN, "POST /Consent", said(PERMIT), if_none_exist="status=active")
     assert shown.status == 200
     assert len((await world.search(OWN, "Consent", ""))["entry"]) == 1
+
+
+async def test_its_provenance_tells_nobody_from_whom_consents_are_hidden(world):
+    """Who may see some data and not other sees neither consents nor where they came from; all else of its kind they do."""
+    subject = {"reference": "Patient/p"}
+    await world.put({"resourceType": "Practitioner", "id": "bob"})
+    agent = [{"who": {"reference": "Practitioner/bob"}}]
+    note = {"target": [{"reference": "Observation/o1"}], "recorded": "2026-01-01T00:00:00Z", "agent": agent}
+    await world.put({"resourceType": "Provenance", "id": "of-o1", **note})
+    await record(world, said(PERMIT))
+    last = await record(
+        world, said({"provision": {"type": "permit", "provision": [{"type": "deny", "securityLabel": ["HIV"]}]}})
+    )
+    (entry,) = (await world.search(OWN, "Provenance", f"target=Consent/{last}"))["entry"]
+    hidden = f"Provenance/{entry['resource']['id']}"
+    assert ids(await world.search(bob, "Provenance", "target=Observation/o1")) == {"Provenance/of-o1"}
+    assert (await world.search(bob, "Provenance", f"target=Consent/{last}"))["total"] == 0
+    with pytest.raises(NotFound):
+        await world.read(bob, hidden)
+    everything = json.loads((await world.send(bob, "GET /Patient/p/$everything?_count=100")).body)
+    assert hidden not in ids(everything)
+    assert "Observation/o1" in ids(everything)
+    assert subject["reference"] in ids(everything)

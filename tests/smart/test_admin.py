@@ -12,6 +12,7 @@ from medlock.crypto.jose import new_signer
 from medlock.identity.accounts import NewAccount
 from medlock.identity.ground import Place
 from medlock.identity.sessions import Proven
+from medlock.oauth.clients import Clients
 from medlock.oauth.requests import TokenRequest
 from medlock.web.admin_api import routes
 from medlock.web.signin.cookies import SESSION
@@ -131,6 +132,26 @@ async def test_disabling_ends_what_was_given(site, admin):
     assert (await site.get("Patient/ann", given)).status_code == 200
     await admin.done(f"/admin/clients/{client.id}/disable", {})
     assert (await site.get("Patient/ann", given)).status_code == 401
+
+
+async def test_keys_are_not_approved_by_who_replaces_them_meanwhile(site, admin, monkeypatch):
+    """Who approves a version to come, and makes it while that waits, has not found another administrator by it."""
+    bea = await arrived(site, "Bea")
+    await bea.done("/admin/clients", PROGRAM, 201)
+    await admin.done("/admin/clients/registry/approve", {"version": 1})
+    found, theirs = Clients.find, {"jwks": json.loads(jwks_of(new_signer("ES384"), "two"))}
+
+    async def slow(self, client_id):
+        held = await found(self, client_id)
+        monkeypatch.undo()
+        await admin.done("/admin/clients/registry/keys", theirs)
+        return held
+
+    monkeypatch.setattr(Clients, "find", slow)
+    assert (await admin.ask("POST", "/admin/clients/registry/approve", {"version": 3})).status_code == 409
+    shown = (await bea.ask("GET", "/admin/clients/registry")).json()
+    assert (shown["status"], shown["keys_set_by"], shown["version"]) == ("pending", admin.account, 3)
+    assert len(shown["key_thumbprints"]) == 1
 
 
 async def test_a_program_needs_two_administrators(site, admin):

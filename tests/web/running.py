@@ -138,9 +138,9 @@ def eventually(true, seconds=30):
 
 
 @contextmanager
-def running(directory, *arguments):
+def running(directory, *arguments, **options):
     """A server for the length of a block, stopped whatever happens; at a good end it has nothing to complain of."""
-    server = Server(directory, *arguments)
+    server = Server(directory, *arguments, **options)
     try:
         yield server
     except BaseException:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from medlock.clock import instant
+from medlock.crypto.jose import key_set
 from medlock.errors import BadRequest, NotFound
 from medlock.oauth.client import CREDENTIALS, Client, Kind, Status
-from medlock.oauth.clients import Clients
+from medlock.oauth.clients import Clients, changed_since
 from medlock.oauth.endings import ApprovalEndings
 from medlock.oauth.joining import Joining
 from medlock.oauth.registering import Registration, usual_grants
@@ -59,8 +60,11 @@ class Clerk:
         client = await self._found(client_id)
         if second and CREDENTIALS in client.grants and by == (client.set_by or client.registered_by):
             raise BadRequest(_ANOTHER, reason=f"{by} approves client {client_id} alone")
+        if seen and client.version != seen:
+            raise changed_since()
         changes: Facts = {"status": Status.ACTIVE} | ({"verified": True} if verified else {})
-        return shown(await self._clients.change(client_id, by, changes, seen))
+        # only as it was when it was asked who had set its keys: else whoever replaces them now would approve them, too
+        return shown(await self._clients.change(client_id, by, changes, client.version))
 
     async def disable(self, client_id: str, by: str) -> Facts:
         """End one and all that it was given. Raises NotFound."""
@@ -97,7 +101,7 @@ class Clerk:
 
 
 def shown(client: Client) -> Facts:
-    """A client as lists show it: all but its secret and the keys themselves."""
+    """A client as lists show it: all but its secret and its keys, which are told by thumbprint (RFC 7638)."""
     return {
         "client_id": client.id,
         "name": client.name,
@@ -111,6 +115,8 @@ def shown(client: Client) -> Facts:
         "launch_url": client.launch_url,
         "jwks_url": client.jwks_url,
         "has_jwks": bool(client.jwks),
+        "key_thumbprints": [key.thumbprint for key in key_set(client.jwks).keys] if client.jwks else [],
+        "keys_set_by": client.set_by or client.registered_by,
         "origins": list(client.origins),
         "role": client.role,
         "require_par": client.require_par,

@@ -33,6 +33,11 @@ _TAG = slice(-16, -8)
 """The first half of a row's authentication tag: names this very row."""
 
 
+def changed_since() -> Conflict:
+    """The refusal to change what somebody else has changed in the meantime."""
+    return Conflict("The client was changed since you looked at it. Look again.")
+
+
 class Clients:
     """Registers and finds."""
 
@@ -96,7 +101,7 @@ class Clients:
             if held is None:
                 raise NotFound("There is no client of this id; medlock client list shows them.")
             if seen and held.value.version != seen:
-                raise Conflict("The client was changed since you looked at it. Look again.")
+                raise changed_since()
             client = replace(held.value, **changes, version=held.value.version + 1)
             checked(client)
             batch = self._rows.clients.replace(held, client)

@@ -53,6 +53,8 @@ CONTENT_FORM = 2
 """The same with a content in chunks."""
 APART = 2
 """Added to a form: the version is sealed under the sub-key of sensitive classes."""
+_LAST_FORM = CONTENT_FORM + APART
+_WITH_CONTENT = (CONTENT_FORM, _LAST_FORM)
 
 
 class Meta(msgspec.Struct, array_like=True, frozen=True):
@@ -294,10 +296,9 @@ def _read_header(header: bytes) -> tuple[int, int, int, int, bool, bool]:
     """
     slot, version, generation, count = _HEADER.unpack(header)
     form = version & 0xFF
-    apart = form > CONTENT_FORM
-    if slot > SLOT_MAX or not FORM <= form <= CONTENT_FORM + APART or (apart and not slot):
+    if slot > SLOT_MAX or not FORM <= form <= _LAST_FORM or (form > CONTENT_FORM and not slot):
         raise Tampered("the header of a sealed body names a slot, format or dictionary that cannot be")
-    return slot, version >> 8, generation, count, form - APART * apart == CONTENT_FORM, apart
+    return slot, version >> 8, generation, count, form in _WITH_CONTENT, form > CONTENT_FORM
 
 
 def further_name(rid: int, version: int, at: int) -> bytes:

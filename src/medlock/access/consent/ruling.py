@@ -27,6 +27,7 @@ from medlock.fhir.dates import Interval
 from medlock.fhir.values import MAX_MS, MIN_MS
 
 _KEPT = 256
+_TELLING: Final = "Provenance"
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -48,6 +49,13 @@ class Site(msgspec.Struct, frozen=True):
 
 PERMISSIVE: Final = Site(Policy.PERMIT_ALL)
 """The site's policy unless its operator says otherwise (docs/adr/0017)."""
+
+
+def _tells_of_consents(facts: Facts) -> bool:
+    """Whether it is a consent, or says where one came from and what it took the place of."""
+    if facts.type != _TELLING:
+        return facts.type == "Consent"
+    return any(each.startswith("Consent/") for each in facts.references)
 
 
 class Ruling:
@@ -81,12 +89,14 @@ class Ruling:
 
     def needs_body(self, type_: str) -> bool:
         """Whether anything but type and labels can matter for resources of a type."""
+        if self._unspoken and type_ == _TELLING:
+            return not self.own
         return not self.own and bool(self.book.by_body & self._live(type_))
 
     @property
     def looks_inside(self) -> bool:
         """Whether that is so of any type."""
-        return not self.own and bool(self.book.by_body & (self.matched | self.outside))
+        return not self.own and bool(self._unspoken or self.book.by_body & (self.matched | self.outside))
 
     def permits_sealed(self, type_: str, labels: Labels | None) -> bool:
         """`permits` from type and labels alone. Exact unless `needs_body`."""
@@ -100,7 +110,7 @@ class Ruling:
 
     def _answer(self, facts: Facts) -> tuple[bool, str, int]:
         """Yes or no, the layer, and the provisions that decided."""
-        if self._unspoken and facts.type == "Consent":
+        if self._unspoken and _tells_of_consents(facts):
             return False, "explicit", self._unspoken
         return self._decided(self._met(facts), facts.labels)
 
