@@ -556,6 +556,54 @@ async def test_nobody_puts_themselves_on_call(world):
     assert await sees(world, ann)
 
 
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TOMORROW = [{"allDay": True, "daysOfWeek": [WEEKDAYS[datetime.fromtimestamp(START / 1000 + 86_400, UTC).weekday()]]}]
+NEXT_SHIFT = {
+    "off hours": (role(availableTime=TOMORROW), {}),
+    "before the role begins": (role(availableTime=HOURS, period={"start": day(1)}), {}),
+    "before their place is theirs": (role(period={"start": day(1)}), {"performer": [ref("Organization/ward")]}),
+}
+
+
+@pytest.mark.parametrize("case", NEXT_SHIFT)
+async def test_nobody_writes_what_counts_from_the_next_shift_on(world, case):
+    """What gives its writer nothing at this hour and something at the next is marked, and gives them nothing then."""
+    turn, named = NEXT_SHIFT[case]
+    await world.put(turn, SYSTEM)
+    await world.put(visit(status="finished", period={"start": day(-14), "end": day(-14)}), SYSTEM)
+    body = order(**named) if named else visit(by=BOB, **THERE)
+    made_ = await world.send(ann, f"POST /{body['resourceType']}", {k: v for k, v in body.items() if k != "id"})
+    assert json.loads(made_.body)["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    world.clock.ms += 86_400_000
+    assert not await sees(world, ann)
+    await world.put(order(**named) if named else visit(by=BOB, **THERE), SYSTEM)
+    assert await sees(world, ann), "what others write counts then"
+
+
+async def test_nobody_returns_to_a_visit(world):
+    """One that is over is not begun again without a mark, nor one that they left joined again."""
+    left = visit(period={"start": day(-14)})
+    left["participant"][0]["period"] = {"end": day(-10)}
+    for before in (visit(status="finished", period={"start": day(-14), "end": day(-13)}), left):
+        await world.put(before, SYSTEM)
+        assert await sees(world, ann)
+        again = await world.put(visit(period={"start": day(-14)}), ann)
+        assert again["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+        assert not await sees(world, ann)
+        await world.ask(SYSTEM, Interaction.DELETE, "Encounter", "visit")
+
+
+async def test_a_shift_is_not_made_a_visit_of_ones_own(world):
+    """Who is on call sees who is there in that shift, and stays no longer by writing themselves in."""
+    await world.put(role(availableTime=HOURS), SYSTEM)
+    await world.put(visit(by=BOB, **THERE), SYSTEM)
+    mine = visit(**THERE)
+    mine["participant"][0]["period"] = {"start": day(13)}
+    assert (await world.put(mine, ann))["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    await world.put(role(), SYSTEM)
+    assert not await sees(world, ann)
+
+
 async def test_a_carer_is_not_treated_by_the_team_they_are_in(world):
     """A patient who is in another's team, or performs another's order, is nobody's patient by that."""
     carer = [{"member": ref("Patient/p")}, {"member": ref(ANN)}]

@@ -24,6 +24,7 @@ from medlock.access.relationship import (
     Tie,
     answers,
     covered,
+    covering,
     memberships_of,
     reasons,
     ties_of,
@@ -81,10 +82,21 @@ class Relations:
         own = principal.organisations | ({person} if person else _NOBODY)
         return await self._caller(person, own, now) if own else Caller("", _NOBODY)
 
-    async def _caller(self, person: str, own: frozenset[str], now: int) -> Caller:
+    async def writer(self, principal: Principal, slot: int | None, now: int) -> Caller:
+        """Who writes, with all that they answer to and are on call for in a record now, or will at a later hour.
+
+        What somebody writes about themselves is as much their own work when it counts from the next shift on.
+        """
+        person = principal.fhir_user
+        own = principal.organisations | ({person} if person else _NOBODY)
+        caller = await self._caller(person, own, now, ahead=True) if own else Caller("", _NOBODY)
+        return caller if slot is None else _within(caller, await self._said(slot, caller), now, ahead=True)
+
+    async def _caller(self, person: str, own: frozenset[str], now: int, *, ahead: bool = False) -> Caller:
         said = await self._said(TENANT, Caller(person, own))
-        on_call = _NOBODY.union(*(covered(role, person, now) for role in said.roles))
-        return Caller(person, answers(own, person, said.memberships, now), on_call)
+        turn = covering if ahead else covered
+        on_call = _NOBODY.union(*(turn(role, person, now) for role in said.roles))
+        return Caller(person, answers(own, person, said.memberships, now, ahead=ahead), on_call)
 
     async def person(self, reference: str, now: int) -> Caller:
         """The same of a practitioner, by what the records say of them."""
@@ -97,10 +109,6 @@ class Relations:
         except NotFound:  # erased
             return (), ""
         return tuple(reasons(said.ties, _within(caller, said, now), now)), said.patient
-
-    async def answering(self, slot: int | None, caller: Caller, now: int) -> Caller:
-        """A caller with what they answer to in the record of a patient: teams of that patient as well."""
-        return caller if slot is None else _within(caller, await self._said(slot, caller), now)
 
     async def _said(self, slot: int, caller: Caller) -> _Said:
         """What an index says of a caller as it stands now."""
@@ -147,11 +155,12 @@ class Relations:
         return [self._vault.indexer.hash(whole_text(type_, param, each)) for (type_, param), each in pairs]
 
 
-def _within(caller: Caller, said: _Said, now: int) -> Caller:
+def _within(caller: Caller, said: _Said, now: int, *, ahead: bool = False) -> Caller:
     """A caller with the teams that a record tells of."""
     if not said.memberships:
         return caller
-    return msgspec.structs.replace(caller, answers=answers(caller.answers, caller.person, said.memberships, now))
+    found = answers(caller.answers, caller.person, said.memberships, now, ahead=ahead)
+    return msgspec.structs.replace(caller, answers=found)
 
 
 def _said(patient: str, resources: Sequence[Json]) -> _Said:

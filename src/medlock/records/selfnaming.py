@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from medlock.access.relationship import SELF_NAMED, SOURCES, Caller, marked, names_itself
+from medlock.access.relationship import SELF_NAMED, SOURCES, marked, names_itself
 from medlock.fhir.document import tagged
 from medlock.fhir.parse import parse_json
-from medlock.records.consents import Heard
 from medlock.records.drafts import Context, Draft
 from medlock.store.bodies import Opened
 
@@ -28,17 +27,12 @@ async def mark_self_named(context: Context, draft: Draft, resource: dict[str, An
         return  # all of them are only being made
     before = await _before(context, draft)
     former = None if before is None else parse_json(before.body)
-    callers = [await _writer(context.consents.heard, slot) for slot in slots or [None]]
+    relations = context.consents.heard.relations
+    callers = [await relations.writer(context.principal, slot, context.now) for slot in slots or [None]]
     if any(names_itself(former, {**resource, "id": draft.id}, caller, context.now) for caller in callers):
         _mark(draft, person)
     if before is not None and not draft.based_on:
         draft.based_on = before.meta.version  # or somebody could put another version between
-
-
-async def _writer(heard: Heard, slot: int | None) -> Caller:
-    """Who writes, with all that they answer to in this record."""
-    caller = heard.caller or await heard.relations.caller(heard.principal, heard.now)
-    return await heard.relations.answering(slot, caller, heard.now)
 
 
 async def _before(context: Context, draft: Draft) -> Opened | None:
