@@ -62,7 +62,7 @@ class Heard:
     """
 
     __slots__ = (
-        *("_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
+        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
         *("whole", "windows"),
     )
 
@@ -79,6 +79,7 @@ class Heard:
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
+        self._scribe = scribe
         self.principal = scribe.principal
 
     @property
@@ -173,11 +174,11 @@ class Heard:
         if marked:
             await self._look_for_window(slot)
         if book.broken:
-            self._source.unclear(slot, book, book.broken)
+            self._source.unclear(self._scribe, slot, book, book.broken)
         try:
             beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
         except Unclear as fault:  # whom a consent means cannot be told: it denies
-            self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
+            self._source.unclear(self._scribe, slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
         self.bound.append(slot)
