@@ -140,7 +140,10 @@ def test_a_class_by_its_profile():
 def test_when_bodies_need_not_be_opened():
     """Where types and labels decide; where codes of another type are asked about; and never for the patient."""
     assert not profiled("Condition").needs_body("Condition")
-    assert not made(permit(deny(securityLabel=["R"]))).looks_inside
+    labelled = made(permit(deny(securityLabel=["R"])))
+    assert not labelled.needs_body("Observation")
+    assert labelled.needs_body("Provenance")  # it may tell of a consent that is hidden
+    assert not made(permit(purpose=["TREAT"])).looks_inside
     assert not made(permit(securityLabel=["N"])).needs_body("Observation")
     coded = made(permit(deny(code=["s|1"]) | {"class": ["Condition"]}))
     assert coded.looks_inside

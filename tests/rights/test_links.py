@@ -14,13 +14,14 @@ from consent import form
 from medlock.access.consent.policy import Policy
 from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Denied, NotFound, TooLarge, Unavailable, Unprocessable
+from medlock.fhir.bundle import NO_REDISCLOSURE, NOTICE
 from medlock.oauth.sharelinks import forget_all
 from medlock.records.shred import Shredder
 from medlock.rights.links import LINKS_MAX, SECONDS_MAX, LinkWish
 from medlock.rights.opening import ATTEMPTS, TICKET_SECONDS, LinkRefused, Manifest
 from medlock.rights.shares import Wish
 from medlock.store.tables import Batch, Table
-from records.world import officer
+from records.world import officer, patient
 from rights.world import OTHER, OWN, ann, open_clinic
 
 DOCTOR = "Dr. Far Away"
@@ -411,3 +412,62 @@ async def test_who_receives_must_say_so(clinic):
             await clinic.rights.opening.open(name(made), Manifest(recipient, made.passcode))
     assert await clinic.rights.opening.failed(made.id) == 0
     assert LINKS_MAX == 50
+
+
+GIVEN = {
+    "all": ("patient/*.rs patient/Consent.crus", {}, "patient/*.rs"),
+    "one": ("patient/Consent.crus patient/Observation.rs", {}, "patient/Observation.rs"),
+    "wished": ("patient/*.rs patient/Consent.crus", {"types": ("Condition",)}, "patient/Condition.rs"),
+}
+NOT_GIVEN = {
+    "consents": ("patient/Consent.crus", {}),
+    "search": ("patient/Consent.crus patient/Observation.r", {}),
+    "another": ("patient/Consent.crus patient/Observation.rs", {"types": ("Observation", "Condition")}),
+    "part": ("patient/Consent.crus patient/Observation.rs?category=vital-signs", {}),
+    "part of a type, all of another": (
+        "patient/Consent.crus patient/Condition.rs patient/Observation.rs?category=vital-signs",
+        {"types": ("Condition",)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("scopes", "wish", "kept"), GIVEN.values(), ids=GIVEN)
+async def test_a_link_shows_what_its_maker_may_see(clinic, scopes, wish, kept):
+    """The scopes of the token that makes it bound what it opens, for as long as it lives."""
+    made = await clinic.rights.links.make(patient("p", scopes), LinkWish(**wish))
+    assert (await clinic.rights.links.held(made.id)).value.scopes == kept
+    types = [word.removeprefix("patient/").removesuffix(".rs") for word in kept.split()]
+    assert await fetch(clinic, made) == {each for each in ALL if types == ["*"] or each.partition("/")[0] in types}
+
+
+@pytest.mark.parametrize(("scopes", "wish"), NOT_GIVEN.values(), ids=NOT_GIVEN)
+async def test_nobody_makes_a_link_to_what_they_may_not_see(clinic, scopes, wish):
+    """An app that may write consents gets at no data by a link; nothing of one is left."""
+    with pytest.raises(Denied):
+        await clinic.rights.links.make(patient("p", scopes), LinkWish(**wish))
+    assert (await clinic.rights.sharing.standing(OWN)).shares == ()
+
+
+async def test_a_ticket_spelled_otherwise_is_the_same(clinic):
+    """Base64url skips foreign characters and spare bits: however it is written, a file is fetched once."""
+    made = await clinic.rights.links.make(OWN, LinkWish())
+    manifest = await clinic.rights.opening.open(name(made), Manifest(DOCTOR, made.passcode, 10))
+    address, ticket = manifest["files"][0]["location"].rsplit("/", 2)[1:]
+    spellings = [ticket, f"{ticket[:5]}!{ticket[5:]}", f"{ticket[:5]}..{ticket[5:]}", f"~{ticket[:9]}**{ticket[9:]}"]
+    fetched = [clinic.rights.opening.fetch(address, each) for each in spellings]
+    results = await asyncio.gather(*fetched, return_exceptions=True)
+    assert sum(isinstance(each, str) for each in results) == 1
+    assert sum(isinstance(each, LinkRefused) for each in results) == len(spellings) - 1
+
+
+async def test_substance_use_data_leaves_with_its_notice(clinic):
+    """42 CFR 2.32: the Bundle that a receiver decrypts says that it may not be disclosed further; others do not."""
+    opioids = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]}
+    made = await clinic.rights.links.make(OWN, LinkWish(lasting=True))
+    asked = Manifest(DOCTOR, made.passcode)
+    assert "meta" not in opened(made, await clinic.rights.opening.open(name(made), asked))
+    subject = {"reference": "Patient/p"}
+    await clinic.world.put({"resourceType": "Condition", "id": "sud", "code": opioids, "subject": subject})
+    bundle = opened(made, await clinic.rights.opening.open(name(made), asked))
+    mark = bundle["meta"]["security"][0]
+    assert (mark["code"], mark["display"]) == (NO_REDISCLOSURE, NOTICE)

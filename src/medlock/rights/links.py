@@ -17,11 +17,14 @@ from typing import Final, Protocol
 
 import msgspec
 
+from medlock.access.decide import allowed
+from medlock.access.groups import SHARED_BY_LINK
 from medlock.access.principal import Principal
+from medlock.access.scopes import READ, SEARCH
 from medlock.audit.events import Action
 from medlock.clock import instant
 from medlock.crypto.kdf import extract
-from medlock.errors import BadRequest, Problem, Unprocessable
+from medlock.errors import BadRequest, Denied, Problem, Unprocessable
 from medlock.fhir.searchparams import RESOURCE_TYPES
 from medlock.ids import random_bytes, secret
 from medlock.oauth.handles import new_name
@@ -35,6 +38,7 @@ SECONDS_MIN, SECONDS_MAX, SECONDS = 60, 90 * 86_400, 7 * 86_400
 PASSCODE_MIN, PASSCODE_MAX, LABEL_MAX = 6, 128, 80
 LINKS_MAX: Final = 50
 _DIGITS: Final = 8
+_LOOK: Final = READ | SEARCH
 _KEY: Final = b"medlock/1/share-link-file|"
 
 
@@ -87,8 +91,12 @@ class Links:
         self._sharing = sharing
 
     async def make(self, who: Principal, wish: LinkWish) -> MadeLink:
-        """A link for whoever has it and its passcode. Raises Denied, Unprocessable, BadRequest, Conflict."""
+        """A link for whoever has it and its passcode, to no more than its maker may see with their token.
+
+        Raises Denied, Unprocessable, BadRequest, Conflict.
+        """
         _check(wish)
+        scopes = _scopes(who, wish)
         standing = await self._sharing.standing(who)
         if sum(each.link for each in standing.shares) >= LINKS_MAX:
             raise BadRequest(f"You have {LINKS_MAX} links: end some first.")
@@ -96,7 +104,6 @@ class Links:
         expires = now + wish.expires_in * 1_000
         share = link_share(id_, wish.data, Span(instant(now), instant(expires)), wish.label)
         passcode = wish.passcode or _new_passcode()
-        scopes = " ".join(f"patient/{each}.rs" for each in wish.types or ("*",))
         hashed = await self._on.hashing.made(passcode)
         link = ShareLink(id_, who.patient, sha256(hidden.encode()).digest(), hashed, scopes, wish.lasting, now, expires)
         await self._begin(who, share, link)
@@ -131,6 +138,20 @@ def names(link: ShareLink, hidden: str) -> bool:
 def file_key(pepper: bytes, hidden: str) -> bytes:
     """The key of the files that a link shows."""
     return extract(pepper, _KEY + hidden.encode())
+
+
+def _scopes(who: Principal, wish: LinkWish) -> str:
+    """What a link may read: the types that are wished, or all that its maker may see. Raises Denied.
+
+    A scope with a query shows part of a type, which a link cannot: its maker would give more than they see.
+    """
+    if who.scopes.narrows:
+        raise Denied("a link from a token whose scopes show part of a type")
+    seen = {each for each in (*SHARED_BY_LINK, *wish.types) if allowed(who, each) & _LOOK == _LOOK}
+    if not seen.issuperset(wish.types) or not seen:
+        raise Denied("a link to types that its maker may not read and search with these scopes")
+    types = wish.types or (("*",) if seen >= SHARED_BY_LINK else sorted(seen))
+    return " ".join(f"patient/{each}.rs" for each in types)
 
 
 def _check(wish: LinkWish) -> None:

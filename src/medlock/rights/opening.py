@@ -29,6 +29,7 @@ from medlock.crypto.jwe import encrypted
 from medlock.crypto.kdf import extract
 from medlock.crypto.passwords import nobodys_hash
 from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, Raced, Tampered, TooLarge
+from medlock.fhir.bundle import collection
 from medlock.fhir.request import Frame, Request, parse
 from medlock.ids import random_bytes
 from medlock.oauth.rows import Mark, ShareLink
@@ -131,7 +132,7 @@ class Opening:
         now = rows.clock.now_ms()
         if held is None or not names(held.value, hidden) or now >= min(asked.until, held.value.expires):
             raise LinkRefused(f"share link {id_}: ended, or its file was not fetched in time", 0)
-        mark = rows.marks.insert(rows.marks.key("share-link-file", ticket), Mark(asked.until))
+        mark = rows.marks.insert(rows.marks.key("share-link-file", id_, asked.nonce), Mark(asked.until))
         try:
             await rows.commit(mark)
             return await self._file(held.value, asked.recipient, hidden)
@@ -217,26 +218,24 @@ class Opening:
 
     async def _content(self, who: Principal) -> bytes:
         """All that this link may see, as one Bundle. Raises NotFound when that is nothing, TooLarge."""
-        entries: dict[str, Any] = {}
+        entries: dict[str, bytes] = {}
         for path, query in ((f"/Patient/{who.patient}", b""), (f"/Patient/{who.patient}/*", _PAGE)):
             entries |= await self._entries(who, path, query)
         if not entries:
             raise NotFound("There is nothing.", reason="nothing is shared by this link any more")
-        bundle = {"resourceType": "Bundle", "type": "collection", "entry": list(entries.values())}
-        data = orjson.dumps(bundle)
+        data = collection(entries.items())  # with the notice that goes with substance use data
         if len(data) > FILE_BYTES_MAX:
             raise TooLarge(f"The record is larger than {FILE_BYTES_MAX // MIB} MiB: share part of it.")
         return data
 
-    async def _entries(self, who: Principal, path: str, query: bytes) -> dict[str, Any]:
+    async def _entries(self, who: Principal, path: str, query: bytes) -> dict[str, bytes]:
         """The resources of an answer and of its further pages, by address."""
-        found: dict[str, Any] = {}
+        found: dict[str, bytes] = {}
         for _ in range(_PAGES_MAX):
             body = await self._ask(who, path, query)
             given = [body] if body.get("resourceType") == "Patient" else [e["resource"] for e in body.get("entry", ())]
             for each in given:
-                address = f"{self._base}/{each['resourceType']}/{each['id']}"
-                found[address] = {"fullUrl": address, "resource": each}
+                found[f"{self._base}/{each['resourceType']}/{each['id']}"] = orjson.dumps(each)
             following = [link["url"] for link in body.get("link", ()) if link.get("relation") == "next"]
             if not following:
                 return found
