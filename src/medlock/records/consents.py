@@ -62,8 +62,8 @@ class Heard:
     """
 
     __slots__ = (
-        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
-        *("whole", "windows"),
+        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site"),
+        *("slots", "ties", "whole", "windows"),
     )
 
     def __init__(self, books: ConsentBooks, scribe: Scribe, caller: Caller | None = None) -> None:
