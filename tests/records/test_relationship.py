@@ -1,5 +1,6 @@
 """The treatment relationship at the door, where the site asks for one: whoever is not treated is as if not there."""
 
+import asyncio
 import json
 import re
 from contextlib import suppress
@@ -20,6 +21,7 @@ from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction
 from medlock.records.shred import Shredder
 from medlock.records.site import consent_site
+from medlock.records.turns import TURN
 from medlock.settings import Settings
 from records.world import BASE, START, ids, loader, officer, open_world, patient
 
@@ -602,6 +604,48 @@ async def test_a_shift_is_not_made_a_visit_of_ones_own(world):
     assert (await world.put(mine, ann))["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
     await world.put(role(), SYSTEM)
     assert not await sees(world, ann)
+
+
+async def test_who_is_no_person_writes_themselves_in_nowhere(world):
+    """Nobody can be marked for an organisation: what gives it more than others gave it is refused, the rest is not."""
+    unit = mint_principal(
+        "unit",
+        frozenset({Role.CLINICIAN}),
+        parse_scopes("user/*.cruds"),
+        organisations=frozenset({"Organization/ward"}),
+    )
+    await world.put(order(performer=[ref("Organization/ward")]), SYSTEM)
+    assert await sees(world, unit)
+    for body in (team(member="Organization/ward"), order(requester=ref("Organization/ward"))):
+        with pytest.raises(Denied):
+            await world.send(unit, f"POST /{body['resourceType']}", {k: v for k, v in body.items() if k != "id"})
+    with pytest.raises(Denied):
+        await world.put(chart(generalPractitioner=[ref("Organization/ward")]), unit)
+    await world.put(order(performer=[ref("Organization/ward")], note=[{"text": "x"}]), unit)
+    await world.send(unit, "POST /CareTeam", {k: v for k, v in team(member=BOB).items() if k != "id"})
+    await world.put(order(status="revoked", performer=[ref("Organization/ward")]), SYSTEM)
+    assert not await sees(world, unit)
+
+
+async def test_what_names_a_caller_is_read_in_turns(world, monkeypatch):
+    """However much names somebody in a record, it is opened a few at a time, with others' work between."""
+    count, fetch, sizes, between = 2 * TURN + 3, world.vault.fetch, [], []
+    bodies = [visit(f"v{n}") for n in range(count)]
+    requests = [{"method": "PUT", "url": f"Encounter/{body['id']}"} for body in bodies]
+    both = zip(bodies, requests, strict=True)
+    await world.transact([{"resource": body, "request": request} for body, request in both], SYSTEM)
+
+    async def counted(rows, *more):
+        if sizes:
+            asyncio.get_running_loop().call_soon(between.append, len(sizes))
+        sizes.append(len(rows))
+        return await fetch(rows, *more)
+
+    monkeypatch.setattr(world.vault, "fetch", counted)
+    assert len((await reasons(world, ann))[1]) == count
+    assert sum(sizes) >= count
+    assert max(sizes) <= TURN
+    assert between
 
 
 async def test_a_carer_is_not_treated_by_the_team_they_are_in(world):

@@ -216,3 +216,23 @@ async def test_its_provenance_tells_nobody_from_whom_consents_are_hidden(world):
     assert hidden not in ids(everything)
     assert "Observation/o1" in ids(everything)
     assert subject["reference"] in ids(everything)
+
+
+async def test_two_in_one_transaction_while_another_comes_in(world, monkeypatch):
+    """What came in after the first of them was looked at is seen by the commit, and ends: the smaller number counts."""
+    other, real, late = await open_world(world.directory), superseding._older, []
+
+    async def _older(context, draft, subject):
+        found = await real(context, draft, subject)
+        if not late:
+            late.append("")
+            late[0] = await record(other, said(PERMIT))
+        return found
+
+    monkeypatch.setattr(superseding, "_older", _older)
+    there = {"organization": [{"reference": "Organization/other"}]}
+    made = [said(DENY), said(DENY) | there]
+    entries = [{"resource": each, "request": {"method": "POST", "url": "Consent"}} for each in made]
+    await world.send(OWN, "POST /", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert await status(world, late[0]) == "inactive"
+    await other.close()

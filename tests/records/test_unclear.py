@@ -202,3 +202,42 @@ async def test_verification_knows_the_notes(tmp_path):
     assert await told(world)
     await world.close()
     assert await offline(world.directory).verify() == []
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+async def test_it_is_told_of_whoever_met_it(world, transaction):
+    """Whose write met it in its criteria stands in the log of the patient, in the write's own commit; nobody else does."""
+    commits, commit = [], world.backend.commit
+
+    async def counted(batch):
+        commits.append(len(batch.entries))
+        return await commit(batch)
+
+    world.backend.commit = counted
+    criteria = "code=http://loinc.org|56888-1&subject=Patient/p"
+    made = {key: value for key, value in observation("", "Patient/q").items() if key != "id"}
+    if transaction:
+        request = {"method": "POST", "url": "Observation", "ifNoneExist": criteria}
+        body = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": made, "request": request}]}
+        assert b'"201' in (await world.send(ann, "POST /", body)).body
+    else:
+        assert (await world.send(ann, "POST /Observation", made, if_none_exist=criteria)).status == 201
+    assert commits == [2]
+    other = mint_principal("other", frozenset({Role.CLINICIAN}), parse_scopes("user/*.rs"), client="elsewhere")
+    await world.send(other, "GET /Patient/q")
+    (event,) = await told(world)
+    assert (event.patient, event.account, event.purpose) == ("p", "ann", "TREAT")
+    written = [each.event for each in await world.log.find(AuditQuery(account="ann")) if each.event.patient == "q"]
+    assert event.request in {each.request for each in written}
+    assert "other" not in {
+        each.event.account for each in await world.log.find(AuditQuery()) if each.event.patient == "p"
+    }
+
+
+async def test_a_read_inside_a_transaction_tells(world):
+    """In the commit that writes the read down: nothing waits for somebody else's request."""
+    entry = {"request": {"method": "GET", "url": "Observation?_sort=_id"}}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    await world.send(ann, "POST /", body)
+    (event,) = await told(world)
+    assert event.account == "ann"

@@ -14,13 +14,14 @@ from medlock.access.consent.facts import references_of
 from medlock.access.consent.model import Consent
 from medlock.access.consent.reading import read
 from medlock.access.consent.ruling import Site
+from medlock.audit.events import Touched
 from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
 from medlock.records.glass import Glass
 from medlock.records.holders import consent_rows
 from medlock.records.relations import Relations
-from medlock.records.scribe import Whom
-from medlock.records.unclear import Met, Told
+from medlock.records.scribe import Scribe, Whom
+from medlock.records.unclear import Told, met
 from medlock.records.vault import Vault
 from medlock.store.capsule import IndexRow
 
@@ -62,13 +63,14 @@ class ConsentBooks:
                 return known[2] or Book(capsule.patient, known[1], await self._links(known[1]))
         raise Conflict("This record is being changed by many at once. Try again.")
 
-    def unclear(self, slot: int, book: Book, consents: Iterable[Consent], why: str = "") -> None:
-        """These cannot be evaluated: the privacy officer is to be told."""
+    def unclear(self, scribe: Scribe, slot: int, book: Book, consents: Iterable[Consent], why: str = "") -> None:
+        """A request met these, which cannot be evaluated: the privacy officer is to be told."""
         for each in consents:
             rid = self.vault.rid(each.reference)
             rows = self._kept[slot][0] if slot in self._kept else []
             version = next((version for row, _, version, _ in rows if row == rid), 0)
-            self._told.meet(Met(Whom(slot, book.patient), each.id, version, why or each.broken))
+            touched = Touched(f"Consent/{each.id}", version, "R")
+            self._told.meet(met(scribe, rid, touched, Whom(slot, book.patient), why or each.broken))
 
     async def _read(self, slot: int, patient: str, rows: _Rows) -> tuple[_Rows, list[Consent], Book | None] | None:
         """The Consents in these rows, kept for the next who asks; None when one has changed since."""

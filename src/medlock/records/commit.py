@@ -26,6 +26,7 @@ from medlock.records.drafts import CREATE, DELETE, Draft
 from medlock.records.indexing import Place
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.turns import Held, in_turns
+from medlock.records.unclear import Told
 from medlock.records.vault import TENANT, Vault, sealed_apart
 from medlock.store.bodies import Meta, Opened, tag_of
 from medlock.store.capsule import Appended, Capsule
@@ -67,11 +68,12 @@ class Stage(msgspec.Struct):
 class Committer:
     """Commits drafts for one visit; the rows, events and expectations of `extra` go into the same commit."""
 
-    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Batch) -> None:
+    def __init__(self, vault: Vault, log: AuditLog, scribe: Scribe, extra: Batch, told: Told) -> None:
         self._extra = extra
         self._vault = vault
         self._log = log
         self._scribe = scribe
+        self._told = told
 
     async def commit(self, drafts: list[Draft]) -> list[Written]:
         """Write all drafts or none. Raises PreconditionFailed, Conflict, Raced, Unavailable."""
@@ -93,11 +95,15 @@ class Committer:
         async with Held([self._vault.lock(slot) for slot in await self._slots(stage, drafts)]):
             written = [await self._stage(stage, draft) async for draft in in_turns(drafts)]
             await self._seal_indexes(stage)
+            telling = await self._told.telling()
+            stage.batch += telling.batch
             try:
                 await self._vault.backend.commit(stage.batch)
             except Raced:
+                self._told.again(telling)
                 await self._recover(stage)
                 raise
+            self._told.durable(telling)
             self._settle(stage)
         return written
 
@@ -164,7 +170,8 @@ class Committer:
         ct = self._vault.seal(rid, keys, meta, body, stage.batch, draft.content)
         stage.sealed[slots[0]] = min(keys.generation, stage.sealed.get(slots[0], keys.generation))
         if draft.record_at:
-            stage.expected[slots[0]] = draft.record_at
+            at = stage.expected.get(slots[0], draft.record_at)
+            stage.expected[slots[0]] = min(at, draft.record_at)  # what the first has read, the second may have missed
         if before is not None:
             stage.before.setdefault(before.slot, []).append((rid, tag_of(before.ct)))
         _put_body(stage.batch, rid, ct, before, self._history_key(before))

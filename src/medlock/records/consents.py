@@ -51,6 +51,7 @@ class Unheard(Exception):
 
 _SILENT = Book("")
 _STRANGER = Book("", [unreadable("", "", "no treatment relationship")])
+_ERASED = Book("", [unreadable("", "", "erased, with its consents")])
 _NONE: frozenset[str] = frozenset()
 
 
@@ -62,8 +63,8 @@ class Heard:
     """
 
     __slots__ = (
-        *("_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
-        *("whole", "windows"),
+        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site"),
+        *("slots", "ties", "whole", "windows"),
     )
 
     def __init__(self, books: ConsentBooks, scribe: Scribe, caller: Caller | None = None) -> None:
@@ -79,6 +80,7 @@ class Heard:
         self.slots: dict[str, int] = {}
         self.whole = False
         self._source = books
+        self._scribe = scribe
         self.principal = scribe.principal
 
     @property
@@ -168,16 +170,17 @@ class Heard:
         holds, marked = await self._source.vault.holders.holds(slot)
         book = await self._source.book(slot) if holds else None
         if book is None:
-            self.books[slot] = None
+            self.books[slot] = (_ERASED, _NONE) if holds else None
+            self.bound += [slot] if holds else []
             return
         if marked:
             await self._look_for_window(slot)
         if book.broken:
-            self._source.unclear(slot, book, book.broken)
+            self._source.unclear(self._scribe, slot, book, book.broken)
         try:
             beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
         except Unclear as fault:  # whom a consent means cannot be told: it denies
-            self._source.unclear(slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
+            self._source.unclear(self._scribe, slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE
         self.books[slot] = book, beside
         self.bound.append(slot)

@@ -246,9 +246,7 @@ class Door:
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         """Write down, then let go."""
-        sequence = -1
-        if not finding.logged:
-            sequence = await self._told.append(visit.scribe, *visit.scribe.disclosure(finding))
+        sequence = await self._told.append(*(() if finding.logged else visit.scribe.disclosure(finding)))
         return Disclosure(
             *(finding.status, finding.body, finding.version, finding.updated, finding.location),
             *(sequence, _RELEASED, finding.after, finding.outflow),
@@ -257,7 +255,7 @@ class Door:
     async def _write_down(self, refusal: MedlockError, scribe: Scribe) -> None:
         """Put a refusal in the log. When the log refuses as well, that is the error the caller gets."""
         outcome = Outcome.DENIED if isinstance(refusal, Denied) else Outcome.FAILED
-        await self._told.append(scribe, *scribe.refusal(outcome, refusal))
+        await self._told.append(*scribe.refusal(outcome, refusal))
 
     async def _read(self, visit: Visit) -> Finding:
         if visit.question.type == _AUDIT:
@@ -325,7 +323,7 @@ class Door:
         extra = self._receipt(visit.scribe, visit.receipt) if visit.receipt else Batch()
         if visit.content is not None:
             extra += visit.content.settling
-        return Committer(self._vault, self._log, visit.scribe, extra)
+        return Committer(self._vault, self._log, visit.scribe, extra, self._told)
 
     def _receipt(self, scribe: Scribe, digest: bytes) -> Batch:
         """A receipt, and the event that vouches for it."""
@@ -352,7 +350,8 @@ class Door:
         committer = self._committer(visit)
 
         async def find(question: Question) -> Finding:
-            return (await self._find(visit.principal, question, visit.scribe))[0]
+            scribe = Scribe(visit.principal, question, visit.now, visit.scribe.request)  # a retry forgets its own only
+            return (await self._find(visit.principal, question, scribe))[0]
 
         async def read(question: Question) -> Finding:
             return await self._noted(visit, question)
@@ -368,7 +367,7 @@ class Door:
         except MedlockError as refusal:
             await self._write_down(refusal, scribe)
             raise
-        await self._log.append(*inner.scribe.disclosure(finding))
+        await self._told.append(*inner.scribe.disclosure(finding))
         return finding
 
     async def _batch(self, visit: Visit) -> Finding:

@@ -27,6 +27,7 @@ from medlock.records.drafts import Draft
 from medlock.records.labelling import as_draft, label, label_episodes
 from medlock.records.scribe import Scribe, Whom
 from medlock.records.turns import in_turns
+from medlock.records.unclear import Told
 from medlock.records.vault import TENANT, Vault
 from medlock.store.bodies import Opened
 from medlock.store.tables import Batch
@@ -104,7 +105,7 @@ class Relabeller:
         return Scribe(self._principal, asked, self._clock.now_ms(), random_bytes(16).hex(), "labels")
 
     def _committer(self) -> Committer:
-        return Committer(self._vault, self._log, self._scribe(), Batch())
+        return Committer(self._vault, self._log, self._scribe(), Batch(), Told(self._vault, self._log))
 
     async def _drafts(self, slot: int) -> list[Draft]:
         """The drafts of what is not labelled as it should be."""

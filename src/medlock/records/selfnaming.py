@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medlock.access.relationship import SELF_NAMED, SOURCES, marked, names_itself
+from medlock.access.relationship import SELF_NAMED, SOURCES, is_bound, marked, names_itself
+from medlock.errors import Denied
 from medlock.fhir.document import tagged
 from medlock.fhir.parse import parse_json
 from medlock.records.drafts import Context, Draft
@@ -17,9 +18,14 @@ from medlock.store.bodies import Opened
 
 
 async def mark_self_named(context: Context, draft: Draft, resource: dict[str, Any]) -> None:
-    """Mark a draft in which its writer says that they treat somebody, where the site asks for a relationship."""
+    """Mark a draft in which its writer says that they treat somebody, where the site asks for a relationship.
+
+    Raises Denied where there is nobody to mark: a caller who treats by their organisations, and names no person.
+    """
     person = context.principal.fhir_user
-    if draft.type not in SOURCES or not person or context.consents is None or not context.consents.heard.site.related:
+    if draft.type not in SOURCES or context.consents is None or not context.consents.heard.site.related:
+        return
+    if not person and not is_bound(context.principal):
         return
     found = [await context.vault.any_slot(patient) for patient in draft.patients]
     slots: list[int | None] = [slot for slot in found if slot is not None]
@@ -30,6 +36,8 @@ async def mark_self_named(context: Context, draft: Draft, resource: dict[str, An
     relations = context.consents.heard.relations
     callers = [await relations.writer(context.principal, slot, context.now) for slot in slots or [None]]
     if any(names_itself(former, {**resource, "id": draft.id}, caller, context.now) for caller in callers):
+        if not person:
+            raise Denied("no person can be marked in what a caller writes of their own organisation")
         _mark(draft, person)
     if before is not None and not draft.based_on:
         draft.based_on = before.meta.version  # or somebody could put another version between

@@ -34,17 +34,30 @@ def is_unclear(name: bytes) -> bool:
 
 
 class Met(msgspec.Struct, frozen=True):
-    """A consent that a request met: in whose record, which version, and why it cannot be evaluated."""
+    """A consent that a request met: which version, and the event that tells of it, as of whoever met it."""
 
-    whom: Whom
-    id: str
+    rid: int
     version: int
-    why: str
+    event: Event
 
     @property
-    def touched(self) -> Touched:
-        """The consent, as it is written down."""
-        return Touched(f"Consent/{self.id}", self.version, "R")
+    def day(self) -> int:
+        """When it was met, in days."""
+        return self.event.recorded // _DAY_MS
+
+
+def met(scribe: Scribe, rid: int, touched: Touched, whom: Whom, why: str) -> Met:
+    """This request met a consent that cannot be evaluated; whose request that was stands beside whose record it is."""
+    event = scribe.event(Outcome.FAILED, whom, [touched], reason=f"consent: {why}")
+    told = msgspec.structs.replace(event, action=Action.CONSENT_UNCLEAR, query="", basis="denied until it is clear")
+    return Met(rid, touched.version, told)
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What a commit is to tell: what was met, and the rows and entries that say so."""
+
+    met: tuple[Met, ...] = ()
+    batch: Batch = msgspec.field(default_factory=Batch)
 
 
 class Told:
@@ -58,36 +71,59 @@ class Told:
 
     def meet(self, met: Met) -> None:
         """A request met this one."""
-        self._waiting[self._vault.rid(met.touched.reference)] = met
+        self._waiting[met.rid] = met
 
-    async def append(self, scribe: Scribe, *events: Event) -> int:
+    async def append(self, *events: Event) -> int:
         """Make the events of a request durable, and with them what is still to be told; the number of the first.
 
-        Raises Unavailable.
+        Without events, what no commit has taken along. Raises Unavailable.
         """
-        if not self._waiting:
-            return await self._log.append(*events)
-        waiting, self._waiting = self._waiting, {}
         for _ in range(_TRIES):
-            batch, told = await self._batch(waiting, scribe)
-            batch.entries = self._log.seal(*events, *(self._event(scribe, waiting[rid]) for rid in told))
+            if not self._waiting:
+                break
+            telling = await self.telling()
+            if not events and not telling.batch.entries:  # told of today
+                return -1
+            batch = Batch(entries=self._log.seal(*events)) + telling.batch
             try:
                 first = await self._vault.backend.commit(batch)
             except Raced:  # another process has told of one of them
+                self.again(telling)
                 continue
-            self._remember(waiting, scribe.now)
+            self.durable(telling)
             return first
-        return await self._log.append(*events)
+        return await self._log.append(*events) if events else -1
 
-    async def _batch(self, waiting: dict[int, Met], scribe: Scribe) -> tuple[Batch, list[int]]:
+    async def telling(self) -> Telling:
+        """What is still to be told, for a commit: `durable` says that it was made, `again` that it was not."""
+        if not self._waiting:
+            return Telling()
+        waiting, self._waiting = self._waiting, {}
+        batch, told = await self._batch(waiting)
+        batch.entries = self._log.seal(*(waiting[rid].event for rid in told))
+        return Telling(tuple(waiting.values()), batch)
+
+    def again(self, telling: Telling) -> None:
+        """The commit was not made: it is still to be told."""
+        self._waiting = {each.rid: each for each in telling.met} | self._waiting
+
+    def durable(self, telling: Telling) -> None:
+        """The commit was made."""
+        for each in telling.met:
+            self._told[each.rid] = each.version, each.day
+            self._told.move_to_end(each.rid)
+        while len(self._told) > _KEPT:
+            self._told.popitem(last=False)
+
+    async def _batch(self, waiting: dict[int, Met]) -> tuple[Batch, list[int]]:
         """The notes of those that nobody told of today, and which those are."""
-        day, notes = scribe.now // _DAY_MS, self._vault.notes
-        fresh = [rid for rid, met in waiting.items() if self._told.get(rid) != (met.version, day)]
+        notes = self._vault.notes
+        fresh = [rid for rid, each in waiting.items() if self._told.get(rid) != (each.version, each.day)]
         keys = {rid: notes.key(_name(rid)) for rid in fresh}
         rows = await self._vault.backend.get_many(Table.JOB, list(keys.values())) if keys else {}
         batch, told = Batch(), []
         for rid, key in keys.items():
-            row, now = rows.get(key), (waiting[rid].version, day)
+            row, now = rows.get(key), (waiting[rid].version, waiting[rid].day)
             if row is not None and _told(notes, key, row) == now:
                 continue
             told.append(rid)
@@ -98,19 +134,6 @@ class Told:
                 batch.expects.append((Table.JOB, key, row))
                 batch.puts.append(sealed)
         return batch, told
-
-    def _remember(self, waiting: dict[int, Met], now: int) -> None:
-        for rid, met in waiting.items():
-            self._told[rid] = met.version, now // _DAY_MS
-            self._told.move_to_end(rid)
-        while len(self._told) > _KEPT:
-            self._told.popitem(last=False)
-
-    @staticmethod
-    def _event(scribe: Scribe, met: Met) -> Event:
-        """Told by the server of itself; whose request met it stands there as whose it was."""
-        told = scribe.event(Outcome.FAILED, met.whom, [met.touched], reason=f"consent: {met.why}")
-        return msgspec.structs.replace(told, action=Action.CONSENT_UNCLEAR, query="", basis="denied until it is clear")
 
 
 def _told(notes: Notes, key: int, row: bytes) -> tuple[int, int]:
