@@ -16,7 +16,7 @@ from consent.naive import Naive
 from medlock.access.consent.book import Book
 from medlock.access.consent.policy import Policy
 from medlock.access.consent.reading import read
-from medlock.access.consent.ruling import Ruling, Site
+from medlock.access.consent.ruling import Ruling, Site, ruled
 
 CASES = 100_000 if os.environ.get("MEDLOCK_THOROUGH") else 3_000
 PARTS = 4
@@ -137,6 +137,23 @@ def test_a_ruling_kept_is_a_ruling_made(part):
         changed = worlds.consents(chance)
         want = Naive(changed, each.ask, each.policy, each.links).decide(each.facts)[0]
         assert each.permits(changed) is (want == "PERMIT")
+
+
+@parts
+def test_a_book_remembers_rulings_only_for_who_asks_the_same(part):
+    """P6: one book asked by many at many times, also on the very edges of its periods, answers each as a fresh one."""
+    for chance, each in random_worlds(part):
+        kept = each.ruling()
+        edges = [instant for period in kept.book.periods for instant in period] or [each.ask.now]
+        asks = [form.ask(worlds.request(chance)) for _ in range(3)] + [each.ask]
+        for ask in [*asks, *asks]:
+            now = chance.choice([*edges, ask.now]) + chance.choice([-1, 0, 1])
+            moved = msgspec.structs.replace(ask, now=now)
+            found, fresh = ruled(kept.book, moved, kept.site), Ruling(kept.book, moved, kept.site)
+            assert found.decide(each.facts) == fresh.decide(each.facts), each
+            sealed = each.facts.type, each.facts.labels
+            assert found.permits_sealed(*sealed) is fresh.permits_sealed(*sealed), each
+            assert found.needs_body(each.facts.type) is fresh.needs_body(each.facts.type), each
 
 
 @parts

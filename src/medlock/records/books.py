@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from medlock.access.consent.book import Book
 from medlock.access.consent.facts import references_of
@@ -29,6 +30,16 @@ KEPT = 4_096
 _TRIES = 8
 _LINKING = frozenset({"related", "dependents"})
 _Rows = list[tuple[int, int, int, int]]
+_State = tuple[int, bytes]
+
+
+class _Kept(NamedTuple):
+    """The consents in a slot, and in which state of its index in which rows; no book where that hangs on more."""
+
+    state: _State
+    rows: _Rows
+    consents: list[Consent]
+    book: Book | None
 
 
 class ConsentBooks:
@@ -41,7 +52,7 @@ class ConsentBooks:
         self.relations = Relations(vault)
         self._told = told
         self._base = base
-        self._kept: OrderedDict[int, tuple[_Rows, list[Consent], Book | None]] = OrderedDict()
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
 
     @property
     def base(self) -> str:
@@ -55,24 +66,32 @@ class ConsentBooks:
                 capsule = await self.vault.capsules.open(slot)
             except NotFound:  # erased
                 return None
-            rows = consent_rows(capsule)
+            state = capsule.number, capsule.tag
             known = self._kept.get(slot)
-            if known is None or known[0] != rows:
-                known = await self._read(slot, capsule.patient, rows)
+            if known is None or known.state != state:
+                known = await self._brought_up(slot, capsule.patient, consent_rows(capsule), state)
             if known is not None:
-                return known[2] or Book(capsule.patient, known[1], await self._links(known[1]))
+                return known.book or Book(capsule.patient, known.consents, await self._links(known.consents))
         raise Conflict("This record is being changed by many at once. Try again.")
 
     def unclear(self, scribe: Scribe, slot: int, book: Book, consents: Iterable[Consent], why: str = "") -> None:
         """A request met these, which cannot be evaluated: the privacy officer is to be told."""
         for each in consents:
             rid = self.vault.rid(each.reference)
-            rows = self._kept[slot][0] if slot in self._kept else []
+            rows = self._kept[slot].rows if slot in self._kept else []
             version = next((version for row, _, version, _ in rows if row == rid), 0)
             touched = Touched(f"Consent/{each.id}", version, "R")
             self._told.meet(met(scribe, rid, touched, Whom(slot, book.patient), why or each.broken))
 
-    async def _read(self, slot: int, patient: str, rows: _Rows) -> tuple[_Rows, list[Consent], Book | None] | None:
+    async def _brought_up(self, slot: int, patient: str, rows: _Rows, state: _State) -> _Kept | None:
+        """What is kept of a slot, as of a state of its index; None when it has changed since."""
+        known = self._kept.get(slot)
+        if known is None or known.rows != rows:
+            return await self._read(slot, patient, rows, state)
+        self._kept[slot] = known._replace(state=state)
+        return self._kept[slot]
+
+    async def _read(self, slot: int, patient: str, rows: _Rows, state: _State) -> _Kept | None:
         """The Consents in these rows, kept for the next who asks; None when one has changed since."""
         wanted = [IndexRow(rid, owner or slot, version, tag) for rid, owner, version, tag in rows]
         opened = [each for each in await self.vault.fetch(wanted) if each is not None]
@@ -81,7 +100,7 @@ class ConsentBooks:
         found = [read({**parse_json(each.body), "id": each.meta.id}, self.site.purposes, self._base) for each in opened]
         consents = [each for each in found if each is not None]
         whole = None if any(True for _ in _linked(consents)) else Book(patient, consents)
-        self._kept[slot] = rows, consents, whole
+        self._kept[slot] = _Kept(state, rows, consents, whole)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return self._kept[slot]

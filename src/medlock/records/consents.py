@@ -19,7 +19,7 @@ from medlock.access.consent.codes import labels_of
 from medlock.access.consent.facts import facts_of
 from medlock.access.consent.policy import Policy
 from medlock.access.consent.reading import unreadable
-from medlock.access.consent.ruling import Ruling
+from medlock.access.consent.ruling import Ruling, ruled
 from medlock.access.grant import Grant, Sealed
 from medlock.access.relationship import Caller, Source, Tie, is_bound
 from medlock.access.residual import Seen
@@ -230,7 +230,7 @@ class Consulted:
         if not book.consents and site.policy is Policy.PERMIT_ALL:
             return ()
         asks = [ask_of(who, action, self._now, beside, emergency=emergency) for action in sorted(self._actions)]
-        return tuple(Ruling(each, ask, site) for each in books for ask in asks)
+        return tuple(ruled(each, ask, site) for each in books for ask in asks)
 
     def of_slot(self, slot: int) -> Sequence[Ruling]:
         """What must agree for the patient in a slot. Raises Unheard."""
@@ -306,7 +306,7 @@ class Consulted:
         related = self.heard.caller is None or bool(self.heard.ties.get(slot))
         if not self.heard.books.get(slot) or not related:
             return ""
-        rules = dict.fromkeys(rule for ruling in self.of_slot(slot) for rule in ruling.book.where(ruling.matched))
+        rules = dict.fromkeys(rule for ruling in self.of_slot(slot) for rule in ruling.spoken)
         said = "; ".join(rules) or "none speaks of this"
         return f"consent: {said[:_SAID_MAX]}"
 

@@ -6,7 +6,9 @@ book knows nothing of who asks; it is made when a consent changes, and kept unti
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 from medlock.access.consent.model import Consent, Datum, Provision
 from medlock.access.consent.nodes import Node, below, nodes_of
@@ -54,9 +56,14 @@ class Book:
         self.broken = tuple(each for each in self.consents if each.broken)
         self.nodes = nodes_of(self.consents)
         self.all = (1 << len(self.nodes)) - 1
+        self.rulings: dict[Hashable, Any] = {}  # made by `ruling.ruled`, for whoever asks the same again
         self._pointing = _turned(links or {})
         self._shape()
         self._conditions()
+
+    def moment(self, now: int) -> int:
+        """A number for the time between two instants at which some provision begins or ends: `now` is in it."""
+        return bisect_right(self._instants, now)
 
     def naming(self, actor: str) -> list[Consent]:
         """The consents that have a provision for this actor."""
@@ -92,6 +99,8 @@ class Book:
         self.undated = self.unlabelled = self.authored = 0
         for node in self.nodes:
             self._condition(node.bit, node.rule)
+        roots = [period for period, _ in self.dated_roots]
+        self._instants = sorted({instant for period in (*self.periods, *roots) for instant in period})
         self.by_body = self._by_body()
         unasked = self.classes.absent & self.codes.absent & self.data.absent & self.undated & self.unlabelled
         self.selective = self.all & ~unasked

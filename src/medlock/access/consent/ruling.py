@@ -1,8 +1,9 @@
 """The consents of a patient as they stand for one request: what is left to decide is the resource.
 
-Made once per (patient, request) in some microseconds; `decide` then answers for each resource. Matching has three
-values, but every rule leans to the safe side: what is unknown never satisfies a permit and always satisfies a deny. So
-two values are enough, once it is known which kind of rule asks.
+Made in some microseconds and kept with the book for whoever asks the same; `decide` answers for each resource.
+
+Matching has three values, but every rule leans to the safe side: what is unknown never satisfies a permit and always
+satisfies a deny. So two values are enough, once it is known which kind of rule asks.
 
 The tree (docs/consent.md §"Combination") comes down to three questions, since children override what stands above:
 does some deny match with no matching permit inside it; else does some permit match; else is there a permit, for
@@ -27,6 +28,7 @@ from medlock.fhir.dates import Interval
 from medlock.fhir.values import MAX_MS, MIN_MS
 
 _KEPT = 256
+_ASKED = 64
 _TELLING: Final = "Provenance"
 
 
@@ -75,6 +77,9 @@ class Ruling:
         reads_them = ask.records_consents or ask.action in WRITING
         self._unspoken = 0 if reads_them else (self.matched | self.outside) & book.selective
         self._by_label: dict[Labels | None, int] = {}
+        self._inside: dict[str, bool] = {}
+        self._sealed: dict[tuple[str, Labels | None], bool] = {}
+        self._spoken: tuple[str, ...] | None = None
 
     def decide(self, facts: Facts) -> Decision:
         """The decision for one resource, with what it rests on."""
@@ -83,15 +88,24 @@ class Ruling:
         permit, layer, bits = self._answer(facts)
         return Decision(permit, layer, self.book.where(bits), self.book.sources(bits))
 
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The provisions that speak of this request, by consent and path."""
+        if self._spoken is None:
+            self._spoken = self.book.where(self.matched)
+        return self._spoken
+
     def permits(self, facts: Facts) -> bool:
         """`decide` without the reasons."""
         return self.own or self._answer(facts)[0]
 
     def needs_body(self, type_: str) -> bool:
         """Whether anything but type and labels can matter for resources of a type."""
-        if self._unspoken and type_ == _TELLING:
-            return not self.own
-        return not self.own and bool(self.book.by_body & self._live(type_))
+        found = self._inside.get(type_)
+        if found is None:
+            telling = bool(self._unspoken) and type_ == _TELLING
+            found = self._inside[type_] = not self.own and (telling or bool(self.book.by_body & self._live(type_)))
+        return found
 
     @property
     def looks_inside(self) -> bool:
@@ -100,7 +114,12 @@ class Ruling:
 
     def permits_sealed(self, type_: str, labels: Labels | None) -> bool:
         """`permits` from type and labels alone. Exact unless `needs_body`."""
-        return self.permits(Facts(type_, labels=labels))
+        found = self._sealed.get((type_, labels))
+        if found is None:
+            if len(self._sealed) >= _KEPT:
+                self._sealed.clear()
+            found = self._sealed[type_, labels] = self.permits(Facts(type_, labels=labels))
+        return found
 
     def _live(self, type_: str) -> int:
         """Provisions that can matter for a type: those that name a profile may."""
@@ -152,6 +171,18 @@ class Ruling:
                 self._by_label.clear()
             found = self._by_label[labels] = _labelled(self.book, labels)
         return found
+
+
+def ruled(book: Book, ask: Ask, site: Site) -> Ruling:
+    """The ruling for a request; that of an earlier one which asked the same while the same provisions were in force."""
+    who = (ask.actors, ask.purposes, ask.action, ask.own, ask.may_break_glass, ask.clinical, ask.records_consents)
+    key = *who, site.policy, book.moment(ask.now)
+    found: Ruling | None = book.rulings.get(key)
+    if found is None or found.site is not site:
+        if len(book.rulings) >= _ASKED:
+            book.rulings.clear()
+        found = book.rulings[key] = Ruling(book, ask, site)
+    return found
 
 
 def _leaning(book: Book, permits: int, denies: int) -> int:
