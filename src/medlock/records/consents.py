@@ -62,7 +62,20 @@ class Heard:
     """
 
     __slots__ = (
-        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site", "slots", "ties"),
+        *(
+            "_scribe",
+            "_source",
+            "_within",
+            "base",
+            "books",
+            "bound",
+            "caller",
+            "now",
+            "principal",
+            "site",
+            "slots",
+            "ties",
+        ),
         *("whole", "windows"),
     )
 

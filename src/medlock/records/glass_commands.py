@@ -110,7 +110,8 @@ def _late(case: dict[str, Any]) -> bool:
 
 
 def _line(did: dict[str, Any]) -> str:
-    return f"\n  {did['at']} {did['act']} {' '.join(did.get('resource', []))}".rstrip()
+    times = f" {did['times']} times until {did['last']}" if "times" in did else ""
+    return f"\n  {did['at']} {did['act']}{times} {' '.join(did.get('resource', []))}".rstrip()
 
 
 def _plain(parts: list[dict[str, Any]]) -> dict[str, Any]:
