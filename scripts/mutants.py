@@ -306,11 +306,11 @@ class Suite:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of pytest's own loop."""
         began = time.monotonic()
-        reading, writing = os.pipe()
-        if self._fork(lambda: self._run(session.items, writing), 600) != 0:
-            self.whole = False
-            return True
-        took = json.loads(os.read(reading, 1 << 20))
+        with tempfile.NamedTemporaryFile() as times:
+            if self._fork(lambda: self._run(session.items, times.name), 600) != 0:
+                self.whole = False
+                return True
+            took = json.loads(times.read())
         items = sorted(session.items, key=lambda item: took[item.nodeid])
         limit = 20 + 5 * (time.monotonic() - began)
         for number, mutant in enumerate(self._mutants, 1):
@@ -334,16 +334,16 @@ class Suite:
             put_in_place(mutant)
         except (AttributeError, KeyError, StopIteration, ValueError):
             os._exit(_MISPLACED)
-        self._run(items, None)
+        self._run(items)
 
-    def _run(self, items: Sequence[pytest.Item], writing: int | None) -> None:
+    def _run(self, items: Sequence[pytest.Item], times: str = "") -> None:
         """The tests up to the first that fails."""
         for item, following in zip(items, [*items[1:], None], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self._failed:
                 os._exit(1)
-        if writing is not None:
-            os.write(writing, json.dumps(self._took).encode())
+        if times:
+            Path(times).write_text(json.dumps(self._took))
 
     @staticmethod
     def _fork(act: Callable[[], None], limit: float) -> int:

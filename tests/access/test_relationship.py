@@ -10,6 +10,7 @@ from medlock.access.relationship import (
     Caller,
     answers,
     covered,
+    covering,
     in_force,
     is_bound,
     memberships_of,
@@ -21,6 +22,7 @@ from medlock.access.scopes import parse_scopes
 
 ANN = "Practitioner/ann"
 ME = Caller(ANN, frozenset({ANN, "PractitionerRole/r", "Organization/ward", "CareTeam/out"}))
+ON_CALL = Caller(ANN, ME.answers, frozenset({"Organization/ward"}))
 NOW = "2026-06-15T10:00:00+00:00"  # a Monday
 
 
@@ -187,6 +189,21 @@ def test_teams_within_teams_and_roles():
     assert answers(own, ANN, told, ms(NOW)) == wanted - {"CareTeam/g"}
 
 
+def test_what_begins_later_is_answered_to_later():
+    """A role or team of tomorrow gives nothing now, and is known ahead; one that is over gives nothing ever."""
+    own = frozenset({ANN})
+    role = {**ROLE, "period": period("2026-06-16", "2026-06-30")}
+    told = memberships_of(role) + memberships_of(team(member="Organization/ward", of=period("2026-06-17")))
+    assert answers(own, ANN, told, ms(NOW)) == own
+    ahead = answers(own, ANN, told, ms(NOW), ahead=True)
+    assert ahead == own | {"PractitionerRole/r", "Organization/ward", "CareTeam/t"}
+    assert answers(own, ANN, told, ms("2026-07-01T00:00:00+00:00"), ahead=True) == own
+    turn = {**role, "availableTime": [{"allDay": True}]}
+    assert covering(turn, ANN, ms(NOW)) == {"Organization/ward"}
+    assert not covered(turn, ANN, ms(NOW))
+    assert not covering(turn, ANN, ms("2026-07-01T00:00:00+00:00"))
+
+
 HOURS = [{"daysOfWeek": ["mon"], "availableStartTime": "08:00:00", "availableEndTime": "12:00:00"}]
 NIGHT = [{"daysOfWeek": ["sun"], "availableStartTime": "20:00:00", "availableEndTime": "11:00:00"}]
 COVER = {
@@ -214,8 +231,11 @@ COVER = {
 def test_on_call(case):
     """Who is on call for a place is related to those who are there now, and to nobody else."""
     hours, more, now, wanted = COVER[case]
-    places = covered({**ROLE, "availableTime": hours, **more}, ANN, ms(now))
+    turn = {**ROLE, "availableTime": hours, **more}
+    places = covered(turn, ANN, ms(now))
     assert places == ({"Organization/ward"} if wanted else set())
+    ever = bool(hours) and not {"period", "active", "practitioner"} & set(more)
+    assert covering(turn, ANN, ms(now)) == ({"Organization/ward"} if ever else set())
     caller = Caller(ANN, frozenset({ANN}), places)
     there = visit(who="Practitioner/bob", serviceProvider=ref("Organization/ward"))
     assert related(there, now, caller) is wanted
@@ -231,6 +251,8 @@ def test_a_role_is_in_force_for_its_time():
 
 
 LATER = period("2026-06-01", "2027-06-01")
+OLD, SOON, SHORT = period("2026-06-01"), period("2026-06-16"), period("2026-06-16", "2026-06-17")
+WARD = {"serviceProvider": ref("Organization/ward")}
 CHANGES = {
     "writes themselves in": (None, team(), YES),
     "writes their organisation in": (None, chart("Organization/ward"), YES),
@@ -253,6 +275,36 @@ CHANGES = {
         YES,
     ),
     "opens an order again": (order("completed", requester=ref()), order(requester=ref()), YES),
+    "begins one early": (visit("planned", period=period("2026-06-16")), visit(period=period(NOW)), NO),
+    "begins one that is not due": (visit("planned", period=period("2026-07-15")), visit(period=period(NOW)), YES),
+    "goes on with a visit": (visit("arrived"), visit(period=period(NOW)), NO),
+    "opens a visit again": (visit("finished", period=period("2026-06-01", "2026-06-02")), visit(period=OLD), YES),
+    "opens one again that was to end": (visit(period=period("2026-06-01", "2026-06-02")), visit(period=OLD), YES),
+    "returns to a visit": (visit(period=OLD, of=period("2026-06-01", "2026-06-10")), visit(period=OLD), YES),
+    "returns to one that is to come": (
+        visit("planned", period=SOON, of=period("2026-06-01", "2026-06-15")),
+        visit(period=SOON),
+        YES,
+    ),
+    "begins one that they leave": (
+        visit("planned", period=SOON, of=SHORT),
+        visit(period=SOON, of=SHORT),
+        NO,
+    ),
+    "takes part in a visit that they cover": (
+        visit(who="Practitioner/bob", period=OLD, **WARD),
+        visit(period=OLD, of=period("2026-06-15"), **WARD),
+        YES,
+    ),
+    "covers a visit that they take part in": (visit(period=OLD), visit(period=OLD, **WARD), YES),
+    "writes a visit at their own place": (None, visit(who="Practitioner/bob", period=OLD, **WARD), YES),
+    "writes a visit elsewhere": (None, visit(who="Practitioner/bob", serviceProvider=ref("Organization/other")), NO),
+    "changes nothing about a visit at their own place": (visit(**WARD), visit(length={"value": 1}, **WARD), NO),
+    "begins one at their own place": (visit("planned", period=SOON, **WARD), visit(period=SOON, **WARD), NO),
+    "takes one to their own place as it begins": (visit("planned", period=SOON), visit(period=SOON, **WARD), YES),
+    "puts themselves where their place was": (team(member="Organization/ward"), team(), YES),
+    "puts their place beside themselves": (chart(ANN), chart(ANN, "Organization/ward"), NO),
+    "orders what they were asked for": (order(performer=[ref()]), order(requester=ref(), performer=[ref()]), NO),
 }
 
 
@@ -260,10 +312,10 @@ CHANGES = {
 def test_what_is_more_than_others_gave(case):
     """A writer who gets more out of a resource than was given names themselves; what was given before stays given."""
     before, after, wanted = CHANGES[case]
-    assert names_itself(before, after, ME, ms(NOW)) is wanted
+    assert names_itself(before, after, ON_CALL, ms(NOW)) is wanted
     if before is not None and not wanted and related(before):
         marked = {**before, "meta": {"tag": [{"system": SELF_NAMED, "code": ANN}]}}
-        assert names_itself(marked, after, ME, ms(NOW)), "what they wrote themselves was never given"
+        assert names_itself(marked, after, ON_CALL, ms(NOW)), "what they wrote themselves was never given"
 
 
 @pytest.mark.parametrize("role", list(Role))

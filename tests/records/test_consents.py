@@ -10,7 +10,7 @@ from acceptance.verifier import offline
 from consent import form
 from consent.cases import CASES
 from medlock.access.consent.policy import Policy
-from medlock.access.consent.ruling import Site
+from medlock.access.consent.ruling import PERMISSIVE, Site
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Role
 from medlock.access.scopes import parse_scopes
@@ -734,3 +734,24 @@ def test_settings_make_the_site():
         Path("x"), consent_policy="deny", consent_purposes=f"{form.PROJECTS}|FooBar=HRESCH", consent_r4="on"
     )
     assert consent_site(given) == Site(Policy.DENY, form.PURPOSES, extended=True)
+
+
+async def test_consents_that_are_erased_meanwhile_deny(tmp_path, monkeypatch):
+    """A record that held consents, and is gone when they are looked up, is nobody's to see: not the site's default."""
+    world = await open_world(tmp_path / "data", site=PERMISSIVE)
+    await world.put({"resourceType": "Patient", "id": "p"}, LOADER)
+    await world.put(observation("o"), LOADER)
+    await world.put(EVERYBODY, LOADER)
+    assert await read_status(world, ann, "Observation/o")
+    slot, opened = await world.vault.any_slot("p"), world.vault.capsules.open
+
+    async def erased(asked):
+        if asked == slot:
+            raise NotFound("gone", reason="erased")
+        return await opened(asked)
+
+    monkeypatch.setattr(world.vault.capsules, "open", erased)
+    for reference in ("Observation/o", "Patient/p"):
+        assert not await read_status(world, ann, reference)
+    assert not ids(await world.search(ann, "Patient", ""))
+    await world.close()

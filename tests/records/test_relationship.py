@@ -1,5 +1,6 @@
 """The treatment relationship at the door, where the site asks for one: whoever is not treated is as if not there."""
 
+import asyncio
 import json
 import re
 from contextlib import suppress
@@ -20,6 +21,7 @@ from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction
 from medlock.records.shred import Shredder
 from medlock.records.site import consent_site
+from medlock.records.turns import TURN
 from medlock.settings import Settings
 from records.world import BASE, START, ids, loader, officer, open_world, patient
 
@@ -554,6 +556,96 @@ async def test_nobody_puts_themselves_on_call(world):
         await world.put(vacant | ({"availableTime": hours} if hours else {}), SYSTEM)
     await world.put(role(availableTime=HOURS), SYSTEM)
     assert await sees(world, ann)
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+TOMORROW = [{"allDay": True, "daysOfWeek": [WEEKDAYS[datetime.fromtimestamp(START / 1000 + 86_400, UTC).weekday()]]}]
+NEXT_SHIFT = {
+    "off hours": (role(availableTime=TOMORROW), {}),
+    "before the role begins": (role(availableTime=HOURS, period={"start": day(1)}), {}),
+    "before their place is theirs": (role(period={"start": day(1)}), {"performer": [ref("Organization/ward")]}),
+}
+
+
+@pytest.mark.parametrize("case", NEXT_SHIFT)
+async def test_nobody_writes_what_counts_from_the_next_shift_on(world, case):
+    """What gives its writer nothing at this hour and something at the next is marked, and gives them nothing then."""
+    turn, named = NEXT_SHIFT[case]
+    await world.put(turn, SYSTEM)
+    await world.put(visit(status="finished", period={"start": day(-14), "end": day(-14)}), SYSTEM)
+    body = order(**named) if named else visit(by=BOB, **THERE)
+    made_ = await world.send(ann, f"POST /{body['resourceType']}", {k: v for k, v in body.items() if k != "id"})
+    assert json.loads(made_.body)["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    world.clock.ms += 86_400_000
+    assert not await sees(world, ann)
+    await world.put(order(**named) if named else visit(by=BOB, **THERE), SYSTEM)
+    assert await sees(world, ann), "what others write counts then"
+
+
+async def test_nobody_returns_to_a_visit(world):
+    """One that is over is not begun again without a mark, nor one that they left joined again."""
+    left = visit(period={"start": day(-14)})
+    left["participant"][0]["period"] = {"end": day(-10)}
+    for before in (visit(status="finished", period={"start": day(-14), "end": day(-13)}), left):
+        await world.put(before, SYSTEM)
+        assert await sees(world, ann)
+        again = await world.put(visit(period={"start": day(-14)}), ann)
+        assert again["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+        assert not await sees(world, ann)
+        await world.ask(SYSTEM, Interaction.DELETE, "Encounter", "visit")
+
+
+async def test_a_shift_is_not_made_a_visit_of_ones_own(world):
+    """Who is on call sees who is there in that shift, and stays no longer by writing themselves in."""
+    await world.put(role(availableTime=HOURS), SYSTEM)
+    await world.put(visit(by=BOB, **THERE), SYSTEM)
+    mine = visit(**THERE)
+    mine["participant"][0]["period"] = {"start": day(13)}
+    assert (await world.put(mine, ann))["meta"]["tag"] == [{"system": SELF_NAMED, "code": ANN}]
+    await world.put(role(), SYSTEM)
+    assert not await sees(world, ann)
+
+
+async def test_who_is_no_person_writes_themselves_in_nowhere(world):
+    """Nobody can be marked for an organisation: what gives it more than others gave it is refused, the rest is not."""
+    unit = mint_principal(
+        "unit",
+        frozenset({Role.CLINICIAN}),
+        parse_scopes("user/*.cruds"),
+        organisations=frozenset({"Organization/ward"}),
+    )
+    await world.put(order(performer=[ref("Organization/ward")]), SYSTEM)
+    assert await sees(world, unit)
+    for body in (team(member="Organization/ward"), order(requester=ref("Organization/ward"))):
+        with pytest.raises(Denied):
+            await world.send(unit, f"POST /{body['resourceType']}", {k: v for k, v in body.items() if k != "id"})
+    with pytest.raises(Denied):
+        await world.put(chart(generalPractitioner=[ref("Organization/ward")]), unit)
+    await world.put(order(performer=[ref("Organization/ward")], note=[{"text": "x"}]), unit)
+    await world.send(unit, "POST /CareTeam", {k: v for k, v in team(member=BOB).items() if k != "id"})
+    await world.put(order(status="revoked", performer=[ref("Organization/ward")]), SYSTEM)
+    assert not await sees(world, unit)
+
+
+async def test_what_names_a_caller_is_read_in_turns(world, monkeypatch):
+    """However much names somebody in a record, it is opened a few at a time, with others' work between."""
+    count, fetch, sizes, between = 2 * TURN + 3, world.vault.fetch, [], []
+    bodies = [visit(f"v{n}") for n in range(count)]
+    requests = [{"method": "PUT", "url": f"Encounter/{body['id']}"} for body in bodies]
+    both = zip(bodies, requests, strict=True)
+    await world.transact([{"resource": body, "request": request} for body, request in both], SYSTEM)
+
+    async def counted(rows, *more):
+        if sizes:
+            asyncio.get_running_loop().call_soon(between.append, len(sizes))
+        sizes.append(len(rows))
+        return await fetch(rows, *more)
+
+    monkeypatch.setattr(world.vault, "fetch", counted)
+    assert len((await reasons(world, ann))[1]) == count
+    assert sum(sizes) >= count
+    assert max(sizes) <= TURN
+    assert between
 
 
 async def test_a_carer_is_not_treated_by_the_team_they_are_in(world):

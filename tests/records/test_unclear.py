@@ -229,7 +229,9 @@ async def test_it_is_told_of_whoever_met_it(world, transaction):
     assert (event.patient, event.account, event.purpose) == ("p", "ann", "TREAT")
     written = [each.event for each in await world.log.find(AuditQuery(account="ann")) if each.event.patient == "q"]
     assert event.request in {each.request for each in written}
-    assert "other" not in {each.event.account for each in await world.log.find(AuditQuery()) if each.event.patient == "p"}
+    assert "other" not in {
+        each.event.account for each in await world.log.find(AuditQuery()) if each.event.patient == "p"
+    }
 
 
 async def test_a_read_inside_a_transaction_tells(world):

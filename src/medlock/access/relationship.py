@@ -96,9 +96,12 @@ def memberships_of(resource: Json) -> tuple[Membership, ...]:
     return tuple(_told(resource, _MEMBERS, _membership))
 
 
-def answers(base: frozenset[str], person: str, memberships: Collection[Membership], now: int) -> frozenset[str]:
-    """All that whoever answers to `base` answers to now: teams within teams as well."""
-    found, waiting = base, [each for each in memberships if each.since <= now < each.until and person not in each.own]
+def answers(
+    base: frozenset[str], person: str, memberships: Collection[Membership], now: int, *, ahead: bool = False
+) -> frozenset[str]:
+    """All that whoever answers to `base` answers to now: teams within teams as well. `ahead`: or will, later."""
+    held = [each for each in memberships if now < each.until and (ahead or each.since <= now)]
+    found, waiting = base, [each for each in held if person not in each.own]
     while True:
         more = frozenset[str]().union(*(each.gives for each in waiting if not found.isdisjoint(each.members)))
         if more <= found:
@@ -115,13 +118,13 @@ def reasons(ties: Iterable[Tie], caller: Caller, now: int) -> Iterator[Tie]:
 
 
 def names_itself(before: Json | None, after: Json, caller: Caller, now: int) -> bool:
-    """Whether its own writer gets more out of a resource than others had given them.
+    """Whether its own writer gets more out of a resource than others had given them, now or at any hour to come.
 
-    Not more is: the same or a shorter time. And whoever was named for a visit by others may begin it: it then lasts
-    until somebody ends it, as it would if nobody did.
+    Not more is: the same or a shorter time, of the same source. And whoever was named for a visit by others may begin
+    it: it then lasts until somebody ends it, as it would if nobody did. `caller` is with all they will answer to.
     """
-    given = () if before is None else [each for each in ties_of(before) if _theirs(each, caller)]
-    return any(not any(_within(tie, each, now) for each in given) for tie in ties_of(after) if _meant(tie, caller))
+    given = () if before is None else tuple(_given(before, after, caller, now))
+    return any(not any(_within(tie, each, caller) for each in given) for tie in ties_of(after) if _meant(tie, caller))
 
 
 def marked(resource: Json) -> frozenset[str]:
@@ -141,16 +144,20 @@ def covered(role: Json, person: str, now: int) -> frozenset[str]:
 
     Hours are in UTC. A role without hours is nobody's turn.
     """
-    if (
-        not role.get("availableTime")
-        or not in_force(role, now)
-        or person not in _references([role.get("practitioner")])
-    ):
+    places = covering(role, person, now)
+    if not places or not in_force(role, now):
         return frozenset()
     if any(low <= now < high for low, high in map(_limits, (e.get("during") for e in role.get("notAvailable") or ()))):
         return frozenset()
-    on_call = any(_on_call(hours, now) for hours in role.get("availableTime") or ())
-    return frozenset(_references([role.get("organization")])) if on_call else frozenset()
+    return places if any(_on_call(hours, now) for hours in role.get("availableTime") or ()) else frozenset()
+
+
+def covering(role: Json, person: str, now: int) -> frozenset[str]:
+    """The same at any hour from now on: of a role that is not over."""
+    lasts = role.get("active") is not False and now < _limits(role.get("period"))[1]
+    if not lasts or not role.get("availableTime") or person not in _references([role.get("practitioner")]):
+        return frozenset()
+    return frozenset(_references([role.get("organization")]))
 
 
 def _meant(tie: Tie, caller: Caller) -> bool:
@@ -163,10 +170,24 @@ def _theirs(tie: Tie, caller: Caller) -> bool:
     return _meant(tie, caller) and caller.person not in tie.own
 
 
-def _within(tie: Tie, given: Tie, now: int) -> bool:
-    """Whether a tie gives no more than one that was given before."""
-    begun = tie.source is Source.ENCOUNTER and tie.until == MAX_MS and given.since <= now < given.until
-    return tie.since >= given.since and (begun or tie.until <= given.until)
+def _given(before: Json, after: Json, caller: Caller, now: int) -> Iterator[Tie]:
+    """What others gave a caller; by a visit that they planned and that is due, what beginning it gives."""
+    given = [each for each in ties_of(before) if _theirs(each, caller)]
+    yield from given
+    due = any(each.source is Source.ENCOUNTER and each.since <= now < each.until for each in given)
+    if due and before.get("status") == "planned" and after.get("status") in _PRESENT:
+        begun = {**before, "status": "in-progress", "period": {}}
+        yield from (each for each in ties_of(begun) if _theirs(each, caller))
+
+
+def _within(tie: Tie, given: Tie, caller: Caller) -> bool:
+    """Whether a tie gives no more than one that was given before: by the same source, for no longer, by the same actor.
+
+    Whatever else a person answers to gives them no more than they have by their own name.
+    """
+    mine = tie.actors & (caller.covers if tie.source is Source.COVER else caller.answers)
+    named = caller.person in given.actors or mine <= given.actors
+    return tie.source is given.source and named and given.since <= tie.since and tie.until <= given.until
 
 
 _Told = Iterator[tuple[Any, Iterable[str], Interval]]

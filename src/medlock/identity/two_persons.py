@@ -1,4 +1,4 @@
-"""Nobody gives themselves access to records: a role that treats takes a second operator where one could do it alone.
+"""Nobody gives their own account a role that treats: that takes a second operator where one could do it alone.
 
 That is asked when the site asks it of everybody (`MEDLOCK_TWO_PERSONS`), and in any case when an account that
 administers others is to treat, or when the operator gives the role to the account that bears their own name. The

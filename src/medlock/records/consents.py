@@ -51,6 +51,7 @@ class Unheard(Exception):
 
 _SILENT = Book("")
 _STRANGER = Book("", [unreadable("", "", "no treatment relationship")])
+_ERASED = Book("", [unreadable("", "", "erased, with its consents")])
 _NONE: frozenset[str] = frozenset()
 
 
@@ -62,21 +63,8 @@ class Heard:
     """
 
     __slots__ = (
-        *(
-            "_scribe",
-            "_source",
-            "_within",
-            "base",
-            "books",
-            "bound",
-            "caller",
-            "now",
-            "principal",
-            "site",
-            "slots",
-            "ties",
-        ),
-        *("whole", "windows"),
+        *("_scribe", "_source", "_within", "base", "books", "bound", "caller", "now", "principal", "site"),
+        *("slots", "ties", "whole", "windows"),
     )
 
     def __init__(self, books: ConsentBooks, scribe: Scribe, caller: Caller | None = None) -> None:
@@ -182,7 +170,8 @@ class Heard:
         holds, marked = await self._source.vault.holders.holds(slot)
         book = await self._source.book(slot) if holds else None
         if book is None:
-            self.books[slot] = None
+            self.books[slot] = (_ERASED, _NONE) if holds else None
+            self.bound += [slot] if holds else []
             return
         if marked:
             await self._look_for_window(slot)

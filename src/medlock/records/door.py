@@ -246,11 +246,7 @@ class Door:
 
     async def _release(self, finding: Finding, visit: Visit) -> Disclosure:
         """Write down, then let go."""
-        sequence = -1
-        if finding.logged:
-            await self._told.finish()
-        else:
-            sequence = await self._told.append(*visit.scribe.disclosure(finding))
+        sequence = await self._told.append(*(() if finding.logged else visit.scribe.disclosure(finding)))
         return Disclosure(
             *(finding.status, finding.body, finding.version, finding.updated, finding.location),
             *(sequence, _RELEASED, finding.after, finding.outflow),

@@ -8,6 +8,7 @@ that ends or an order that is revoked acts on the next request, of every process
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -24,6 +25,7 @@ from medlock.access.relationship import (
     Tie,
     answers,
     covered,
+    covering,
     memberships_of,
     reasons,
     ties_of,
@@ -31,6 +33,7 @@ from medlock.access.relationship import (
 from medlock.errors import Conflict, NotFound
 from medlock.fhir.parse import parse_json
 from medlock.records.indexing import whole_text
+from medlock.records.turns import TURN
 from medlock.records.vault import TENANT, Vault
 from medlock.store.capsule import Capsule, IndexRow
 
@@ -81,10 +84,21 @@ class Relations:
         own = principal.organisations | ({person} if person else _NOBODY)
         return await self._caller(person, own, now) if own else Caller("", _NOBODY)
 
-    async def _caller(self, person: str, own: frozenset[str], now: int) -> Caller:
+    async def writer(self, principal: Principal, slot: int | None, now: int) -> Caller:
+        """Who writes, with all that they answer to and are on call for in a record now, or will at a later hour.
+
+        What somebody writes about themselves is as much their own work when it counts from the next shift on.
+        """
+        person = principal.fhir_user
+        own = principal.organisations | ({person} if person else _NOBODY)
+        caller = await self._caller(person, own, now, ahead=True) if own else Caller("", _NOBODY)
+        return caller if slot is None else _within(caller, await self._said(slot, caller), now, ahead=True)
+
+    async def _caller(self, person: str, own: frozenset[str], now: int, *, ahead: bool = False) -> Caller:
         said = await self._said(TENANT, Caller(person, own))
-        on_call = _NOBODY.union(*(covered(role, person, now) for role in said.roles))
-        return Caller(person, answers(own, person, said.memberships, now), on_call)
+        turn = covering if ahead else covered
+        on_call = _NOBODY.union(*(turn(role, person, now) for role in said.roles))
+        return Caller(person, answers(own, person, said.memberships, now, ahead=ahead), on_call)
 
     async def person(self, reference: str, now: int) -> Caller:
         """The same of a practitioner, by what the records say of them."""
@@ -97,10 +111,6 @@ class Relations:
         except NotFound:  # erased
             return (), ""
         return tuple(reasons(said.ties, _within(caller, said, now), now)), said.patient
-
-    async def answering(self, slot: int | None, caller: Caller, now: int) -> Caller:
-        """A caller with what they answer to in the record of a patient: teams of that patient as well."""
-        return caller if slot is None else _within(caller, await self._said(slot, caller), now)
 
     async def _said(self, slot: int, caller: Caller) -> _Said:
         """What an index says of a caller as it stands now."""
@@ -121,25 +131,35 @@ class Relations:
     async def _read(self, capsule: Capsule, caller: Caller) -> _Said | None:
         """What the rows say that name a caller, or a team that has them in it; None when one has changed since."""
         found: set[int] = set()
-        resources: list[Json] = []
+        told: list[_Said] = []
         wanted, seen = caller.answers, _NOBODY
         hashes = self._hashes(_COVERED, caller.covers)
         for _ in range(NESTED_MAX):
             hashes += self._hashes(_SHARED if capsule.slot == TENANT else _NAMING, wanted)
             rows = [row for row in _bearing(capsule, hashes, cleared=self._vault.cleared) if row.rid not in found]
-            opened = await self._vault.fetch(rows)
-            if None in opened:
+            fresh = await self._opened(rows, capsule.patient)
+            if fresh is None:
                 return None
-            fresh = [each for each in opened if each is not None]
-            found |= {each.rid for each in fresh}
+            found |= {row.rid for row in rows}
             seen |= wanted
-            read = [parse_json(each.body) for each in fresh]
-            resources += read
-            wanted = _NOBODY.union(*(one.gives for each in read for one in memberships_of(each))) - seen
+            told += fresh
+            wanted = _NOBODY.union(*(one.gives for each in fresh for one in each.memberships)) - seen
             if not wanted:
                 break
             hashes = []
-        return _said(capsule.patient, resources)  # what lies deeper makes no relationship
+        return _together(capsule.patient, told)  # what lies deeper makes no relationship
+
+    async def _opened(self, rows: Sequence[IndexRow], patient: str) -> list[_Said] | None:
+        """What each of these rows says, a few at a time and others' work between; None when one has changed since."""
+        told: list[_Said] = []
+        for at in range(0, len(rows), TURN):
+            if at:
+                await asyncio.sleep(0)
+            opened = await self._vault.fetch(rows[at : at + TURN])
+            if None in opened:
+                return None
+            told += [_said(patient, parse_json(each.body)) for each in opened if each is not None]
+        return told
 
     def _hashes(self, named: Named, references: Iterable[str]) -> list[int]:
         """Under what the index has resources of these types that name one of these."""
@@ -147,19 +167,30 @@ class Relations:
         return [self._vault.indexer.hash(whole_text(type_, param, each)) for (type_, param), each in pairs]
 
 
-def _within(caller: Caller, said: _Said, now: int) -> Caller:
+def _within(caller: Caller, said: _Said, now: int, *, ahead: bool = False) -> Caller:
     """A caller with the teams that a record tells of."""
     if not said.memberships:
         return caller
-    return msgspec.structs.replace(caller, answers=answers(caller.answers, caller.person, said.memberships, now))
+    found = answers(caller.answers, caller.person, said.memberships, now, ahead=ahead)
+    return msgspec.structs.replace(caller, answers=found)
 
 
-def _said(patient: str, resources: Sequence[Json]) -> _Said:
+def _said(patient: str, resource: Json) -> _Said:
+    """What a resource says in the record of a patient."""
     return _Said(
         patient,
-        tuple(tie for each in resources for tie in ties_of(each) if f"Patient/{patient}" in tie.patients),
-        tuple(one for each in resources for one in memberships_of(each)),
-        tuple(each for each in resources if each.get("resourceType") == "PractitionerRole"),
+        tuple(tie for tie in ties_of(resource) if f"Patient/{patient}" in tie.patients),
+        memberships_of(resource),
+        (resource,) if resource.get("resourceType") == "PractitionerRole" else (),
+    )
+
+
+def _together(patient: str, told: Sequence[_Said]) -> _Said:
+    return _Said(
+        patient,
+        tuple(tie for each in told for tie in each.ties),
+        tuple(one for each in told for one in each.memberships),
+        tuple(role for each in told for role in each.roles),
     )
 
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from medlock.access.relationship import SELF_NAMED, SOURCES, Caller, marked, names_itself
+from medlock.access.relationship import SELF_NAMED, SOURCES, is_bound, marked, names_itself
+from medlock.errors import Denied
 from medlock.fhir.document import tagged
 from medlock.fhir.parse import parse_json
-from medlock.records.consents import Heard
 from medlock.records.drafts import Context, Draft
 from medlock.store.bodies import Opened
 
 
 async def mark_self_named(context: Context, draft: Draft, resource: dict[str, Any]) -> None:
-    """Mark a draft in which its writer says that they treat somebody, where the site asks for a relationship."""
+    """Mark a draft in which its writer says that they treat somebody, where the site asks for a relationship.
+
+    Raises Denied where there is nobody to mark: a caller who treats by their organisations, and names no person.
+    """
     person = context.principal.fhir_user
-    if draft.type not in SOURCES or not person or context.consents is None or not context.consents.heard.site.related:
+    if draft.type not in SOURCES or context.consents is None or not context.consents.heard.site.related:
+        return
+    if not person and not is_bound(context.principal):
         return
     found = [await context.vault.any_slot(patient) for patient in draft.patients]
     slots: list[int | None] = [slot for slot in found if slot is not None]
@@ -28,17 +33,14 @@ async def mark_self_named(context: Context, draft: Draft, resource: dict[str, An
         return  # all of them are only being made
     before = await _before(context, draft)
     former = None if before is None else parse_json(before.body)
-    callers = [await _writer(context.consents.heard, slot) for slot in slots or [None]]
+    relations = context.consents.heard.relations
+    callers = [await relations.writer(context.principal, slot, context.now) for slot in slots or [None]]
     if any(names_itself(former, {**resource, "id": draft.id}, caller, context.now) for caller in callers):
+        if not person:
+            raise Denied("no person can be marked in what a caller writes of their own organisation")
         _mark(draft, person)
     if before is not None and not draft.based_on:
         draft.based_on = before.meta.version  # or somebody could put another version between
-
-
-async def _writer(heard: Heard, slot: int | None) -> Caller:
-    """Who writes, with all that they answer to in this record."""
-    caller = heard.caller or await heard.relations.caller(heard.principal, heard.now)
-    return await heard.relations.answering(slot, caller, heard.now)
 
 
 async def _before(context: Context, draft: Draft) -> Opened | None:

@@ -76,7 +76,7 @@ class Told:
     async def append(self, *events: Event) -> int:
         """Make the events of a request durable, and with them what is still to be told; the number of the first.
 
-        Raises Unavailable.
+        Without events, what no commit has taken along. Raises Unavailable.
         """
         for _ in range(_TRIES):
             if not self._waiting:
@@ -92,12 +92,7 @@ class Told:
                 continue
             self.durable(telling)
             return first
-        return await self._log.append(*events)
-
-    async def finish(self) -> None:
-        """Tell what no commit has taken along. Raises Unavailable."""
-        if self._waiting:
-            await self.append()
+        return await self._log.append(*events) if events else -1
 
     async def telling(self) -> Telling:
         """What is still to be told, for a commit: `durable` says that it was made, `again` that it was not."""
