@@ -302,7 +302,8 @@ def _rights(app: App, door: Door) -> Rights:
     """What patients decide themselves."""
     keys = app.records.keystore.tenant
     secrets = Secrets(Hashing(app.identity.slots, keys.pepper), keys.share_links)
-    return Rights(app.records.settings, door, app.oauth, secrets)
+    people = AccountPeople(app.identity.accounts, app.records.clock)
+    return Rights(app.records.settings, door, app.oauth, secrets, people)
 
 
 def _authorization(app: App, door: Door) -> AuthorizationServer:

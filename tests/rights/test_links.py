@@ -12,14 +12,20 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from acceptance.verifier import offline
 from consent import form
 from medlock.access.consent.policy import Policy
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Role
+from medlock.access.scopes import parse_scopes
 from medlock.audit.search import AuditQuery
 from medlock.errors import BadRequest, Denied, NotFound, TooLarge, Unavailable, Unprocessable
 from medlock.fhir.bundle import NO_REDISCLOSURE, NOTICE
+from medlock.identity.account import Account, Proxy, Status
+from medlock.oauth.people import Person, Standing, person_of
 from medlock.oauth.sharelinks import forget_all
 from medlock.records.shred import Shredder
-from medlock.rights.links import LINKS_MAX, SECONDS_MAX, LinkWish
-from medlock.rights.opening import ATTEMPTS, TICKET_SECONDS, LinkRefused, Manifest
+from medlock.rights.links import SECONDS_MAX, LinkWish
+from medlock.rights.opening import ATTEMPTS, STRANGE_SECONDS, TICKET_SECONDS, LinkRefused, Manifest
 from medlock.rights.shares import Wish
+from medlock.rights.sharing import LINKS_MAX
 from medlock.store.tables import Batch, Table
 from records.world import officer, patient
 from rights.world import OTHER, OWN, ann, open_clinic
@@ -67,6 +73,11 @@ async def refused(clinic, address, passcode):
     with pytest.raises(LinkRefused) as told:
         await clinic.rights.opening.open(address, Manifest(DOCTOR, passcode))
     return told.value.left
+
+
+async def failed(clinic, made):
+    """How many attempts were wrong, as the owner's list says."""
+    return await clinic.rights.opening.failed((await clinic.rights.links.held(made.id)).value)
 
 
 ALL = {"Patient/p", "Observation/o1", "Observation/o2", "Observation/psy", "Observation/hiv", "Condition/c1"}
@@ -121,7 +132,7 @@ async def test_a_lasting_link_shows_what_is_there_then(clinic):
     assert await fetch(clinic, made) == (ALL | {"Condition/c2"}) - {"Observation/hiv"}
     await clinic.rights.sharing.withdraw(OWN, share.id)
     assert await fetch(clinic, made) == ALL | {"Condition/c2"}
-    assert await clinic.rights.opening.failed(made.id) == 0
+    assert await failed(clinic, made) == 0
     await clinic.rights.links.end(OWN, made.id)
     await refused(clinic, name(made), made.passcode)
     assert await offline(clinic.world.directory).verify() == []
@@ -186,7 +197,7 @@ async def test_guesses_at_once_are_ten_in_all(clinic):
     assert await refused(clinic, name(made), made.passcode) == 0
     clinic.world.clock.ms += (SECONDS_MAX - 3_600) * 1_000
     assert await refused(clinic, name(made), made.passcode) == 0
-    assert await clinic.rights.opening.failed(made.id) >= ATTEMPTS
+    assert await failed(clinic, made) >= ATTEMPTS
 
 
 async def test_right_ones_do_not_count_and_wrong_ones_add_up(clinic):
@@ -410,8 +421,7 @@ async def test_who_receives_must_say_so(clinic):
     for recipient in ("", "  ", "x" * 101, "a\nb"):
         with pytest.raises(BadRequest):
             await clinic.rights.opening.open(name(made), Manifest(recipient, made.passcode))
-    assert await clinic.rights.opening.failed(made.id) == 0
-    assert LINKS_MAX == 50
+    assert await failed(clinic, made) == 0
 
 
 GIVEN = {
@@ -471,3 +481,78 @@ async def test_substance_use_data_leaves_with_its_notice(clinic):
     bundle = opened(made, await clinic.rights.opening.open(name(made), asked))
     mark = bundle["meta"]["security"][0]
     assert (mark["code"], mark["display"]) == (NO_REDISCLOSURE, NOTICE)
+
+
+PROXY = Person("proxy", "Pat Proxy", (Role.PATIENT,), "RelatedPerson/r", ("p",))
+ENDINGS = {
+    "ended": Person("proxy", "Pat Proxy", (Role.PATIENT,), "RelatedPerson/r", ("q",)),
+    "no patient's": Person("proxy", "Pat Proxy", (Role.CLINICIAN,)),
+    "disabled": None,
+}
+
+
+def through_an_app(account, grant="approval-1"):
+    """A person who signed in, acting for the patient with a token that came of that."""
+    scopes = parse_scopes("patient/*.rs patient/Consent.crus")
+    return mint_principal(account, frozenset({Role.PATIENT}), scopes, patient="p", grant_id=grant)
+
+
+@pytest.mark.parametrize("now", ENDINGS.values(), ids=ENDINGS)
+async def test_a_link_ends_with_its_makers_right(clinic, now):
+    """Who stands in for the patient no more, or may not sign in, shows nothing by a link of former days, nor by a file."""
+    clinic.people.people["proxy"] = PROXY
+    made = await clinic.rights.links.make(through_an_app("proxy"), LinkWish(lasting=True))
+    own = await clinic.rights.links.make(OWN, LinkWish(lasting=True))
+    assert (await clinic.rights.links.held(made.id)).value.by == "proxy"
+    assert await fetch(clinic, made) == ALL
+    manifest = await clinic.rights.opening.open(name(made), Manifest(DOCTOR, made.passcode, 10))
+    address, ticket = manifest["files"][0]["location"].rsplit("/", 2)[1:]
+    del clinic.people.people["proxy"]
+    if now is not None:
+        clinic.people.people["proxy"] = now
+    assert await refused(clinic, name(made), made.passcode) == ATTEMPTS - 1
+    with pytest.raises(LinkRefused):
+        await clinic.rights.opening.fetch(address, ticket)
+    assert await fetch(clinic, own) == ALL
+
+
+async def test_a_representatives_link_ends_after_their_last_day(clinic, monkeypatch):
+    """Of an account as accounts have it: the link is as good as its proxy is at that moment."""
+    clock = clinic.world.clock
+    proxy = Proxy("p", "RelatedPerson/r", clock.ms - 1, clock.ms + 60_000, clock.ms - 1, "desk")
+    account = Account("proxy", 1, "pat", "Pat Proxy", (Role.PATIENT,), Status.ACTIVE, 0, 0, proxies=(proxy,))
+
+    async def standing(_):
+        return Standing(person_of(account, clock.ms), Batch())
+
+    monkeypatch.setattr(clinic.people, "standing", standing)
+    made = await clinic.rights.links.make(through_an_app("proxy"), LinkWish(lasting=True))
+    assert await fetch(clinic, made) == ALL
+    clock.ms += 60_001
+    await refused(clinic, name(made), made.passcode)
+
+
+async def test_who_only_heard_of_a_link_does_not_use_it_up(clinic):
+    """Attempts count by the whole address; at one that is no link's they are forgotten after a quarter of an hour."""
+    made = await clinic.rights.links.make(OWN, LinkWish(lasting=True))
+    strange = f"{made.id}.x"
+    for left in range(ATTEMPTS - 1, -1, -1):
+        assert await refused(clinic, strange, made.passcode) == left
+    assert await refused(clinic, strange, made.passcode) == 0
+    assert await failed(clinic, made) == 0
+    assert await fetch(clinic, made) == ALL
+    clinic.world.clock.ms += STRANGE_SECONDS * 1_000 + 1
+    assert await refused(clinic, strange, made.passcode) == ATTEMPTS - 1
+
+
+async def test_a_link_that_gets_no_rule_leaves_no_row(clinic, monkeypatch):
+    """Too many links at once, or rules that change all the time: the row goes with the failure, and the log agrees."""
+    monkeypatch.setattr("medlock.rights.sharing.LINKS_MAX", 3)
+    wishes = [clinic.rights.links.make(OWN, LinkWish()) for _ in range(6)]
+    results = await asyncio.gather(*wishes, return_exceptions=True)
+    refusals = [each for each in results if isinstance(each, BaseException)]
+    assert [type(each) for each in refusals] == [BadRequest] * 3
+    assert len([held async for held in clinic.rows.links.every()]) == 3
+    assert len((await clinic.rights.sharing.standing(OWN)).shares) == 3
+    assert await offline(clinic.world.directory).verify() == []
+    assert LINKS_MAX == 50

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Role
+from medlock.access.scopes import parse_scopes
 from medlock.crypto.jose import key_set, peek
 from medlock.errors import NotFound, SetupError
 from medlock.rights.links import LinkWish
@@ -93,3 +96,16 @@ async def test_a_controller_is_an_organization_here(tmp_path):
     """Anything else stops the start."""
     with pytest.raises(SetupError):
         await open_clinic(tmp_path / "data", controller="the clinic")
+
+
+async def test_a_receipt_names_who_gave_the_rule(clinic):
+    """Not who changed another rule after that: the performer of the version in which it began."""
+    subject = {"reference": "Patient/p"}
+    await clinic.world.put({"resourceType": "RelatedPerson", "id": "r", "patient": subject, "active": True})
+    scopes = parse_scopes("patient/*.rs patient/Consent.crus")
+    roles = frozenset({Role.PATIENT})
+    proxy = mint_principal("proxy", roles, scopes, patient="p", fhir_user="RelatedPerson/r")
+    share, _ = await clinic.rights.sharing.grant(OWN, Wish(recipients=(ANN,)))
+    other, _ = await clinic.rights.sharing.grant(proxy, Wish(recipients=(ANN,)))
+    assert (await checked(clinic, share.id))["consent"]["givenBy"] == ["Patient/p"]
+    assert (await checked(clinic, other.id))["consent"]["givenBy"] == ["RelatedPerson/r"]

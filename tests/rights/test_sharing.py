@@ -16,13 +16,14 @@ from medlock.access.consent.ruling import Ruling, Site
 from medlock.access.mint import mint_principal
 from medlock.access.principal import Role
 from medlock.access.scopes import parse_scopes
-from medlock.errors import Denied, MedlockError, NotFound, Unprocessable
+from medlock.errors import Denied, MedlockError, NotFound, Unavailable, Unprocessable
 from medlock.fhir.options import ExportOptions, ExportPart
 from medlock.fhir.question import Interaction
 from medlock.rights import sharing
+from medlock.rights.links import LinkWish
 from medlock.rights.shares import CLASSES, Span, Wish, provision_of, share_of, shares_of
 from medlock.rights.sharing import SHARES_MAX
-from records.world import ids, patient
+from records.world import ids, loader, patient
 from rights.world import ANN, BOB, OTHER, OWN, ann, bob, clinician, open_clinic, registration
 
 NORMAL = ("normal",)
@@ -326,3 +327,57 @@ def test_a_permit_only_adds_and_a_deny_only_takes():
         changed[share.decision] += after is not before
         assert after >= before if share.decision == "permit" else after <= before
     assert min(changed.values()) > 20
+
+
+async def test_a_server_without_clearance_keeps_no_list(clinic, tmp_path):
+    """Over one store: it says where sharing is kept, and makes no second Consent; the other goes on as before."""
+    share, _ = await clinic.rights.sharing.grant(OWN, Wish(recipients=(ANN,), data=("hiv",)))
+    common = await open_clinic(tmp_path / "data", fresh=False, clearance="normal")
+    rights = common.rights
+    for act in (
+        rights.sharing.standing(OWN),
+        rights.sharing.grant(OWN, Wish(recipients=(ANN,))),
+        rights.sharing.withdraw(OWN, share.id),
+        rights.links.make(OWN, LinkWish()),
+        rights.receipt(OWN, share.id),
+    ):
+        with pytest.raises(Unavailable, match="other server"):
+            await act
+    assert [held async for held in common.rows.links.every()] == []
+    standing = await clinic.rights.sharing.withdraw(OWN, share.id)
+    assert standing.shares == ()
+    await common.close()
+
+
+async def test_consents_side_by_side_are_one_list(clinic):
+    """Of two that are active every rule is shown, and withdrawn where it stands."""
+    first, standing = await clinic.rights.sharing.grant(OWN, Wish(recipients=(ANN,)))
+    consent = await clinic.world.read(OWN, f"Consent/{standing.consent}")
+    rule = {**consent["provision"]["provision"][0], "id": "second"}
+    copy = {**consent, "provision": {**consent["provision"], "provision": [rule]}}
+    del copy["id"], copy["meta"]
+    clinic.world.clock.ms += 1_000
+    await clinic.world.send(OWN, "POST /Consent", copy)
+    assert {each.id for each in (await clinic.rights.sharing.standing(OWN)).shares} == {first.id, "second"}
+    third, standing = await clinic.rights.sharing.grant(OWN, Wish(recipients=(ANN,)))
+    assert {each.id for each in standing.shares} == {first.id, "second", third.id}
+    for id_, left in ((first.id, {"second", third.id}), ("second", {third.id}), (third.id, set())):
+        after = await clinic.rights.sharing.withdraw(OWN, id_)
+        assert {each.id for each in after.shares} == left
+        assert {each.id for each in (await clinic.rights.sharing.standing(OWN)).shares} == left
+    assert not await clinic.sees(ann)
+
+
+async def test_nobody_else_writes_what_the_patient_decided(clinic):
+    """Receipts say that the patient did it: a desk, or a program, may end their sharing, and not add to it."""
+    _, standing = await clinic.rights.sharing.grant(OWN, Wish(recipients=(ANN,)))
+    consent = await clinic.world.read(OWN, f"Consent/{standing.consent}")
+    fresh = {name: value for name, value in consent.items() if name not in {"id", "meta"}}
+    desk = mint_principal("desk", frozenset({Role.CONSENT_RECORDER}), parse_scopes("user/*.cruds"))
+    for who in (desk, loader()):
+        with pytest.raises(Denied):
+            await clinic.world.send(who, "POST /Consent", fresh)
+        with pytest.raises(Denied):
+            await clinic.world.put({**consent, "language": "de"}, who)
+    await clinic.world.put({**consent, "status": "inactive"}, desk)
+    assert not await clinic.sees(ann)

@@ -16,6 +16,7 @@ from medlock.identity.factors.password import Hashing
 from medlock.identity.slots import Slots
 from medlock.oauth.administering import administration
 from medlock.oauth.client import Kind
+from medlock.oauth.people import KnownPeople
 from medlock.oauth.registering import Registration
 from medlock.oauth.rows import open_rows
 from medlock.oauth.tokens import TokenStore
@@ -65,6 +66,7 @@ class Clinic:
     desk: object
     hashing: Counting
     slots: Slots = field(repr=False)
+    people: KnownPeople = field(repr=False)
 
     async def close(self):
         """Stop as a process stops."""
@@ -93,16 +95,15 @@ def registration(name="app"):
 
 async def open_clinic(directory, policy=Policy.DENY, store="", *, fresh=True, **settings):
     """A process on a data directory; with two patients, two doctors and what is sensitive when it is fresh."""
-    world = await open_world(directory, store=store, site=Site(policy))
+    world, people = await open_world(directory, store=store, site=Site(policy)), KnownPeople()
     keys = world.keystore.tenant
     parts = world.backend, keys, world.clock, world.log
     rows = open_rows(*parts)
     desk, slots = administration(rows, TokenStore(*parts)), Slots()
     hashing = Counting(Hashing(slots, keys.pepper))
     given = changed(Settings(directory, public_url=BASE.removesuffix("/fhir")), **settings)
-    clinic = Clinic(
-        world, Rights(given, world.door, desk, Secrets(hashing, keys.share_links)), rows, desk, hashing, slots
-    )
+    rights = Rights(given, world.door, desk, Secrets(hashing, keys.share_links), people)
+    clinic = Clinic(world, rights, rows, desk, hashing, slots, people)
     if fresh:
         await _furnish(world)
     return clinic

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from medlock.identity.factors.password import Hashing
 from medlock.identity.slots import Slots
+from medlock.oauth.people import KnownPeople
 from medlock.rights.services import Rights, Secrets
 from medlock.settings import Settings
 from medlock.web.protection import UNPROTECTED
@@ -16,5 +17,5 @@ def small_sharing():
     """Everything that is mounted for it."""
     world = SmartWorld()
     secrets = Secrets(Hashing(Slots(), bytes(32)), bytes(32))
-    rights = Rights(Settings(Path("none")), SmallDoor(), world.desk, secrets)
+    rights = Rights(Settings(Path("none")), SmallDoor(), world.desk, secrets, KnownPeople())
     return SharingApi(rights, Entrance(SmallGate(), None, SmallWatch(), UNPROTECTED)).mounted()

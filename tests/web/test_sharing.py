@@ -128,6 +128,7 @@ def test_a_link_from_making_to_opening(site):
     with client_of(site, own) as client:
         (link,) = client.get("/sharing").json()["links"]
         assert (link["id"], link["label"], link["failedAttempts"]) == (made.id, "For Dr. Ann", 8)
+        assert link["by"] == ""  # an operator made the token
         assert "Dr. Ann" in client.get("/fhir/AuditEvent?_count=100").text
         assert client.delete(f"/sharing/{made.id}").status_code == 200
 

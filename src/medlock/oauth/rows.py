@@ -158,6 +158,7 @@ class ShareLink(msgspec.Struct, frozen=True, array_like=True):
     """A patient's share link: docs/spec/sharing.md. `passcode` is an Argon2id PHC string, `digest` of the URL's secret.
 
     `used`: when it was opened, for one that may be opened once. `version` counts its changes: each stands in the log.
+    `by`: the account whose person made it, "" for an operator's token; it opens while they may act for the patient.
     """
 
     id: str
@@ -170,6 +171,7 @@ class ShareLink(msgspec.Struct, frozen=True, array_like=True):
     expires: int
     used: int = 0
     version: int = 1
+    by: str = ""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):

@@ -2,6 +2,9 @@
 
 Its performer, where it names one, is the patient, or a RelatedPerson of that patient who is in force: nobody else
 decides about a record (IHE PCF, Consent.performer). One that was entered in error stays so: a new one is made.
+
+What says of itself that the patient decided it through the sharing API is brought by the patient's own token, since
+receipts are signed for it; others may end it.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from medlock.access.consent.codes import PATIENT_SHARING
 from medlock.access.consent.refusing import refusals
+from medlock.access.principal import Principal, Role
 from medlock.errors import Denied, Problem, Unprocessable
 from medlock.fhir.parse import parse_json
 from medlock.fhir.references import local_target
@@ -20,7 +25,10 @@ _MISTAKEN = "entered-in-error"
 
 async def refuse_consents(context: Context, draft: Draft, resource: dict[str, Any], path: str) -> None:
     """Return when a draft is no Consent, or one that may be recorded. Raises Unprocessable, Denied."""
-    if draft.type != "Consent" or context.consents is None:
+    if draft.type != "Consent":
+        return
+    _refuse_in_their_name(context.principal, draft, resource)
+    if context.consents is None:
         return
     site = context.consents.heard.site
     found = refusals(resource, site.purposes, context.base, extended=site.extended)
@@ -33,6 +41,15 @@ async def refuse_consents(context: Context, draft: Draft, resource: dict[str, An
     for performer in resource.get("performer") or ():
         if not await _may_decide(context, performer, draft.patients):
             raise Denied("the performer of a consent is neither its patient nor who stands in for them")
+
+
+def _refuse_in_their_name(who: Principal, draft: Draft, resource: dict[str, Any]) -> None:
+    """Return unless somebody else brings the Consent of a patient's sharing, in force. Raises Denied."""
+    names = [(each.get("system"), each.get("value")) for each in resource.get("identifier") or ()]
+    if PATIENT_SHARING not in names or resource.get("status") != "active":
+        return
+    if Role.PATIENT not in who.roles or who.patient not in draft.patients[:1]:
+        raise Denied("only the patient's own token brings the Consent of their sharing")
 
 
 async def _was_mistaken(context: Context, draft: Draft) -> bool:

@@ -24,10 +24,11 @@ from medlock.access.scopes import READ, SEARCH
 from medlock.audit.events import Action
 from medlock.clock import instant
 from medlock.crypto.kdf import extract
-from medlock.errors import BadRequest, Denied, Problem, Unprocessable
+from medlock.errors import Denied, MedlockError, Problem, Unprocessable
 from medlock.fhir.searchparams import RESOURCE_TYPES
 from medlock.ids import random_bytes, secret
 from medlock.oauth.handles import new_name
+from medlock.oauth.people import People
 from medlock.oauth.rows import Rows, ShareLink
 from medlock.oauth.sharelinks import forget, told
 from medlock.rights.shares import Share, Span, link_share
@@ -36,7 +37,6 @@ from medlock.store.cabinet import Held
 
 SECONDS_MIN, SECONDS_MAX, SECONDS = 60, 90 * 86_400, 7 * 86_400
 PASSCODE_MIN, PASSCODE_MAX, LABEL_MAX = 6, 128, 80
-LINKS_MAX: Final = 50
 _DIGITS: Final = 8
 _LOOK: Final = READ | SEARCH
 _KEY: Final = b"medlock/1/share-link-file|"
@@ -81,6 +81,7 @@ class Ground:
     hashing: Hashing
     pepper: bytes
     issuer: str
+    people: People
 
 
 class Links:
@@ -93,19 +94,18 @@ class Links:
     async def make(self, who: Principal, wish: LinkWish) -> MadeLink:
         """A link for whoever has it and its passcode, to no more than its maker may see with their token.
 
-        Raises Denied, Unprocessable, BadRequest, Conflict.
+        Raises Denied, Unprocessable, BadRequest, Conflict, Unavailable.
         """
         _check(wish)
         scopes = _scopes(who, wish)
-        standing = await self._sharing.standing(who)
-        if sum(each.link for each in standing.shares) >= LINKS_MAX:
-            raise BadRequest(f"You have {LINKS_MAX} links: end some first.")
+        await self._sharing.standing(who)
         now, id_, hidden = self._on.rows.clock.now_ms(), new_name(), secret()
         expires = now + wish.expires_in * 1_000
         share = link_share(id_, wish.data, Span(instant(now), instant(expires)), wish.label)
         passcode = wish.passcode or _new_passcode()
         hashed = await self._on.hashing.made(passcode)
-        link = ShareLink(id_, who.patient, sha256(hidden.encode()).digest(), hashed, scopes, wish.lasting, now, expires)
+        digest, by = digest_of(hidden), who.account if who.grant_id else ""
+        link = ShareLink(id_, who.patient, digest, hashed, scopes, wish.lasting, now, expires, by=by)
         await self._begin(who, share, link)
         url = f"{self._on.issuer}/shl/{id_}.{hidden}"
         shown = _shlink(url, file_key(self._on.pepper, hidden), expires, wish)
@@ -123,16 +123,27 @@ class Links:
         return await self._on.rows.links.get(self._on.rows.links.key(id_))
 
     async def _begin(self, who: Principal, share: Share, link: ShareLink) -> None:
-        """The row first: without its rule it opens nothing."""
+        """The row first: without its rule it opens nothing, and does not stay."""
         rows = self._on.rows
         event = told(link, Action.LINK_MAKE, who.account, link.made)
         await rows.commit(rows.links.insert(rows.links.key(link.id), link), event)
-        await self._sharing.add(who, share)
+        try:
+            await self._sharing.add(who, share)
+        except MedlockError:
+            held = await self.held(link.id)
+            if held is not None:
+                await forget(rows, held, who.account)
+            raise
 
 
 def names(link: ShareLink, hidden: str) -> bool:
     """Whether the secret in an address is the link's own; in constant time."""
-    return compare_digest(link.digest, sha256(hidden.encode()).digest())
+    return compare_digest(link.digest, digest_of(hidden))
+
+
+def digest_of(hidden: str) -> bytes:
+    """What is kept of the secret in an address."""
+    return sha256(hidden.encode()).digest()
 
 
 def file_key(pepper: bytes, hidden: str) -> bytes:

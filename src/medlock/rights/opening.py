@@ -1,16 +1,18 @@
 """The opening of a share link: a disclosure to whoever has address and passcode, decided anew each time.
 
 In this order, and nowhere else:
- 1. count the attempt, by the name in the address, whether there is such a link or not (`store.counting`);
+ 1. count the attempt, by the whole address, whether there is such a link or not (`store.counting`);
  2. look for the link, and check passcode and secret: where there is none, against a hash that nobody knows;
  3. take its use: a link that opens once is marked in a commit that expects it unopened;
- 4. ask the door, as a Principal of its own: role, the patient's consent, the log, as for anybody;
+ 4. see that its maker may still act for the patient, and ask the door, as a Principal of its own: role, the patient's
+    consent, the log, as for anybody;
  5. encrypt what came back, for the key that is in the link.
 
 A receiver that takes no file of that length in the manifest fetches it once at another address: then it is made anew.
 
-Whatever is wrong in 2, 3 or 4 is one answer. After `ATTEMPTS` wrong ones a name answers no more, for as long as a link
-may live; what was right does not count.
+Whatever is wrong in 2, 3 or 4 is one answer. After `ATTEMPTS` wrong ones an address answers no more, for as long
+as a link may live; what was right does not count. An address with another secret is another address: who has only heard
+of a link cannot use up its attempts, and what they tried is forgotten after a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -28,14 +30,14 @@ from medlock.crypto.aead import Aead
 from medlock.crypto.jwe import encrypted
 from medlock.crypto.kdf import extract
 from medlock.crypto.passwords import nobodys_hash
-from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotFound, Raced, Tampered, TooLarge
+from medlock.errors import BadRequest, Denied, Gone, MedlockError, NotAuthenticated, NotFound, Raced, Tampered, TooLarge
 from medlock.fhir.bundle import collection
 from medlock.fhir.request import Frame, Request, parse
 from medlock.ids import random_bytes
 from medlock.oauth.rows import Mark, ShareLink
 from medlock.oauth.sharelinks import told
 from medlock.oauth.tokens import holder_of
-from medlock.rights.links import PASSCODE_MAX, SECONDS_MAX, Ground, file_key, names
+from medlock.rights.links import PASSCODE_MAX, SECONDS_MAX, Ground, digest_of, file_key, names
 from medlock.rights.sharing import Door
 from medlock.settings import MIB
 from medlock.store.cabinet import Held, named
@@ -48,6 +50,8 @@ _PAGE: Final = b"_count=1000"
 _PAGES_MAX: Final = 50
 _NAME_MAX: Final = 100
 TICKET_SECONDS: Final = 600
+STRANGE_SECONDS: Final = 900
+"""So long attempts are counted at an address that is no link's: nothing can be guessed there but 256 bits."""
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,7 +109,7 @@ class Opening:
         if not asked.recipient.strip() or len(asked.recipient) > RECIPIENT_MAX or not asked.recipient.isprintable():
             raise BadRequest(f"Say who receives this: recipient, 1 to {RECIPIENT_MAX} characters.")
         id_, _, hidden = name[:_NAME_MAX].partition(".")
-        attempt = await self._counted(id_)  # 1
+        attempt = await self._counted(id_, hidden)  # 1
         held = await self._proven(id_, hidden, asked.passcode, attempt)  # 2
         taken = await self._taken(held, attempt)  # 3
         try:
@@ -141,8 +145,18 @@ class Opening:
 
     async def _file(self, link: ShareLink, recipient: str, hidden: str) -> str:
         """What the link shows now, encrypted for the key in it. Raises NotFound, TooLarge."""
+        await self._stands(link)
         content = await self._content(holder_of(link, f"recipient: {recipient}"))
         return encrypted(file_key(self._on.pepper, hidden), content, _CONTENT)
+
+    async def _stands(self, link: ShareLink) -> None:
+        """Return when who made a link may still act for its patient, as for tokens. Raises NotFound."""
+        try:
+            mine = (await self._on.people.standing(link.by)).person.patients if link.by else (link.patient,)
+        except NotAuthenticated as refusal:
+            raise NotFound("There is nothing.", reason=refusal.reason) from None
+        if link.patient not in mine:
+            raise NotFound("There is nothing.", reason="who made it stands in for the patient no more")
 
     def _ticket(self, id_: str, recipient: str) -> str:
         """What fetches the file of one manifest: sealed, for this link, good for minutes."""
@@ -158,20 +172,22 @@ class Opening:
         except (ValueError, Tampered):
             raise LinkRefused(f"share link {id_}: no ticket of ours", 0) from None
 
-    async def failed(self, id_: str) -> int:
+    async def failed(self, link: ShareLink) -> int:
         """How many attempts at a link were wrong: for its owner's list."""
-        ((count, _),) = await self._on.rows.backend.peek([self._counter(id_)])
+        ((count, _),) = await self._on.rows.backend.peek([self._counter(link.id, link.digest)])
         return count
 
-    async def _counted(self, id_: str) -> _Attempt:
-        counter, now = self._counter(id_), self._on.rows.clock.now_ms()
-        ((count, _),) = await self._on.rows.backend.bump([counter], now, [SECONDS_MAX * 1_000])
+    async def _counted(self, id_: str, hidden: str) -> _Attempt:
+        rows, counter = self._on.rows, self._counter(id_, digest_of(hidden))
+        held = await rows.links.get(rows.links.key(id_))
+        seconds = SECONDS_MAX if held is not None and names(held.value, hidden) else STRANGE_SECONDS
+        ((count, _),) = await rows.backend.bump([counter], rows.clock.now_ms(), [seconds * 1_000])
         if count > ATTEMPTS:
             raise LinkRefused(f"share link {id_}: too many attempts", 0)
         return _Attempt(counter, ATTEMPTS - count)
 
-    def _counter(self, id_: str) -> int:
-        return named(self._on.rows.labels, "share-link-attempts", id_)
+    def _counter(self, id_: str, digest: bytes) -> int:
+        return named(self._on.rows.labels, "share-link-attempts", id_, digest)
 
     async def _proven(self, id_: str, hidden: str, passcode: str, attempt: _Attempt) -> Held[ShareLink]:
         """The link that address and passcode belong to; the same work where there is none."""

@@ -88,7 +88,7 @@ def receipt_of(moment: Moment, begun: Json, controller: Json | None, notice: Not
             "rule": share.id,
             "state": _state(share, moment),
             "decision": share.decision,
-            "givenBy": [each["reference"] for each in consent.get("performer", ())],
+            "givenBy": [each["reference"] for each in begun.get("performer", ())],
             "recipients": list(share.recipients),
             "purposes": list(share.purposes),
             "dataClasses": list(share.data or ("all",)),

@@ -11,11 +11,12 @@ from medlock.errors import SetupError
 from medlock.oauth.administering import Administration
 from medlock.oauth.client import Status
 from medlock.oauth.clients import Clients
+from medlock.oauth.people import People
 from medlock.rights.links import Ground, Hashing, Links
 from medlock.rights.opening import Opening
 from medlock.rights.receipts import Notice, receipt_of, signed
 from medlock.rights.shares import Json
-from medlock.rights.sharing import Door, Sharing
+from medlock.rights.sharing import Door, Place, Sharing
 from medlock.settings import Settings
 
 _ORGANISATION: Final = re.compile(r"Organization/[A-Za-z0-9\-.]{1,64}")
@@ -44,12 +45,13 @@ class RegisteredApps:
 class Rights:
     """Sharing, its receipts, and links. Raises SetupError for settings that make no sense."""
 
-    def __init__(self, settings: Settings, door: Door, desk: Administration, secrets: Secrets) -> None:
+    def __init__(self, settings: Settings, door: Door, desk: Administration, secrets: Secrets, people: People) -> None:
         if settings.controller and _ORGANISATION.fullmatch(settings.controller) is None:
             raise SetupError("MEDLOCK_CONTROLLER names an Organization of this server: Organization/id.")
         base = settings.base_url
-        on = Ground(desk.rows, secrets.hashing, secrets.files, base.removesuffix("/fhir"))
-        self.sharing = Sharing(door, desk.rows.clock, base, settings.controller, RegisteredApps(desk.clients))
+        on = Ground(desk.rows, secrets.hashing, secrets.files, base.removesuffix("/fhir"), people)
+        place = Place(base, settings.controller, settings.cleared)
+        self.sharing = Sharing(door, desk.rows.clock, place, RegisteredApps(desk.clients))
         self.links = Links(on, self.sharing)
         self.opening = Opening(on, door, base)
         self._controller = settings.controller

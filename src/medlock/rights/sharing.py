@@ -10,15 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import urlencode
 
 import orjson
 
-from medlock.access.consent.codes import SCOPES
+from medlock.access.consent.codes import PATIENT_SHARING, SCOPES
 from medlock.access.principal import Principal, Role
 from medlock.clock import Clock, instant
-from medlock.errors import Conflict, Denied, NotFound, PreconditionFailed, Problem, Unprocessable
+from medlock.errors import (
+    BadRequest,
+    Conflict,
+    Denied,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    Unavailable,
+    Unprocessable,
+)
 from medlock.fhir.question import Question
 from medlock.fhir.request import Frame, Request, parse
 from medlock.oauth.handles import new_name
@@ -26,9 +35,10 @@ from medlock.records.disclosure import Disclosure
 from medlock.rights.shares import Json, Share, Wish, provision_of, share_of, shares_of
 
 POLICY: Final = "urn:medlock:policy:patient-sharing"
-_NAMED: Final = {"system": "urn:medlock:consent", "value": "patient-sharing"}
+_NAMED: Final = {"system": PATIENT_SHARING[0], "value": PATIENT_SHARING[1]}
 _SEARCH: Final = urlencode({"identifier": f"{_NAMED['system']}|{_NAMED['value']}", "status": "active"})
 SHARES_MAX: Final = 200
+LINKS_MAX: Final = 50
 _TRIES: Final = 20
 _HISTORY: Final = "_count=1000"
 _FORM: Final = {b"content-type": b"application/fhir+json"}
@@ -48,9 +58,13 @@ class Apps(Protocol):
         """Whether an app is registered by this id."""
 
 
+_Change: TypeAlias = tuple[Json | None, list[Share]]
+"""The Consent that is to change, None for the first, and the rules that it is to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a patient shares now, and the version of the Consent that says so ("" while there is none)."""
+    """What a patient shares now, and the newest version of the Consent that says so ("" while there is none)."""
 
     patient: str
     consent: str
@@ -68,19 +82,31 @@ class Moment:
     withdrawn: str
 
 
-class Sharing:
-    """Acts for the patient whose Principal it is given. `organisation`: who enforces it, `Organization/x` or ""."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """This process. `organisation`: who enforces sharing, `Organization/x` or ""; `cleared`: it opens all classes."""
 
-    def __init__(self, door: Door, clock: Clock, base_url: str, organisation: str, apps: Apps) -> None:
+    base_url: str
+    organisation: str = ""
+    cleared: bool = True
+
+
+class Sharing:
+    """Acts for the patient whose Principal it is given.
+
+    A Consent that names a class of sensitive data is sealed as that class is: a process without clearance would take it
+    for not there, and keep a second list. So such a one keeps none.
+    """
+
+    def __init__(self, door: Door, clock: Clock, place: Place, apps: Apps) -> None:
         self._door = door
         self._clock = clock
-        self._base = base_url
-        self._organisation = organisation
+        self._place = place
         self._apps = apps
 
     async def standing(self, who: Principal) -> Standing:
-        """What stands now. Raises Denied."""
-        return _standing(_own(who), await self._consent(who))
+        """What stands now. Raises Denied, Unavailable."""
+        return _standing(self._own(who), await self._consents(who))
 
     async def grant(self, who: Principal, wish: Wish) -> tuple[Share, Standing]:
         """Give, or deny: the rule, and what stands with it. Raises Denied, Unprocessable, Conflict."""
@@ -94,27 +120,32 @@ class Sharing:
     async def add(self, who: Principal, share: Share) -> Standing:
         """Let a rule stand. Raises Denied, Unprocessable, Conflict."""
 
-        def added(shares: Sequence[Share]) -> list[Share]:
-            if len(shares) >= SHARES_MAX:
+        def added(active: Sequence[Json]) -> _Change:
+            every = _every(active)
+            if len(every) >= SHARES_MAX:
                 raise Conflict(f"You have {SHARES_MAX} rules. Withdraw some that you need no longer.")
-            return [*shares, share]
+            if share.link and sum(each.link for each in every) >= LINKS_MAX:
+                raise BadRequest(f"You have {LINKS_MAX} links: end some first.")
+            return (active[0], [*shares_of(active[0]), share]) if active else (None, [share])
 
         return await self._change(who, added)
 
     async def withdraw(self, who: Principal, id_: str) -> Standing:
         """Take a rule back. Raises Denied, NotFound, Conflict."""
 
-        def without(shares: Sequence[Share]) -> list[Share]:
-            left = [each for each in shares if each.id != id_]
-            if len(left) == len(shares):
-                raise NotFound("There is no such rule; list what you share to see those that there are.")
-            return left
+        def without(active: Sequence[Json]) -> _Change:
+            for consent in active:
+                shares = shares_of(consent)
+                left = [each for each in shares if each.id != id_]
+                if len(left) < len(shares):
+                    return consent, left
+            raise NotFound("There is no such rule; list what you share to see those that there are.")
 
         return await self._change(who, without)
 
     async def moment(self, who: Principal, id_: str) -> Moment:
         """When a rule stood, newest version first: for its receipt. Raises Denied, NotFound."""
-        _own(who)
+        self._own(who)
         ended = ""
         for consent in await self._versions(who):
             share = next((each for each in shares_of(consent) if each.id == id_), None)
@@ -137,19 +168,19 @@ class Sharing:
         except (NotFound, Denied):
             return None
 
-    async def _change(self, who: Principal, changed: Callable[[Sequence[Share]], list[Share]]) -> Standing:
+    async def _change(self, who: Principal, changed: Callable[[Sequence[Json]], _Change]) -> Standing:
         """What stands after a change of it, made on the newest version that there is."""
-        patient = _own(who)
+        patient = self._own(who)
         for _ in range(_TRIES):
-            before = await self._consent(who)
-            shares = changed([] if before is None else shares_of(before))
+            active = await self._consents(who)
+            before, shares = changed(active)
             body = self._written(who, before, shares)
             try:
                 after = await self._put(who, before, body)
             except PreconditionFailed:
                 continue
             if [each.id for each in shares_of(after)] == [each.id for each in shares]:
-                return _standing(patient, after)
+                return _standing(patient, [after, *(each for each in active if each["id"] != after["id"])])
         raise Conflict("Your rules are being changed by many at once; nothing was written. Try again.")
 
     async def _put(self, who: Principal, before: Json | None, body: Json) -> Json:
@@ -181,15 +212,15 @@ class Sharing:
             "policy": [{"uri": POLICY}],
             "provision": root | ({"provision": rules} if rules else {}),
         }
-        if self._organisation:
-            consent["organization"] = [{"reference": self._organisation}]
+        if self._place.organisation:
+            consent["organization"] = [{"reference": self._place.organisation}]
         return consent | ({"id": before["id"]} if before is not None else {})
 
-    async def _consent(self, who: Principal) -> Json | None:
-        """The patient's Consent of sharing, None while there is none."""
+    async def _consents(self, who: Principal) -> list[Json]:
+        """The patient's Consent of sharing, if any; where several were made side by side all, newest first."""
         found = await self._get(who, "/Consent", _SEARCH)
         own = [each["resource"] for each in found.get("entry", ()) if each["resource"]["resourceType"] == "Consent"]
-        return max(own, key=lambda each: each["meta"]["lastUpdated"], default=None)
+        return sorted(own, key=lambda each: each["meta"]["lastUpdated"], reverse=True)
 
     async def _versions(self, who: Principal) -> list[Json]:
         """Every version of it, newest first; those before it was first withdrawn or replaced as well."""
@@ -206,20 +237,29 @@ class Sharing:
 
     async def _asked(self, who: Principal, request: Request) -> Json:
         """What the door answers to one request, parsed."""
-        question = parse(request, Frame(self._clock.now_ms(), 1_000, self._base))
+        question = parse(request, Frame(self._clock.now_ms(), 1_000, self._place.base_url))
         found: Json = orjson.loads((await self._door.answer(who, question)).body)
         return found
 
+    def _own(self, who: Principal) -> str:
+        """The patient whose sharing somebody decides about: their own, or of whom they stand in for.
 
-def _own(who: Principal) -> str:
-    """The patient whose sharing somebody decides about: their own, or of whom they stand in for. Raises Denied."""
-    if Role.PATIENT not in who.roles or not who.patient:
-        raise Denied("only a patient, or who stands in for one, decides what is shared")
-    return who.patient
+        Raises Denied; Unavailable where this process has no clearance.
+        """
+        if Role.PATIENT not in who.roles or not who.patient:
+            raise Denied("only a patient, or who stands in for one, decides what is shared")
+        if not self._place.cleared:
+            raise Unavailable("What you share is kept at the clinic's other server: ask the clinic for its address.")
+        return who.patient
 
 
-def _standing(patient: str, consent: Json | None) -> Standing:
-    if consent is None:
+def _every(active: Sequence[Json]) -> tuple[Share, ...]:
+    """The rules of all these Consents."""
+    return tuple(share for consent in active for share in shares_of(consent))
+
+
+def _standing(patient: str, active: Sequence[Json]) -> Standing:
+    if not active:
         return Standing(patient, "", "", "", ())
-    meta = consent["meta"]
-    return Standing(patient, consent["id"], meta["versionId"], meta["lastUpdated"], tuple(shares_of(consent)))
+    meta = active[0]["meta"]
+    return Standing(patient, active[0]["id"], meta["versionId"], meta["lastUpdated"], _every(active))

@@ -46,6 +46,7 @@ _ALSO_ABOVE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 APPS: Final = "urn:medlock:app"
 LINKS: Final = "urn:medlock:share-link"
+PATIENT_SHARING: Final = ("urn:medlock:consent", "patient-sharing")
 _CALLERS: Final[Mapping[str, str]] = MappingProxyType({APPS: "app:", LINKS: "link:"})
 """Systems of identifiers by which a consent names callers that are no resource: a registered app, a share link."""
 

@@ -108,15 +108,21 @@ class SharingApi:
 
     async def _listed(self, standing: Standing) -> dict[str, Any]:
         links = [each for each in standing.shares if each.link]
-        failed = {each.id: await self._rights.opening.failed(each.id) for each in links}
         return {
             "patient": standing.patient,
             "consent": standing.consent,
             "version": standing.version,
             "updated": standing.updated,
             "shares": [each for each in standing.shares if not each.link],
-            "links": [msgspec.to_builtins(each) | {"failedAttempts": failed[each.id]} for each in links],
+            "links": [msgspec.to_builtins(each) | await self._of_link(each.id) for each in links],
         }
+
+    async def _of_link(self, id_: str) -> dict[str, Any]:
+        """Who made a link, and how many attempts at it were wrong."""
+        held = await self._rights.links.held(id_)
+        if held is None:
+            return {"by": "", "failedAttempts": 0}
+        return {"by": held.value.by, "failedAttempts": await self._rights.opening.failed(held.value)}
 
     async def _who(self, request: Request) -> Principal:
         """Whose token it is. Raises NotAuthenticated, Throttled."""
