@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from hashlib import sha256
 
 import pytest
 from msgspec.structs import replace as changed
@@ -596,3 +597,11 @@ async def test_a_transaction_that_starts_over(tmp_path, quick):  # noqa: ARG001
     (case,) = plain(await world.send(officer(), f"GET /$break-glass-cases?case={told['case']}"))
     assert Action.TRANSACTION in {each["act"] for each in case["did"]}
     await world.close()
+
+
+async def test_a_persons_row_says_of_nobody_who_it_was(world):
+    """What stays of an id until they open another record is a digest under a key of the store: nobody else can try ids."""
+    await broken(world, proven(world))
+    _, recent = await Glass(world.vault).recent("account-dr1")
+    assert recent.windows[0].patient == Glass(world.vault).digest("p") != Glass(world.vault).digest("q")
+    assert recent.windows[0].patient != sha256(b"Patient/p").digest()[:16]

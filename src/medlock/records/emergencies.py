@@ -29,7 +29,7 @@ from medlock.fhir.question import Interaction
 from medlock.identity.strength import NEEDS, Act, StepUpNeeded, demand
 from medlock.records import cases
 from medlock.records.finding import Finding
-from medlock.records.glass import OFTEN, WINDOW_MS, Case, Ended, Glass, Opened, Recent, Told, Verdict, Window, digest
+from medlock.records.glass import OFTEN, WINDOW_MS, Case, Ended, Glass, Opened, Recent, Told, Verdict, Window
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.vault import Vault
 from medlock.records.workdays import due
@@ -85,7 +85,9 @@ class Emergencies:
         event = scribe.event(Outcome.SUCCESS, whom)
         if window is None:
             number = await self._glass.free()
-            window = Window(number, who.grant_id, slot, digest(patient), now, now + WINDOW_MS, who.auth_time)
+            window = Window(
+                number, who.grant_id, slot, self._glass.digest(patient), now, now + WINDOW_MS, who.auth_time
+            )
             batch = await self._glass.opening(self._opened(scribe, window, former[1], reason), window, former)
             event = replace(self._event(scribe, Action.GLASS_OPEN, number, b"open", whom), reason=reason)
         await self._commit(batch, [event])
@@ -96,7 +98,7 @@ class Emergencies:
 
         Raises StepUpNeeded where it was ended, or where this proof has opened as many as one may.
         """
-        who, patient = scribe.principal, digest(scribe.question.id)
+        who, patient = scribe.principal, self._glass.digest(scribe.question.id)
         alike = [each for each in recent.windows if each.grant == who.grant_id and each.patient == patient]
         over = await self._glass.over(alike)
         for each in alike:
@@ -128,7 +130,7 @@ class Emergencies:
         who, patient, now = scribe.principal, scribe.question.id, scribe.now
         _, recent = await self._glass.recent(who.account)
         slot = await self._vault.any_slot(patient) or 0
-        lasting = [each for each in recent.windows if each.patient == digest(patient) and each.lasts(now)]
+        lasting = [each for each in recent.windows if each.patient == self._glass.digest(patient) and each.lasts(now)]
         over = await self._glass.over(lasting)
         numbers = [each.number for each in lasting if each.number not in over]
         whom = _whom(slot, patient)
