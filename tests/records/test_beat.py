@@ -43,8 +43,7 @@ async def asked(world, who, line, body=b""):
         await world.send(who, line, body)
     except MedlockError:
         assert not any(world.shows)
-    (found,) = world.shows  # one wait, however many entries
-    return found
+    return world.shows[-1]
 
 
 async def test_which_answers_wait(world):
@@ -60,6 +59,13 @@ async def test_which_answers_wait(world):
     assert not await asked(world, bob, "POST /Observation", observation("", hasMember=[]) | {"id": "x"})
     entry = {"request": {"method": "GET", "url": "Observation/o1"}}
     assert not await asked(world, bob, "POST /", {"resourceType": "Bundle", "type": "batch", "entry": [entry] * 3})
+    assert world.shows == [False] * 4  # each by itself: else a bundle would tell as often as it has entries
+    search = {"request": {"method": "GET", "url": "Observation?_id=o1"}}
+    reads = {"resourceType": "Bundle", "type": "transaction", "entry": [search] * 2}
+    await asked(world, bob, "POST /", reads)
+    assert world.shows[:4] == [False] * 4  # looked for before the commit, and after it
+    await asked(world, ann, "POST /", reads)
+    assert world.shows[:4] == [True] * 4
 
 
 async def test_how_long_a_refusal_takes(world, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import statistics
 import time
+from hashlib import sha256
 
 import pytest
 from msgspec.structs import replace as changed
@@ -545,3 +546,62 @@ async def test_a_sealed_part_opens_for_its_own_patient_only(world):
     assert case.opened.slot == slot
     assert glass._told(changed(case.opened, slot=other)) is None
     assert glass._told(changed(case.opened, sealed=b"x")) is None
+
+
+async def test_a_case_leaves_nothing_out(world, monkeypatch):
+    """Requests without number push none out: what is repeated stands there once, with how often and when last."""
+    monkeypatch.setattr(emergencies, "_PAGE", 4)
+    who = proven(world)
+    told = await broken(world, who)
+    await world.read(who, "Observation/o1")
+    for _ in range(11):
+        await world.read(who, "Patient/p")
+    (case,) = plain(await world.send(officer(), f"GET /$break-glass-cases?case={told['case']}"))
+    done = {tuple(r["reference"] for r in each["resource"]): each for each in case["did"]}
+    assert "times" not in done["Observation/o1/_history/1",]
+    chart = done["Patient/p/_history/1",]
+    assert (chart["times"], chart["at"] < chart["last"]) == (11, True)
+
+
+async def test_one_proof_opens_three(world):
+    """Whoever the fourth is; those that are open stay, and a proof of now opens more."""
+    who = proven(world)
+    for id_ in ("p", "r", "nobody"):
+        await broken(world, who, id_)
+    for id_ in ("q", "nobody-else"):
+        with pytest.raises(StepUpNeeded):
+            await broken(world, who, id_)
+    await broken(world, who, "p")
+    assert await read_status(world, who, "Observation/o1")
+    await broken(world, proven(world), "q")
+
+
+async def test_a_transaction_that_starts_over(tmp_path, quick):  # noqa: ARG001
+    """A read in it that reaches unknown patients forgets nothing of the emergency in which the rest is written."""
+    world = await open_world(tmp_path / "data", site=Site(Policy.PERMIT_ALL, related=True))
+    for reference in ("Patient/p", "Patient/x", "Patient/y", "Practitioner/dr1"):
+        type_, _, id_ = reference.partition("/")
+        await world.put({"resourceType": type_, "id": id_}, LOADER)
+    people = [{"actor": {"reference": f"Patient/{id_}"}, "status": "accepted"} for id_ in ("y", "x")]
+    await world.put({"resourceType": "Appointment", "id": "a", "status": "proposed", "participant": people}, LOADER)
+    who = proven(world)
+    told = await broken(world, who)
+    made = {key: value for key, value in observation("").items() if key not in {"id", "hasMember"}}
+    entries = [
+        {"resource": made, "request": {"method": "POST", "url": "Observation"}},
+        {"request": {"method": "GET", "url": "Appointment?patient=x"}},
+    ]
+    await world.send(who, "POST /", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    found = await world.log.find(AuditQuery(account=who.account, action=Action.TRANSACTION))
+    assert {each.event.purpose for each in found if each.event.patient == "p"} == {"BTG"}
+    (case,) = plain(await world.send(officer(), f"GET /$break-glass-cases?case={told['case']}"))
+    assert Action.TRANSACTION in {each["act"] for each in case["did"]}
+    await world.close()
+
+
+async def test_a_persons_row_says_of_nobody_who_it_was(world):
+    """What stays of an id until they open another record is a digest under a key of the store: nobody else can try ids."""
+    await broken(world, proven(world))
+    _, recent = await Glass(world.vault).recent("account-dr1")
+    assert recent.windows[0].patient == Glass(world.vault).digest("p") != Glass(world.vault).digest("q")
+    assert recent.windows[0].patient != sha256(b"Patient/p").digest()[:16]

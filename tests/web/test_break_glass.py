@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from medlock.access.mint import mint_principal
+from medlock.access.principal import Role
+from medlock.access.scopes import parse_scopes
 from medlock.app import open_app
+from medlock.errors import Denied
+from medlock.fhir.options import BreakGlassOptions, CaseOptions
+from medlock.fhir.question import Interaction, Question
+from medlock.identity.accounts import NewAccount
 from medlock.oauth.tokenrows import Token
+from medlock.records.glass_commands import GlassCommands
 from medlock.settings import Settings
 from medlock.store.tables import Batch
 from records.test_break_glass import words
@@ -67,6 +75,32 @@ def command(directory, *arguments):
     done = medlock(directory, "break-glass", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+async def test_an_operator_does_not_review_their_own(tmp_path, monkeypatch):
+    """Who has an account is known at the keyboard by the name they sign in with; another operator reviews it."""
+    directory = tmp_path / "data"
+    settings = Settings(directory, Path(environment(directory)["MEDLOCK_PASSPHRASE_FILE"]))
+    async with open_app(settings, create=True) as app:
+        account = await app.identity.accounts.create(NewAccount("Alice", ("clinician",), "alice"), "cli:root")
+        who = mint_principal(
+            account.id,
+            frozenset({Role.CLINICIAN}),
+            parse_scopes("user/*.cruds"),
+            acr="phr",
+            auth_time=app.records.clock.now_ms() // 1_000,
+            grant_id="approval-1",
+        )
+        asked = Question(Interaction.BREAK_GLASS, "Patient", "nobody", options=BreakGlassOptions("Unconscious, alone."))
+        opened = json.loads((await app.records.door.answer(who, asked)).body)
+    options = CaseOptions(opened["parameter"][0]["valueId"], outcome="justified")
+    for name in ("alice", "ALICE"):
+        monkeypatch.setenv("LOGNAME", name)
+        with pytest.raises(Denied):
+            await GlassCommands(open_app)._ask(settings, Question(Interaction.BREAK_GLASS_REVIEW, options=options))
+    monkeypatch.setenv("LOGNAME", "mary")
+    (case,) = await GlassCommands(open_app)._ask(settings, Question(Interaction.BREAK_GLASS_REVIEW, options=options))
+    assert (case["status"], case["reviewedBy"]) == ("reviewed", "cli:mary")
 
 
 @pytest.mark.usefixtures("store")

@@ -5,6 +5,9 @@ So a refusal, and an answer that no resource stands in, is held back until a who
 question came in. It costs such answers some milliseconds of waiting; answers that show something wait for nothing. What
 takes longer than a beat, on a busy machine, is told apart no finer than by beats.
 
+Each entry of a bundle that shows nothing is held back like that by itself: else a thousand of them would tell, in one
+request, a thousand times as much. What rides along in an answer that shows something is not.
+
 Timers of an event loop are as fine as a millisecond, and late by a part of one that would tell when the work was done.
 So the last of the wait is spent looking at the clock, between whatever else the loop has to do.
 """
@@ -14,6 +17,8 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 from typing import Self
+
+from medlock.records.finding import Finding
 
 SECONDS = 0.02
 """Several times what a refusal takes on a quiet machine, the log's fsync included; less than anybody notices."""
@@ -28,6 +33,11 @@ class Bar:
     def __init__(self) -> None:
         self._began = monotonic()
         self.shows = False
+
+    def found(self, finding: Finding) -> Finding:
+        """Take note of whether a finding shows something; what was written does."""
+        self.shows = finding.logged or bool(finding.disclosed or finding.seen)
+        return finding
 
     async def __aenter__(self) -> Self:
         return self

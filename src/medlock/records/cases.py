@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from medlock.audit.events import Event
@@ -17,6 +18,18 @@ from medlock.records.glass import Case
 
 Part = dict[str, Any]
 ERASED: Final = "erased with the patient's record"
+
+
+class Act(msgspec.Struct, frozen=True):
+    """What was done in an emergency: the first event of it, how often, and when last (ms)."""
+
+    event: Event
+    times: int
+    last: int
+
+    def again(self, event: Event) -> Act:
+        """Done once more."""
+        return Act(self.event, self.times + 1, event.recorded)
 
 
 def part(name: str, kind: str, value: object) -> Part:
@@ -47,7 +60,7 @@ def queue(cases: Iterable[tuple[str, Case]], now: int) -> bytes:
     return parameters({"name": "case", "part": list(_case(id_, case, now))} for id_, case in cases)
 
 
-def one(id_: str, case: Case, now: int, done: Iterable[Event]) -> bytes:
+def one(id_: str, case: Case, now: int, done: Iterable[Act]) -> bytes:
     """One case, with what was done in its time."""
     parts = [*_case(id_, case, now), *map(_done, done)]
     return parameters([{"name": "case", "part": parts}])
@@ -99,8 +112,11 @@ def _became(case: Case) -> Iterator[Part]:
             yield part("note", "String", case.verdict.note)
 
 
-def _done(event: Event) -> Part:
-    """One act in the time of a case: what it was, and the names of the resources."""
+def _done(act: Act) -> Part:
+    """One act in the time of a case: what it was, and the names of the resources; how often, where it was repeated."""
+    event = act.event
     names = [{"reference": f"{each.reference}/_history/{each.version}"} for each in event.touched]
     parts = [part("at", "Instant", instant(event.recorded)), part("act", "Code", event.action.value)]
+    if act.times > 1:
+        parts += [part("times", "Integer", act.times), part("last", "Instant", instant(act.last))]
     return {"name": "did", "part": [*parts, *(part("resource", "Reference", name) for name in names)]}

@@ -157,7 +157,7 @@ class Door:
         """
         async with beat.Bar() as bar:
             finding, shown = await self._answer(principal, question, receipt, arriving)
-            bar.shows = finding.logged or bool(finding.disclosed or finding.seen)
+            bar.found(finding)
             return shown
 
     async def _answer(
@@ -351,10 +351,12 @@ class Door:
 
         async def find(question: Question) -> Finding:
             scribe = Scribe(visit.principal, question, visit.now, visit.scribe.request)  # a retry forgets its own only
-            return (await self._find(visit.principal, question, scribe))[0]
+            async with beat.Bar() as bar:
+                return bar.found((await self._find(visit.principal, question, scribe))[0])
 
         async def read(question: Question) -> Finding:
-            return await self._noted(visit, question)
+            async with beat.Bar() as bar:
+                return bar.found(await self._noted(visit, question))
 
         doors = bundles.Doors(committer, find, read, self._limits.bundle_bytes)
         return await bundles.transaction(self._context(visit), parts, self._frame(visit), doors)
@@ -381,9 +383,9 @@ class Door:
         try:
             question = bundles.question(part, self._frame(visit))
             if question.interaction in bundles.WRITES:
-                return bundles.finding_response(_bodiless((await self._answer(visit.principal, question))[1]), question)
+                return bundles.finding_response(_bodiless(await self.answer(visit.principal, question)), question)
             allowance.check()
-            _, shown = await self._answer(visit.principal, question)
+            shown = await self.answer(visit.principal, question)
         except MedlockError as refusal:
             return bundles.failed_response(refusal)
         allowance.spend(shown.body)

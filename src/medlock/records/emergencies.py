@@ -5,13 +5,14 @@ privacy officer by a case in the queue, both in the same commit as the opening. 
 hides something, one that hides nothing and one that does not exist: in body, status, headers, and time, which is a
 whole number of quarter seconds. Refusals hang on the caller alone.
 
-One proof opens one patient once: asked again while the access lasts, the answer names the same one, and when it was
-ended a new proof is needed. So a request that is sent twice, by whomever, gives nothing more.
+One proof opens one patient once, and three patients at most: asked again while the access lasts, the answer names the
+same one, and when it was ended a new proof is needed. So a request that is sent twice, by whomever, gives nothing more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable
 from time import monotonic
 from typing import Final
@@ -19,7 +20,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from medlock.access.consent.codes import BREAK_GLASS
-from medlock.audit.events import Action, Event, Outcome
+from medlock.audit.events import Action, Event, Outcome, Touched
 from medlock.audit.log import AuditLog
 from medlock.audit.search import AuditQuery
 from medlock.errors import Conflict, Denied, Unprocessable
@@ -28,7 +29,7 @@ from medlock.fhir.question import Interaction
 from medlock.identity.strength import NEEDS, Act, StepUpNeeded, demand
 from medlock.records import cases
 from medlock.records.finding import Finding
-from medlock.records.glass import WINDOW_MS, Case, Ended, Glass, Opened, Recent, Told, Verdict, Window, digest
+from medlock.records.glass import OFTEN, WINDOW_MS, Case, Ended, Glass, Opened, Recent, Told, Verdict, Window
 from medlock.records.scribe import NOBODY, Scribe, Whom
 from medlock.records.vault import Vault
 from medlock.records.workdays import due
@@ -38,7 +39,7 @@ FLOOR_SECONDS: Final = 0.25
 WORDS_MIN: Final = 10
 WORDS_MAX: Final = 500
 _LETTERS: Final = 5
-_ACTS_MAX: Final = 500
+_PAGE: Final = 500
 _NOT_JUSTIFIED: Final = "not-justified"
 
 
@@ -84,21 +85,27 @@ class Emergencies:
         event = scribe.event(Outcome.SUCCESS, whom)
         if window is None:
             number = await self._glass.free()
-            window = Window(number, who.grant_id, slot, digest(patient), now, now + WINDOW_MS, who.auth_time)
+            window = Window(
+                number, who.grant_id, slot, self._glass.digest(patient), now, now + WINDOW_MS, who.auth_time
+            )
             batch = await self._glass.opening(self._opened(scribe, window, former[1], reason), window, former)
             event = replace(self._event(scribe, Action.GLASS_OPEN, number, b"open", whom), reason=reason)
         await self._commit(batch, [event])
         return Finding(200, cases.opened(self._glass.id(window.number), patient, window.until), logged=True)
 
     async def _known(self, scribe: Scribe, recent: Recent) -> Window | None:
-        """The window that this caller is in with this patient already. Raises StepUpNeeded where it was ended."""
-        who, patient = scribe.principal, digest(scribe.question.id)
+        """The window that this caller is in with this patient already.
+
+        Raises StepUpNeeded where it was ended, or where this proof has opened as many as one may.
+        """
+        who, patient = scribe.principal, self._glass.digest(scribe.question.id)
         alike = [each for each in recent.windows if each.grant == who.grant_id and each.patient == patient]
         over = await self._glass.over(alike)
         for each in alike:
             if each.number not in over and each.lasts(scribe.now):
                 return each
-        if any(each.proof == who.auth_time for each in alike):
+        opened = sum(each.proof == who.auth_time for each in recent.windows)
+        if opened >= OFTEN or any(each.proof == who.auth_time for each in alike):
             raise StepUpNeeded(NEEDS[Act.BREAK_GLASS])
         return None
 
@@ -123,7 +130,7 @@ class Emergencies:
         who, patient, now = scribe.principal, scribe.question.id, scribe.now
         _, recent = await self._glass.recent(who.account)
         slot = await self._vault.any_slot(patient) or 0
-        lasting = [each for each in recent.windows if each.patient == digest(patient) and each.lasts(now)]
+        lasting = [each for each in recent.windows if each.patient == self._glass.digest(patient) and each.lasts(now)]
         over = await self._glass.over(lasting)
         numbers = [each.number for each in lasting if each.number not in over]
         whom = _whom(slot, patient)
@@ -192,13 +199,28 @@ class Emergencies:
 
     async def _shown(self, case: Case, now: int) -> bytes:
         """A case, with what the log has of it."""
-        about, id_ = case.opened, self._glass.id(case.opened.number)
+        id_ = self._glass.id(case.opened.number)
+        return cases.one(id_, case, now, await self._acts(case.opened, id_))
+
+    async def _acts(self, about: Opened, id_: str) -> Iterable[cases.Act]:
+        """All that was done in an emergency, the first first; what was done again and again once, with how often."""
+        acts: dict[tuple[str, tuple[Touched, ...]], cases.Act] = {}
         query = AuditQuery(
-            slot=about.slot, account=about.account, since_ms=about.opened, until_ms=about.until, limit=_ACTS_MAX
+            *(about.slot, None, about.account),
+            since_ms=about.opened,
+            until_ms=about.until,
+            limit=_PAGE,
+            newest_first=False,
         )
-        found = [each.event for each in await self._log.find(query)] if about.slot else []
-        acts = [each for each in reversed(found) if each.purpose == BREAK_GLASS and id_ in each.basis]
-        return cases.one(id_, case, now, [each for each in acts if each.action is not Action.GLASS_OPEN])
+        found = await self._log.find(query) if about.slot else []
+        while found:
+            for event in (each.event for each in found):
+                if event.purpose == BREAK_GLASS and id_ in event.basis and event.action is not Action.GLASS_OPEN:
+                    key = event.action.value, event.touched
+                    acts[key] = acts[key].again(event) if key in acts else cases.Act(event, 1, event.recorded)
+            query = dataclasses.replace(query, after_seq=found[-1].seq)
+            found = await self._log.find(query) if len(found) == _PAGE else []
+        return acts.values()
 
     def _event(self, scribe: Scribe, action: Action, number: int, kind: bytes, whom: Whom) -> Event:
         """The event that vouches for a note: `request` names it. The patient sees it in their own log."""

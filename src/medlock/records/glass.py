@@ -16,7 +16,6 @@ import re
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -55,7 +54,7 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
 
     grant    the approval that the token came of: no other token of theirs is in it
     slot     whose record; 0: there is no such patient
-    patient  digest of the id that was asked for
+    patient  keyed digest of the id that was asked for
     proof    when they had proved who they are (s)
     """
 
@@ -172,11 +171,6 @@ def _place(slot: int) -> bytes:
     return b"medlock/1/glass|" + slot.to_bytes(8, "big")
 
 
-def digest(patient: str) -> bytes:
-    """An id, without saying it."""
-    return sha256(b"Patient/" + patient.encode()).digest()[:16]
-
-
 class Glass:
     """The notes of one store. Batches are made here; whoever opens, ends or judges commits them with the event."""
 
@@ -187,6 +181,10 @@ class Glass:
     @property
     def _notes(self) -> Notes:
         return self._vault.notes
+
+    def digest(self, patient: str) -> bytes:
+        """An id, so that nobody without the keys can try one."""
+        return self._notes.digest(b"Patient/" + patient.encode())
 
     async def within(self, principal: Principal, now: int) -> Mapping[int, str]:
         """Slot → name of the window in which this very token of theirs is now."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, suppress
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import orjson
 import typer
@@ -11,13 +12,32 @@ from rich.table import Column, Table
 
 from medlock.access.principal import Role
 from medlock.console import DEFAULT_DIRECTORY, AsJson, DataDir, people, run, settings_for, show_json
+from medlock.errors import Denied, NotFound
 from medlock.fhir.options import CaseOptions
 from medlock.fhir.question import Interaction, Question
-from medlock.records.commands import Open
+from medlock.identity.services import Identity
+from medlock.identity.two_persons import is_own
+from medlock.records.commands import Desk
+from medlock.records.disclosure import Disclosure
 from medlock.settings import Settings
 
 CaseId = Annotated[str, typer.Argument(help="The case, as medlock break-glass list calls it.")]
 _COLUMNS = ("opened", "person", "patient", "reason", "due", "status", "outcome")
+
+
+class Reviewing(Desk, Protocol):
+    """An open data directory in which it can be told whose an account is."""
+
+    @property
+    def identity(self) -> Identity:
+        """The accounts."""
+
+
+class Open(Protocol):
+    """Opens a data directory."""
+
+    def __call__(self, settings: Settings) -> AbstractAsyncContextManager[Reviewing]:
+        """For the length of a block. Raises SetupError."""
 
 
 class Status(StrEnum):
@@ -90,9 +110,12 @@ class GlassCommands:
 
     async def _ask(self, settings: Settings, question: Question) -> list[dict[str, Any]]:
         async with self._open(settings) as desk:
-            answer = await desk.records.door.answer(desk.operator(Role.PRIVACY_OFFICER), question)
-        found = orjson.loads(answer.body).get("parameter", [])
-        return [_plain(each["part"]) for each in found]
+            door, who = desk.records.door, desk.operator(Role.PRIVACY_OFFICER)
+            if question.interaction is Interaction.BREAK_GLASS_REVIEW and isinstance(question.options, CaseOptions):
+                look = Question(Interaction.BREAK_GLASS_CASES, options=CaseOptions(question.options.case))
+                for case in _cases(await door.answer(who, look)):
+                    await _refuse_own(desk, case["account"], who.account)
+            return _cases(await door.answer(who, question))
 
     @staticmethod
     def _tell(found: list[dict[str, Any]], *, json: bool) -> None:
@@ -105,12 +128,24 @@ class GlassCommands:
                 people().print(f"{name}: {', '.join(shown) if isinstance(shown, list) else shown}", soft_wrap=True)
 
 
+async def _refuse_own(desk: Reviewing, account: str, operator: str) -> None:
+    """An operator is known by the name they type under: not that of the account whose case it is. Raises Denied."""
+    with suppress(NotFound):
+        if is_own(await desk.identity.accounts.get(account), operator):
+            raise Denied("nobody reviews their own emergency access")
+
+
+def _cases(answer: Disclosure) -> list[dict[str, Any]]:
+    return [_plain(each["part"]) for each in orjson.loads(answer.body).get("parameter", [])]
+
+
 def _late(case: dict[str, Any]) -> bool:
     return bool(case["status"] == Status.OVERDUE)
 
 
 def _line(did: dict[str, Any]) -> str:
-    return f"\n  {did['at']} {did['act']} {' '.join(did.get('resource', []))}".rstrip()
+    times = f" {did['times']} times until {did['last']}" if "times" in did else ""
+    return f"\n  {did['at']} {did['act']}{times} {' '.join(did.get('resource', []))}".rstrip()
 
 
 def _plain(parts: list[dict[str, Any]]) -> dict[str, Any]:

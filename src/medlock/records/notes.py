@@ -48,10 +48,15 @@ class Notes:
     def __init__(self, tenant: TenantKeys) -> None:
         self._aead = tenant.job
         self._label = tenant.job_labels.label
+        self._digest = tenant.job_labels.digest
 
     def key(self, name: bytes) -> int:
         """Where the note of this name lies."""
         return self._label(name)
+
+    def digest(self, data: bytes) -> bytes:
+        """What a note may say of something without saying it: under a key of the store's own, apart from its names."""
+        return self._digest(b"said|" + data)
 
     def seal(self, name: bytes, state: bytes, step: int = _STEP) -> Row:
         """The row that says: `name` stands at `state`. Padded, so that all kinds of notes look alike."""
