@@ -56,7 +56,9 @@ def test_derived_keys(case):
 
 def test_every_label_is_in_vectors_and_specification():
     """The labels in the code, in the vectors and on the page are the same, and none is used twice."""
-    used = re.findall(r'"(medlock/1/(?:patient|tenant)/[a-z-]+)"', SOURCE.read_text(encoding="utf-8"))
+    source = SOURCE.read_text(encoding="utf-8")
+    used = re.findall(r'"(medlock/1/(?:patient|tenant)/[a-z-]+)"', source)
+    used += [f"medlock/1/patient/{use}" for use in re.findall(r'_sub\("([a-z]+)"\)', source)]
     known = [case["label"] for (case,) in (param.values for param in vectors("derived"))]
     assert sorted(used) == sorted(known)
     assert len(set(used)) == len(used)

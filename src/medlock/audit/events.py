@@ -25,7 +25,7 @@ class Action(StrEnum):
     DOCREF = "record:patient:docref"
     LASTN = "record:patient:lastn"
     MATCH = "record:patient:match"
-    ACCESS_REASONS = "record:patient:access-reasons"
+    ACCESS_REASONS = "record:access-reasons"
     EXPORT = "record:tenant:export"
     LOAD = "record:bundle:load"  # a file was loaded whole; `request` names the receipt
     CREATE = "record:resource:create"
