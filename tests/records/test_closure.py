@@ -48,7 +48,7 @@ async def world(tmp_path):
 
 async def of(world, who=ann, named=NAMED):
     """What somebody answers to."""
-    return await closure(world.vault, who, named)
+    return await closure(world.vault, who, named, world.clock.now_ms())
 
 
 async def test_a_role_gives_its_organisation_and_services(world):
@@ -138,3 +138,18 @@ async def test_too_many_teams_inside_are_refused(world):
     await world.put(team("in0", f"CareTeam/in{NESTED_MAX}"))
     with pytest.raises((Denied, Unclear)):
         await of(world)
+
+
+@pytest.mark.parametrize(("when", "holds"), [({"end": "2001-01-01"}, False), ({"start": "2001-01-01"}, True)])
+async def test_what_has_a_time_counts_within_it(world, when, holds):
+    """A role, a team, somebody's place in a team or group; a consent for the team ends for who has left it."""
+    role = ROLE | {"organization": {"reference": ORG}, "period": when}
+    await world.put(role)
+    assert (await of(world, named=[ORG]) == {"PractitionerRole/r", ORG}) is holds
+    await world.put(team("t", ANN, period=when))
+    assert ("CareTeam/t" in await of(world)) is holds
+    for make, path in ((team, "participant"), (group, "member")):
+        made = make("t" if make is team else "g", ANN)
+        made[path][0]["period"] = when
+        await world.put(made)
+        assert (f"{made['resourceType']}/{made['id']}" in await of(world)) is holds

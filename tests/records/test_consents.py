@@ -663,6 +663,42 @@ async def test_nobody_leaves_what_is_denied(world, kind):
     assert await read_status(world, bob, "Observation/o1")
 
 
+PAST = {"period": {"end": "2001-01-01"}}
+
+
+def joined_for(kind, more, reference=BOB):
+    """Bob, or whoever answers for him, in a role, team or group for a time."""
+    empty, _ = JOINING[kind]
+    where, who = {"CareTeam": ("participant", "member"), "Group": ("member", "entity")}.get(kind, ("", ""))
+    if kind == "PractitionerRole":
+        return {"resourceType": kind, "id": "t", "practitioner": {"reference": reference}, "organization": ORG, **more}
+    return {"resourceType": kind, "id": "t", **empty, where: [{who: {"reference": reference}, **more}]}
+
+
+@pytest.mark.parametrize("kind", ["PractitionerRole", "CareTeam", "Group"])
+async def test_nobody_gives_themselves_another_time(world, kind):
+    """Who is in for a time answers to it for that time, and does not write another one; others do. Colleagues come in."""
+    await world.put({"resourceType": "Organization", "id": "org", "name": "x"})
+    await world.put(joined_for(kind, PAST))
+    actor = "Organization/org" if kind == "PractitionerRole" else f"{kind}/t"
+    rules = {"type": "deny", "provision": [{"type": "permit", "actor": [actor]}]}
+    await world.put(form.consent({"provision": rules}, 6), recorder)
+    for body in (
+        joined_for(kind, {}),
+        joined_for(kind, {"period": {"start": "2001-01-01"}}),
+        joined_for(kind, {}, BOB + "/_history/1"),
+    ):
+        with pytest.raises(Denied):
+            await world.put(body, bob)
+        assert not await read_status(world, bob, "Observation/o1")
+    if kind != "PractitionerRole":
+        more, name = joined_for(kind, PAST), "participant" if kind == "CareTeam" else "member"
+        more[name] += joined_for(kind, {"period": {"start": "2001-01-01"}}, "Practitioner/ann")[name]
+        await world.put(more, bob)
+    await world.put(joined_for(kind, {}))
+    assert await read_status(world, bob, "Observation/o1")
+
+
 async def test_the_list_of_who_has_consents_is_made_again(world):
     """Taken away, it opens nothing: it is made from the indexes. And verification finds nothing wrong with it."""
     await world.put(EXCEPT_BOB, recorder)

@@ -178,7 +178,8 @@ class Heard:
         if book.broken:
             self._source.unclear(self._scribe, slot, book, book.broken)
         try:
-            beside = await closure(self._source.vault, self.principal, [str(each) for each in book.actors.by])
+            named = [str(each) for each in book.actors.by]
+            beside = await closure(self._source.vault, self.principal, named, self.now)
         except Unclear as fault:  # whom a consent means cannot be told: it denies
             self._source.unclear(self._scribe, slot, book, book.naming(fault.named), f"{fault.named}: {fault.why}")
             book, beside = Book(book.patient, [unreadable("", book.patient, "Group")]), _NONE

@@ -19,7 +19,7 @@ from medlock.records.drafts import Context
 from medlock.store.bodies import Opened
 
 _ROLE = "PractitionerRole"
-_HOURS = ("active", "period", "availableTime", "notAvailable")
+_HOURS = ("active", "availableTime", "notAvailable")
 _GONE: Mapping[str, Any] = {}
 
 
@@ -32,7 +32,8 @@ async def refuse_appointing_oneself(context: Context, type_: str, id_: str, reso
         changed = _role(context, before) != of_role(resource, f"{type_}/{id_}", context.principal.fhir_user)
         changed = changed or (before is not None and _other_hours(context, _body(before), resource))
     else:
-        changed = before is not None and await _in(context, type_, _body(before)) != await _in(context, type_, resource)
+        then = await _place(context, type_, resource)
+        changed = before is not None and await _place(context, type_, _body(before)) != then
     if changed:
         raise Denied(f"whoever is named in a {type_} does not change that themselves")
 
@@ -42,13 +43,21 @@ async def refuse_resigning(context: Context, opened: Opened) -> None:
     await refuse_appointing_oneself(context, opened.meta.type, opened.meta.id, _GONE)
 
 
-async def _in(context: Context, type_: str, team: Mapping[str, Any]) -> bool:
+async def _place(context: Context, type_: str, team: Mapping[str, Any]) -> list[str]:
+    """By what a writer is in a team, and for what time; nothing when they are not, whenever."""
+    who = await answers_to(context.vault, context.principal)
     try:
-        return await in_team(context.vault, type_, team, await answers_to(context.vault, context.principal))
+        if not await in_team(context.vault, type_, team, who):
+            return []
     except TooDeep as fault:
         raise Denied(fault.why) from fault
     except Unclear:
-        return False
+        return []
+    among, name = TEAMS[type_]
+    entries = [((each.get(name) or {}).get("reference"), each.get("period")) for each in team.get(among) or ()]
+    named = [(str(each).partition("/_history/")[0], when) for each, when in entries]
+    own = [each for each in named if each[0] in who or each[0].partition("/")[0] in TEAMS]
+    return [repr(team.get("period")), *sorted(map(repr, own))]
 
 
 def _role(context: Context, before: Opened | None) -> frozenset[str]:
@@ -58,11 +67,12 @@ def _role(context: Context, before: Opened | None) -> frozenset[str]:
 
 
 def _other_hours(context: Context, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a role of the writer's gets another time or other hours, where a relationship hangs on them."""
+    """Whether a role of the writer's gets another time; or other hours, where a relationship hangs on them."""
     person = context.principal.fhir_user
-    if not person or context.consents is None or not context.consents.heard.site.related:
+    if not person:
         return False
-    changed = any(before.get(name) != after.get(name) for name in _HOURS)
+    related = context.consents is not None and context.consents.heard.site.related
+    changed = any(before.get(name) != after.get(name) for name in (*(_HOURS if related else ()), "period"))
     return changed and any(_holder(each) == person for each in (before, after))
 
 
