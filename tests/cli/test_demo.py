@@ -40,7 +40,8 @@ def demo(directory, *arguments):
     finally:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (0, "")
+    unusual = [line for line in errors.splitlines() if '"event":"relationship-open"' not in line]
+    assert (process.returncode, unusual) == (0, [])
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

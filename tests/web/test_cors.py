@@ -113,7 +113,9 @@ async def test_every_route_answers_as_it_declares(site):
     """Each address of the inventory: what it says to a registered origin, to another, and to a preflight, is what it declares."""
     _, client = site
     for row in rows(Settings("x").limits):
-        path = row.path.format(type="Patient", id="1", version="1", answer="x", export="x", file="x")
+        path = row.path.format(
+            type="Patient", id="1", version="1", answer="x", export="x", file="x", name="x", ticket="x"
+        )
         if row.permission is Permission.LOCAL:
             continue
         ours, others = [

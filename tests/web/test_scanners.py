@@ -54,7 +54,9 @@ def addresses():
     found = {}
     for row in rows(Settings("x").limits):
         if row.permission is not Permission.LOCAL:
-            path = row.path.format(type="Patient", id="1", version="1", answer="x", export="x", file="x")
+            path = row.path.format(
+                type="Patient", id="1", version="1", answer="x", export="x", file="x", name="x", ticket="x"
+            )
             found.setdefault(path, {})[row.method] = row
     return found
 
@@ -84,6 +86,7 @@ async def test_every_route_with_every_method_and_body(site):
     client, token, lines = site
     for path, by_method in addresses().items():
         face = next(iter(by_method.values())).face
+        face = None if path.startswith("/shl/") else face  # SMART Health Links has a form of its own for a wrong passcode
         for method in METHODS:
             check(await client.request(method, path), face)
         for kind, body in BODIES.values():

@@ -148,11 +148,12 @@ class SharingApi:
 
 
 async def _read(request: Request, form: type[T]) -> T:
-    """The body in its form. Raises BadRequest with what does not fit, never with a value."""
+    """The body in its form. Raises BadRequest with the members that there are, never with one that was sent."""
     try:
         return msgspec.json.decode(await request.body(), type=form)
-    except msgspec.ValidationError as fault:
-        raise BadRequest(f"The body does not fit: {fault}. See docs/sharing.md.") from None
+    except msgspec.ValidationError:
+        known = ", ".join(each.encode_name for each in msgspec.structs.fields(form))
+        raise BadRequest(f"The body does not fit: its members are {known}. See docs/sharing.md.") from None
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         raise BadRequest("Send a JSON object. See docs/sharing.md.") from None
 
