@@ -30,7 +30,7 @@ from medlock.web.sharing import routes
 
 _KEEP_NOTHING = {"cache-control": "no-store"}
 _WEIGHTS = {"GET": 10, "POST": 20, "DELETE": 20}
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
