@@ -175,8 +175,9 @@ class Ruling:
 
 def ruled(book: Book, ask: Ask, site: Site) -> Ruling:
     """The ruling for a request; that of an earlier one which asked the same while the same provisions were in force."""
-    who = (ask.actors, ask.purposes, ask.action, ask.own, ask.may_break_glass, ask.clinical, ask.records_consents)
-    key = *who, site.policy, book.moment(ask.now)
+    asked = msgspec.structs.asdict(ask)  # all that an Ask says, whatever it will say one day
+    asked["now"] = book.moment(ask.now)
+    key = *asked.values(), site.policy
     found: Ruling | None = book.rulings.get(key)
     if found is None or found.site is not site:
         if len(book.rulings) >= _ASKED:
