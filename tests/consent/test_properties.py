@@ -146,6 +146,9 @@ def test_a_book_remembers_rulings_only_for_who_asks_the_same(part):
         kept = each.ruling()
         edges = [instant for period in kept.book.periods for instant in period] or [each.ask.now]
         asks = [form.ask(worlds.request(chance)) for _ in range(3)] + [each.ask]
+        turned = {name: not getattr(each.ask, name) for name in ("may_break_glass", "clinical", "records_consents")}
+        alone = turned | {"own": frozenset({"p"}) - each.ask.own, "action": "disclose", "actors": frozenset()}
+        asks += [msgspec.structs.replace(each.ask, **{name: value}) for name, value in alone.items()]
         for ask in [*asks, *asks]:
             now = chance.choice([*edges, ask.now]) + chance.choice([-1, 0, 1])
             moved = msgspec.structs.replace(ask, now=now)
